@@ -11,6 +11,7 @@ ARGS ?=
 
 # The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
 run: $(VENV)/.run
+	@echo 'Starting. Stop with Ctrl-C, or with Quit in the menu.'
 	@$(BIN)/gpuwatch-tray --source auto $(ARGS)
 
 test: desktop-packages check pytest
@@ -67,20 +68,26 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "python3 3.11 or later is needed; this one is $$($(PYTHON) -V)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tests/install-packages python3-venv
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo 'python3-venv is missing; installing it is all that needs root here.'; \
+	    sh tests/install-packages python3-venv; }
+	@echo 'Making a virtual environment in $(VENV).'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) install --quiet --constraint requirements.lock --editable .
+	@echo 'Installing gpuwatch-tray and its libraries into $(VENV): about a minute.'
+	@$(PIP) install --quiet --constraint requirements.lock --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) install --quiet 'pip>=25.1'
-	$(PIP) install --quiet --constraint requirements.lock --editable . --group dev
+	@echo 'Installing gpuwatch-tray, its libraries and what the tests need into $(VENV): about two minutes.'
+	@$(PIP) install --quiet 'pip>=25.1'
+	@$(PIP) install --quiet --constraint requirements.lock --editable . --group dev
 	@touch $@ $(VENV)/.run
 
 # The desktop that the tests run on, a C compiler for the test driver, a clock that can be set; and a mail server,
 # which is unpacked into .build and not installed: it would put itself in the place of this computer's own.
 desktop-packages:
+	@echo 'The tests need the Debian packages of tests/packages.txt. Missing ones are installed now: some minutes, once.'
 	@sh tests/install-packages $$(grep -v '^#' tests/packages.txt)
 	@sh tests/unpack-packages .build/debian $$(grep -v '^#' tests/unpacked.txt)

@@ -34,6 +34,7 @@ from gpuwatch_tray.cli import main
 
 sys.exit(main())
 """
+GMAIL = "gmail.v1.json"  # what notify/email/gmail.py builds its service from
 CONTROL = """\
 Package: {name}
 Version: {version}
@@ -96,6 +97,7 @@ def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
             path.unlink()
     for note in home.rglob("direct_url.json"):
         note.unlink()
+    _leave_out_unused(home)
     _write(home / "bin" / NAME, SCRIPT.encode())
     (home / "bin" / NAME).chmod(0o755)
     notes = (home / "pyvenv.cfg").read_text().splitlines()
@@ -103,6 +105,17 @@ def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
     (home / "pyvenv.cfg").write_text("\n".join([*kept, ""]))
     _told(home / "bin/python", "-m", "compileall", "-q", "-s", tree, "-p", "/", home / "lib")
     return int(version[0]), int(version[1])
+
+
+def _leave_out_unused(home: Path) -> None:
+    """Leave out Google's descriptions of the services that are not called: over 100 MB of JSON."""
+    (documents,) = home.rglob("googleapiclient/discovery_cache/documents")
+    gmail = documents / GMAIL
+    if not gmail.is_file():
+        raise FileNotFoundError(gmail)  # renamed: the package would have no Gmail
+    for document in documents.iterdir():
+        if document != gmail:
+            document.unlink()
 
 
 def _share(share: Path) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
 RESTARTED = N_("the machine was restarted")
-REUSED = N_("its number is another process's now")
-UNREPORTED = N_("how it ended is not known: `when run` was ended before it could report")
+REUSED = N_("its PID now belongs to another process")
+UNREPORTED = N_("how it ended is not known: `when run` was stopped before it could report")
 
 
 def on_gpus(
@@ -152,10 +152,10 @@ def _larger(one: int | None, other: int | None) -> int | None:
 def _peak_line(peak: int | None) -> tuple[str, ...]:
     if peak is None:
         return ()
-    return (_("the most GPU memory that it was seen with: {memory}").format(memory=memory_text(peak)),)
+    return (_("peak GPU memory: {memory}").format(memory=memory_text(peak)),)
 
 
-BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
+BY_CHECK = N_("seen in two runs of `check`; what happened between them is not known")
 
 
 def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:

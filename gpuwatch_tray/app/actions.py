@@ -19,8 +19,9 @@ from gpuwatch_tray.desktop import clipboard, launcher
 from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.model.units import HOUR
+from gpuwatch_tray.notify.render import origin
 from gpuwatch_tray.sources import terminate
 from gpuwatch_tray.sources.terminate import PendingTerminations, ProcessTarget, TerminationResult
 from gpuwatch_tray.store import StoreError
@@ -173,7 +174,7 @@ def show_test_alert(context: RunContext, popups: PopupSink) -> None:
     def show(title: str, body: str, severity: Severity = Severity.WARNING) -> None:
         popups.show(Popup("test-alert", title, body, severity))
 
-    title = labelled(_("Test alert"), simulated=context.simulated)
+    title = _("Test alert")
     if not context.policy.routing.mails:
         why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
         show(title, _("This is how an alert looks. No mail: {why}").format(why=why))
@@ -225,6 +226,7 @@ class ActionDispatcher:
         self._lock = threading.Lock()
         self._login = None if context.trial else login_item.login_item()
         self._extras_shown: MenuExtras | None = None
+        self._has_terminal = launcher.has_terminal()
 
     def bind(
         self,
@@ -257,7 +259,13 @@ class ActionDispatcher:
     @property
     def welcome_buttons(self) -> tuple[Button, ...]:
         """The buttons of the popup of the first start."""
-        return (Button.TEST, *((Button.SETTINGS,) if launcher.available() else ()))
+        offered = (Button.SETTINGS,) if launcher.available() else ()
+        return (Button.TEST, *((Button.SET_UP_MAIL,) if self._can_set_up_mail() else offered))
+
+    def _can_set_up_mail(self) -> bool:
+        """Return whether nobody is mailed, and a terminal can be opened to change that."""
+        context = self._context
+        return not context.simulated and not context.settings.to_email and self._has_terminal
 
     def actions(self) -> dict[ActionKind, Callable[[str], None]]:
         """Return what can be done here, by kind."""
@@ -281,6 +289,8 @@ class ActionDispatcher:
         if launcher.available():
             actions |= {ActionKind.OPEN_SETTINGS: self._open_settings, ActionKind.OPEN_LOG: self._open}
             actions[ActionKind.SHOW_DETAILS] = lambda _: self._show_details()
+        if self._has_terminal:
+            actions[ActionKind.SET_UP_MAIL] = lambda _: self._set_up_mail()
         if self._login is not None:
             actions[ActionKind.AUTOSTART] = self._start_at_login
         if self._context.source is SourceKind.NVML:  # the processes of another machine are not ours to end
@@ -303,6 +313,8 @@ class ActionDispatcher:
             self._perform(MenuAction(ActionKind.TEST_ALERT))
         elif button is Button.SETTINGS:
             self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._context.settings.config)))
+        elif button is Button.SET_UP_MAIL:
+            self._perform(MenuAction(ActionKind.SET_UP_MAIL))
         elif button is Button.SIGN_IN:
             self._sign_in.begin()
         elif button is Button.KILL and key.startswith(KILL_KEY):
@@ -344,6 +356,12 @@ class ActionDispatcher:
             clipboard.copy(copied)
         except clipboard.ClipboardError as error:
             self._show_failure(_("Not copied"), str(error))
+
+    def _set_up_mail(self) -> None:
+        try:
+            launcher.open_terminal([*this_program(), "setup", "mail"])
+        except launcher.OpeningError as error:
+            self._show_failure(_("Not opened"), str(error))
 
     def _open_settings(self, path: str) -> None:
         """Open the file, which is written first where there is none."""
@@ -401,7 +419,12 @@ class ActionDispatcher:
         )
         log_file = "" if self._context.simulated else str(logs.log_path(self._context))
         return MenuExtras(
-            self._terminations.offered, str(settings.config), about, log_file, self._starts_at_login()
+            self._terminations.offered,
+            str(settings.config),
+            about,
+            log_file,
+            self._starts_at_login(),
+            self._can_set_up_mail(),
         )
 
     def _details_popup(self, fingerprints: tuple[str, ...]) -> Popup:
@@ -413,10 +436,8 @@ class ActionDispatcher:
         lines += [labels.process_label(process) for process in processes[:LINES]]
         if len(processes) > LINES:
             lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
-        title = labelled(
-            _("Details on {host}").format(host=self._context.host), simulated=self._context.simulated
-        )
-        return Popup("details", title, "\n".join(lines), Severity.INFO)
+        lines.append(origin(self._context.host, simulated=self._context.simulated))
+        return Popup("details", _("Alerts and GPU processes"), "\n".join(lines), Severity.INFO)
 
     def _show_failure(self, title: str, why: str) -> None:
         self._popups.show(Popup("complaint", title, why, Severity.WARNING))

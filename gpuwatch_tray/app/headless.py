@@ -1,15 +1,15 @@
-"""`watch`: the loop without a tray, which tells each change of state in a line."""
+"""`watch`: the loop without a tray, in a terminal or as a service."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import textwrap
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from gpuwatch_tray import i18n
 from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
@@ -24,21 +24,20 @@ from gpuwatch_tray.app.bootstrap import (
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
+from gpuwatch_tray.app.terminal import create_output
 from gpuwatch_tray.app.tray_client import second_start_lines
-from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import LABEL, labelled
-from gpuwatch_tray.model.units import local_time
+from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.settings import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import FrameType
 
     from gpuwatch_tray.app.bootstrap import RunContext
-    from gpuwatch_tray.model import Status
 
 
+COLUMNS = 79  # of the terminal for what is not wrapped by itself
 STOP_WITHIN = 1.0  # seconds for the threads to end
 
 
@@ -54,7 +53,7 @@ def headless(context: RunContext, greeting: str = "") -> int:
     try:
         with acquire_store(context, "watch") as lease:
             if greeting:
-                print(greeting, flush=True)
+                print(textwrap.fill(greeting, COLUMNS), flush=True)
             _loop(context, lease)
     except AlreadyRunningError as other:
         print("\n".join(second_start_lines(context, other.holder)))
@@ -62,11 +61,9 @@ def headless(context: RunContext, greeting: str = "") -> int:
 
 
 def _loop(context: RunContext, lease: StoreLease) -> None:
-    if context.simulated:
-        print(_(LABEL), flush=True)
-    printer = Printer(sys.stdout)
+    output = create_output(sys.stdout, hints=_hints(context))
     outputs = Outputs(
-        printer.show,
+        output.show,
         mail=create_outbox_process(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
@@ -85,6 +82,17 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
             pass
     reloader.stop()
     monitor.stop(STOP_WITHIN)
+    output.stop(STOP_WITHIN)
+
+
+def _hints(context: RunContext) -> list[str]:
+    """Return what a person can type next, in lines of at most 80 columns."""
+    command = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"
+    return [
+        *([_(LABEL)] if context.simulated else []),
+        _("Watching. Stop with Ctrl-C. In another terminal:"),
+        _("{command} status (also: ps --all, alerts, report, --help)").format(command=command),
+    ]
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
@@ -96,38 +104,3 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), handle)
-
-
-class Printer:
-    """Writes a line for each change of state, not for each poll."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._last: tuple[object, ...] = ()
-        self._due: frozenset[int] = frozenset()
-
-    def show(self, status: Status) -> None:
-        """Print `status` where it differs from the one before in more than its numbers, and new notices."""
-        self._show_state(status)
-        due = {reminder.id: reminder.text for reminder in status.awaited if reminder.due}
-        self._print(status.at, [(_("notice"), due[number]) for number in due.keys() - self._due])
-        self._due = frozenset(due)
-
-    def _show_state(self, status: Status) -> None:
-        names = tuple(alert.fingerprint for alert in status.alerts)
-        state = (status.level, names, status.notes, status.headline if not names else "")
-        if state == self._last:
-            return
-        notes = status.notes if not self._last or status.notes != self._last[2] else ()
-        self._last = state
-        level = i18n.translate_key(status.level.name.lower())
-        reasons = [alert.reason for alert in status.alerts] or [status.headline]
-        simulated = status.snapshot is not None and status.snapshot.simulated
-        lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]
-        lines += [(_("note"), note) for note in notes]
-        self._print(status.at, lines)
-
-    def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
-        time_text = local_time(at)
-        for kind, line in lines:
-            print(f"{time_text}  {pad_to_width(kind, 8)}  {line}", file=self._out, flush=True)

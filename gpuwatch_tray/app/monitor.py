@@ -185,7 +185,7 @@ class Monitor:
 
     def _evaluate_blind(self) -> None:
         """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
-        problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
+        problem = Problem(_("reading the GPUs hangs"), _("see whether `nvidia-smi` hangs too"))
         blind = Snapshot(self._source.name, time.time(), problem=problem)
         result = self._engine.evaluate(blind)
         with self._lock:

@@ -92,8 +92,10 @@ class Welcome:
         ).format(count=len(whole))
         names = ", ".join(dict.fromkeys(known(gpu.name) or gpu.uuid or f"GPU {gpu.index}" for gpu in whole))
         lines = [names, _("It needs no settings; its menu is at the icon in the panel.")]
-        if not self._context.settings.to_email:
-            lines.append(_("To get mail as well, set TO_EMAIL in the settings."))
+        if Button.SET_UP_MAIL in self._buttons:
+            lines.append(_("To get mail as well: Set up email…, here or under More in the menu."))
+        elif not self._context.settings.to_email:
+            lines.append(_("To get mail as well, run `gpuwatch-tray setup mail` in a terminal."))
         return Popup(WELCOME_KEY, title, "\n".join(lines), Severity.INFO, self._buttons)
 
 
@@ -110,9 +112,7 @@ def notify_exit(error: Exception) -> None:
     advice = _(
         "Start it again. `gpuwatch-tray doctor` says what is wrong here, `doctor --log` what happened."
     )
-    popup = Popup(
-        "ended", _("gpuwatch-tray has ended: no GPU is watched"), f"{why}\n{advice}", Severity.CRITICAL
-    )
+    popup = Popup("ended", _("No GPU is watched any more"), f"{why}\n{advice}", Severity.CRITICAL)
     if sys.platform in PLATFORMS_WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return
@@ -156,7 +156,7 @@ def _run_here(context: RunContext) -> int:
         bus, why = desktop_bus()
         return _run(context, bus, why)
     except NoDesktopError as error:
-        text = _("no desktop here ({why}): watching in the terminal; Ctrl-C ends")
+        text = _("No desktop here ({why}): watching in the terminal.")
         return headless(context, text.format(why=error))
     finally:
         if bus is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gpuwatch_tray.app.bootstrap import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.model import GpuProcess, Snapshot
-
-
-CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear` writes
+    from gpuwatch_tray.sources import Source
 
 
 def add_commands(commands: CommandGroup) -> None:
@@ -41,25 +39,43 @@ def print_processes(context: RunContext, args: argparse.Namespace) -> int:
     context.require_valid_settings()
     source = open_source(context)
     try:
-        while True:
-            snapshot = read_once(context, source)
-            text = _process_json(snapshot, args.all) if args.json else _process_table(snapshot, args.all)
-            if args.watch is not None and sys.stdout.isatty():
-                sys.stdout.write(CLEAR_SCREEN)
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            missing = gaps(snapshot)
-            if args.watch is None:
-                if missing:
-                    raise WorkError("\n".join(missing))
-                return 0
-            for gap in missing:
-                print(gap, file=sys.stderr, flush=True)
-            time.sleep(args.watch)
+        if args.watch is not None:
+            _watch(context, source, args)
+        snapshot = read_once(context, source)
+        sys.stdout.write(_text(snapshot, args))
+        sys.stdout.flush()
+        if missing := gaps(snapshot):
+            raise WorkError("\n".join(missing))
     except KeyboardInterrupt:
-        return 0
+        pass
     finally:
         source.close()
+    return 0
+
+
+def _watch(context: RunContext, source: Source, args: argparse.Namespace) -> NoReturn:
+    """Print the processes every N seconds until Ctrl-C: on a terminal in place, else list after list."""
+    if sys.stdout.isatty() and not args.json:
+        from gpuwatch_tray.app.terminal import LiveListing
+
+        hint = _("every {seconds:g} s · Ctrl-C stops").format(seconds=args.watch)
+        with LiveListing(sys.stdout, hint) as listing:
+            while True:
+                snapshot = read_once(context, source)
+                text = "\n".join([_text(snapshot, args).rstrip(), *gaps(snapshot)])
+                listing.show(text, snapshot.at)
+                time.sleep(args.watch)
+    while True:
+        snapshot = read_once(context, source)
+        sys.stdout.write(_text(snapshot, args))
+        sys.stdout.flush()
+        for gap in gaps(snapshot):
+            print(gap, file=sys.stderr, flush=True)
+        time.sleep(args.watch)
+
+
+def _text(snapshot: Snapshot, args: argparse.Namespace) -> str:
+    return _process_json(snapshot, args.all) if args.json else _process_table(snapshot, args.all)
 
 
 def _own_processes(snapshot: Snapshot) -> tuple[GpuProcess, ...]:

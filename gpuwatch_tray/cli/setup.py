@@ -61,7 +61,7 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
 def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     """Add `setup` and its tasks; man page and completion describe `top`."""
     _parser, tasks = commands.group(
-        "setup", _("settings files, start at login, desktop menu"), "setup config", "setup autostart on"
+        "setup", _("settings files, start at login, desktop menu"), "setup mail", "setup autostart on"
     )
     config = tasks.command(
         "config",
@@ -76,6 +76,12 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     )
     action.add_argument("--path", action="store_true", help=_("print where they are, or would be"))
 
+    tasks.command(
+        "mail",
+        run_mail_setup,
+        _("ask for address, server and password, try them, and send a test mail"),
+        "setup mail",
+    )
     autostart = tasks.command(
         "autostart",
         switch_autostart,
@@ -131,6 +137,13 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
         else:
             print(f"{_('written:') if place.path in written else _('left as it is:')} {place.path}")
     return 0
+
+
+def run_mail_setup(context: RunContext, args: argparse.Namespace) -> int:
+    """Ask for what mail needs, and try it."""
+    from gpuwatch_tray.cli.setup_mail import set_up_mail
+
+    return set_up_mail(context, args)
 
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:

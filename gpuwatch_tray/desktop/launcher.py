@@ -1,8 +1,9 @@
-"""Files opened with the desktop's program for them, which the tray neither waits for nor ends."""
+"""Files and commands opened with the desktop's programs, which the tray neither waits for nor ends."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 Openers: TypeAlias = "Mapping[str, tuple[tuple[str, ...], ...]]"  # by system: programs with their options
@@ -31,8 +32,11 @@ BROWSERS = {
 }
 
 
+ACTIVATE = 'tell application "Terminal" to activate'
+
+
 class OpeningError(Exception):
-    """The file was not opened; the text says why in one line."""
+    """It was not opened; the text says why in one line."""
 
 
 def available(environ: Mapping[str, str] | None = None) -> bool:
@@ -58,10 +62,14 @@ def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers)
         raise OpeningError(_("no program here opens {file}: install xdg-utils").format(file=file))
     if not file.is_file():
         raise OpeningError(_("there is no file {file}").format(file=file))
+    _start([*opener, str(file)], environ, str(file))
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
     try:
         # A session of its own, so that it outlives the tray.
         running = subprocess.Popen(
-            [*opener, str(file)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -69,23 +77,84 @@ def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers)
             start_new_session=True,
         )
     except OSError as error:
-        raise OpeningError(f"{opener[0]}: {error.strerror or error}") from error
+        raise OpeningError(f"{command[0]}: {error.strerror or error}") from error
     try:
         code = running.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
-        # It is the editor itself, whose exit code must be collected one day.
+        # It is the editor or terminal itself, whose exit code must be collected one day.
         start_thread("opened", running.wait)
         return
     if code:
-        raise OpeningError(
-            _("{program} could not open {file} (exit code {code})").format(
-                program=opener[0], file=file, code=code
-            )
-        )
+        text = _("{program} could not open {file} (exit code {code})")
+        raise OpeningError(text.format(program=command[0], file=what, code=code))
 
 
 def _find_opener(environ: Mapping[str, str], openers: Openers) -> list[str]:
     for program, *options in openers.get(sys.platform, UNIX_OPENERS):
         if found := shutil.which(program, path=environ.get("PATH")):
             return [found, *options]
+    return []
+
+
+# Terminals and the option behind which each takes a command: the desktop's own first, then by a fixed order.
+TERMINALS = (
+    ("xdg-terminal-exec", ()),
+    ("ptyxis", ("--",)),
+    ("kgx", ("--",)),  # GNOME Console
+    ("gnome-terminal", ("--",)),
+    ("konsole", ("-e",)),
+    ("xfce4-terminal", ("-x",)),
+    ("qterminal", ("-e",)),
+    ("mate-terminal", ("-x",)),
+    ("kitty", ()),
+    ("foot", ()),
+    ("alacritty", ("-e",)),
+    ("wezterm", ("start", "--")),
+    ("x-terminal-emulator", ("-e",)),  # Debian's alternative
+    ("xterm", ("-e",)),
+)
+OWN_TERMINALS = {  # by XDG_CURRENT_DESKTOP
+    "GNOME": ("ptyxis", "kgx", "gnome-terminal"),
+    "KDE": ("konsole",),
+    "XFCE": ("xfce4-terminal",),
+    "LXQt": ("qterminal",),
+    "MATE": ("mate-terminal",),
+}
+
+
+def open_terminal(command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+    """Run `command` in a new terminal window, which waits for Enter at its end; raises OpeningError."""
+    environ = os.environ if environ is None else environ
+    words = terminal_command(command, environ)
+    if not words:
+        raise OpeningError(
+            _("no terminal was found here; run: {command}").format(command=shlex.join(command))
+        )
+    _start(words, environ, shlex.join(command))
+
+
+def has_terminal(environ: Mapping[str, str] | None = None) -> bool:
+    """Return whether `open_terminal` has a program to open."""
+    return bool(terminal_command(["true"], os.environ if environ is None else environ))
+
+
+def terminal_command(
+    command: Sequence[str], environ: Mapping[str, str], system: str = sys.platform
+) -> list[str]:
+    """Return the words that open a terminal with `command` on this system; none where there is none."""
+    if system == "win32":
+        return ["cmd.exe", "/c", "start", "gpuwatch-tray", "cmd.exe", "/k", *command]
+    if system == "darwin":
+        quoted = shlex.join(command).replace("\\", "\\\\").replace('"', '\\"')
+        return ["osascript", "-e", f'tell application "Terminal" to do script "{quoted}"', "-e", ACTIVATE]
+    wait = f"printf '\\n%s' {shlex.quote(_('Enter closes this window. '))}; read -r _ || :"
+    waiting = f"{shlex.join(command)}; {wait}"
+    own = [
+        name
+        for part in environ.get("XDG_CURRENT_DESKTOP", "").split(":")
+        for name in OWN_TERMINALS.get(part, ())
+    ]
+    for name, options in sorted(TERMINALS, key=lambda terminal: terminal[0] not in own):
+        if found := shutil.which(name, path=environ.get("PATH")):
+            return [found, *options, "sh", "-c", waiting]
     return []

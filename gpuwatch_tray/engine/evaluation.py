@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 SLOW_READINGS = 2  # times the last interval: a reading may take twice as long as the one before
 MISSING = N_(
-    "the driver does not report it any more"
-    " (if it was taken out on purpose: gpuwatch-tray alerts forget {uuid})"
+    "the driver no longer reports it (if you removed it on purpose: gpuwatch-tray alerts forget {uuid})"
 )
 
 

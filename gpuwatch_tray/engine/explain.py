@@ -25,7 +25,7 @@ WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
 WHERE = {
     Presence.PRESENT: N_("You are at the desk"),
     Presence.AWAY: N_("No one is at the desk"),
-    Presence.UNKNOWN: N_("Whether you are at the desk is not known"),
+    Presence.UNKNOWN: N_("It is not known whether you are at the desk"),
 }
 MEANING = {
     Reason.FIRST: N_("it is new"),
@@ -38,17 +38,17 @@ MEANING = {
     Reason.UNACKNOWLEDGED: N_("no one has reacted to the popup"),
     Reason.NO_POPUP: N_("no popup could be shown"),
     Reason.ALWAYS: N_("EMAIL_WHEN is always"),
-    Reason.PENDING: N_("it has not held for long enough"),
-    Reason.RECOVERING: N_("the condition is over for the moment"),
+    Reason.PENDING: N_("it has not lasted long enough yet"),
+    Reason.RECOVERING: N_("the condition is over for now"),
     Reason.SNOOZED: N_("you have snoozed it"),
     Reason.INHIBITED: N_("another alert mutes it"),
     Reason.ACKNOWLEDGED: N_("you have seen it; you are notified again when it gets worse"),
-    Reason.COOLDOWN: N_("it was reported within the cooldown"),
+    Reason.COOLDOWN: N_("it was reported before, and the cooldown is not over"),
     Reason.QUEUED: N_("a mail about it is on its way"),
     Reason.GIVEN_UP: N_("its last mail was given up: see `gpuwatch-tray mail queue`"),
     Reason.AT_THE_DESK: N_("the popup comes first"),
     Reason.NEVER: N_("EMAIL_WHEN is never"),
-    Reason.INFO_ONLY: N_("it only informs; with EMAIL_WHEN=always it is mailed too"),
+    Reason.INFO_ONLY: N_("it is for information only; EMAIL_WHEN=always mails it too"),
 }
 NO_CHANNEL = {
     Channel.EMAIL: N_("no mail is sent: TO_EMAIL is not set"),
@@ -90,11 +90,11 @@ def _rule(name: str, verdict: Verdict | None, policy: Policy) -> Iterator[str]:
     else:
         measured = verdict.value
         if verdict.unknown is not None and not verdict.findings:
-            measured = _("cannot be judged at present: {why}").format(why=verdict.unknown)
+            measured = _("cannot be checked now: {why}").format(why=verdict.unknown)
         yield f"{name}: {measured}"
         yield "  " + _terms(name, verdict.threshold, policy)
         yield from (f"  {line}" for line in verdict.per_gpu)
-        nowhere = _("It cannot fire everywhere: {why}")
+        nowhere = _("It cannot fire on every GPU: {why}")
         yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
 
 
@@ -144,7 +144,7 @@ def _terms(name: str, condition: str, policy: Policy) -> str:
         critical = duration(terms.critical_after)
         sentences.append(_("It is critical {span} later.").format(span=critical))
     if terms.clear:
-        sentences.append(_("It is over {span} after that ends.").format(span=duration(terms.clear)))
+        sentences.append(_("It clears {span} after that ends.").format(span=duration(terms.clear)))
     sentences.extend(_("Set by {key}.").format(key=key) for key in keys(name)[:1])
     return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
@@ -152,9 +152,9 @@ def _terms(name: str, condition: str, policy: Policy) -> str:
 def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
     age = duration(max(0.0, now.wall - alert.since))
     states = {
-        Phase.PENDING: _("true for {span}, which is not long enough yet").format(span=age),
+        Phase.PENDING: _("true for {span}, not long enough yet").format(span=age),
         Phase.FIRING: _("firing for {span}").format(span=age),
-        Phase.RECOVERING: _("over for the moment"),
+        Phase.RECOVERING: _("over for now"),
     }
     parts = [states.get(alert.phase, alert.phase.value)]
     if alert.acknowledged:

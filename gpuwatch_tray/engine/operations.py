@@ -65,7 +65,7 @@ class AlertOperations:
         """Acknowledge alerts, by id or fingerprint, until they end or get worse. Raises NoSuchAlertError."""
         alerts = self._find(names)
         if pending := [alert for alert in alerts if alert.phase is Phase.PENDING]:
-            text = _("alert {id} does not fire yet: there is nothing to acknowledge")
+            text = _("alert {id} is not firing yet; there is nothing to acknowledge")
             raise NoSuchAlertError(text.format(id=pending[0].id))
         now = self._clock()
         lines = [Transition(now.wall, alert.id, "acknowledged") for alert in alerts]
@@ -93,7 +93,7 @@ class AlertOperations:
         """End every snooze."""
         count = self._store.end_silences()
         log.info("%d snoozes ended", count)
-        return _("nothing was snoozed") if count == 0 else _("every snooze ended")
+        return _("nothing was snoozed") if count == 0 else _("all snoozes ended")
 
     def _find(self, names: Sequence[str]) -> list[Alert]:
         active = self._store.saved_state().alerts
@@ -155,7 +155,7 @@ class Reminders:
         free = None if snapshot is None else free_gpus(snapshot)
         if free is None:
             return answer
-        return _("{said} (free at present: {count})").format(said=answer, count=len(free))
+        return _("{said} (free now: {count})").format(said=answer, count=len(free))
 
     def add_process_ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
         """Wait until the process is gone; with `identity`, that very one. Raises ReminderError."""
@@ -203,7 +203,7 @@ class Reminders:
         reminders = {reminder.id: reminder for reminder in self._store.reminders()}
         if number not in reminders or not self._store.close_reminder(number):
             numbers = ", ".join(map(str, reminders)) or _("none")
-            text = _("nothing {number} is waited for (waiting: {numbers})")
+            text = _("there is no reminder {number} (pending: {numbers})")
             raise ReminderError(text.format(number=number, numbers=numbers))
         what = describe_reminder(reminders[number])
         return _("cancelled: {number}: {what}").format(number=number, what=what)
@@ -223,7 +223,7 @@ class Reminders:
 
 
 def _already(reminder: Reminder) -> str:
-    text = _("{id}: you will be notified already when {what}")
+    text = _("{id}: you will already be notified when {what}")
     return text.format(id=reminder.id, what=describe_reminder(reminder))
 
 
@@ -233,12 +233,12 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
     if snapshot.problem is not None:
         return _("the GPUs cannot be read: {problem}").format(problem=snapshot.problem)
     there = sorted({process.pid for process in snapshot.processes})
-    listed = _("on them: {pids}") if there else _("nothing is on them")
+    listed = _("on the GPUs: {pids}") if there else _("no processes on the GPUs")
     listed = listed.format(pids=", ".join(map(str, there)))
     unread = [gpu.index for gpu in snapshot.gpus if gpu.problem or gpu.process_problem]
-    text = _("no process {pid} is on a GPU here ({known})")
+    text = _("process {pid} is not on a GPU here ({known})")
     if unread:
-        text = _("no process {pid} is on a GPU here ({known}; GPU {gpus} cannot be read)")
+        text = _("process {pid} is not on a GPU here ({known}; GPU {gpus} cannot be read)")
     return text.format(pid=pid, known=listed, gpus=", ".join(map(str, unread)))
 
 

@@ -84,7 +84,7 @@ class PopupTracker:
             return None
         present = [alerts.get(alert.fingerprint) for alert in unseen]
         firing = sum(1 for alert in present if alert is not None and alert.phase is not Phase.PENDING)
-        return render.away_popup(unseen, firing, simulated=simulated)
+        return render.away_popup(unseen, firing, self._host, simulated=simulated)
 
 
 def _settled(alert: Alert | None) -> bool:

@@ -65,15 +65,14 @@ def status_of(
 
 
 def _sum(alerts: Sequence[Alert]) -> str:
-    """Return the worst alert in a line, and how many alerts there are."""
-    marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
+    """Return the only alert's sentence, or how many there are: the menu lists them."""
+    if len(alerts) > 1:
+        return ngettext("{count} alert", "{count} alerts", len(alerts)).format(count=len(alerts))
+    marks = [_("over for now")] if alerts[0].phase is Phase.RECOVERING else []
     marks += [_("acknowledged")] if alerts[0].acknowledged else []
-    worst = alerts[0].message
     if marks:
-        worst = _("{text} ({state})").format(text=worst, state=_(", ").join(marks))
-    if len(alerts) == 1:
-        return worst
-    return _("{count} alerts: {worst}").format(count=len(alerts), worst=worst)
+        return _("{text} ({state})").format(text=alerts[0].message, state=_(", ").join(marks))
+    return alerts[0].message
 
 
 def starting(now: float) -> Status:
@@ -84,10 +83,10 @@ def starting(now: float) -> Status:
 def stale(last: Status) -> Status:
     """`last`, after its data has become too old to be shown as the state of things."""
     if last.snapshot is None:
-        headline = _("No data yet: the reading does not come back")
+        headline = _("No data yet: reading the GPUs hangs")
     else:
         since = local_time(last.at, "%H:%M:%S")
-        headline = _("No data since {since}: the reading does not come back").format(since=since)
+        headline = _("No data since {since}: reading the GPUs hangs").format(since=since)
     return replace(last, level=Level.NO_DATA, headline=headline)
 
 

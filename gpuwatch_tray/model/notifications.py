@@ -79,6 +79,7 @@ class Button(Enum):
     SHOW = "show"
     TEST = "test"  # send a test alert
     SETTINGS = "settings"  # open them
+    SET_UP_MAIL = "set-up-mail"
     KILL = "kill"  # a process that did not end by itself
     SIGN_IN = "sign-in"  # to Gmail again
 

@@ -51,14 +51,14 @@ def duration(seconds: float) -> str:
 
 
 def menu_duration(seconds: float) -> str:
-    """Write seconds for a menu: never in seconds, and always with the smaller unit, as in `3 h 0 min`."""
+    """Write seconds for a menu, short and never to the second: `24 min`, `3:24 h`, `2 d 5 h`."""
     whole = int(seconds)
     if whole < MINUTE:
-        return _("under a minute")
+        return _("under 1 min")
     if whole < HOUR:
         return _("{minutes} min").format(minutes=whole // MINUTE)
     if whole < DAY:
-        return _("{hours} h {minutes} min").format(hours=whole // HOUR, minutes=whole % HOUR // MINUTE)
+        return _("{hours}:{minutes:02} h").format(hours=whole // HOUR, minutes=whole % HOUR // MINUTE)
     return _("{days} d {hours} h").format(days=whole // DAY, hours=whole % DAY // HOUR)
 
 

@@ -23,6 +23,7 @@ LABELS = {
     Button.SHOW: N_("Show"),
     Button.TEST: N_("Send a test alert"),
     Button.SETTINGS: N_("Open settings"),
+    Button.SET_UP_MAIL: N_("Set up email…"),
     Button.KILL: N_("End it now"),
     Button.SIGN_IN: N_("Sign in again"),
 }

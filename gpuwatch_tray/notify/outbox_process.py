@@ -218,8 +218,8 @@ def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
         yield _waiting_line(waiting)
     if waiting.held:
         yield ngettext(
-            "Email: {count} mail is held for a digest, so many have gone out",
-            "Email: {count} mails are held for a digest, so many have gone out",
+            "Email: {count} mail is held for a digest, as many were sent",
+            "Email: {count} mails are held for a digest, as many were sent",
             waiting.held,
         ).format(count=waiting.held)
     if waiting.dead:
@@ -249,7 +249,7 @@ class MailHealth:
             due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
         if self._dead is not None and waiting.dead > self._dead:
             due.append(
-                Popup(DEAD_KEY, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING)
+                Popup(DEAD_KEY, _("A mail was permanently refused"), _given_up(waiting), Severity.WARNING)
             )
         self._failure, self._dead = failure, waiting.dead
         return tuple(due)

@@ -63,7 +63,7 @@ def judge_driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     # Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
     if not limits.faults.mismatch:
         return Verdict(DRIVER_MISMATCH_RULE)
-    threshold = _("the driver was replaced while it runs: its library and its part of the kernel differ")
+    threshold = _("the driver was replaced while running: its library and its kernel module differ")
     problem = snapshot.problem or snapshot.mismatch
     if problem is None:
         return Verdict(DRIVER_MISMATCH_RULE, value=_("the driver answers"), threshold=threshold)

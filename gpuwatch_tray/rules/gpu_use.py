@@ -200,7 +200,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     threshold = threshold.format(limit=limit)
     if in_use > limit:
         reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
-        text = _("{value}, the limit is {limit}").format(value=value, limit=limit)
+        text = _("{value}; the limit is {limit}").format(value=value, limit=limit)
         finding = Finding(GPU_LIMIT_RULE, "", Severity.WARNING, reason, in_use, text)
         return Verdict(GPU_LIMIT_RULE, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
@@ -308,7 +308,7 @@ def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
             builder.measure(seconds, _("the longest runs for {span}").format(span=duration(seconds)))
         if seconds > limit:
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
-            text = _("{process} has run for {span}, the limit is {limit}").format(
+            text = _("{process} has run for {span}; the limit is {limit}").format(
                 process=process_title(process), span=duration(seconds), limit=duration(limit)
             )
             builder.fire(prefix + process.identity, Severity.WARNING, reason, text, seconds)
@@ -331,7 +331,7 @@ def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
     builder = VerdictBuilder(MEMORY_FULL_RULE, snapshot)
     for name, gpu in builder.devices():
         used = builder.read(gpu, N_("the memory in use"), gpu.memory_used, name)
-        total = builder.read(gpu, N_("the memory in all"), gpu.memory_total, name)
+        total = builder.read(gpu, N_("the total memory"), gpu.memory_total, name)
         if used is None or not total:
             continue
         percent = 100 * used / total
@@ -339,7 +339,7 @@ def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
         builder.measure(percent, measured.format(gpu=gpu_name(gpu), percent=percent))
         if percent > most:
             reason = f"MEMORY_FULL({gpu_label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
-            text = _("The memory of {gpu} is {percent:.0f} % full, the limit is {limit} %").format(
+            text = _("The memory of {gpu} is {percent:.0f} % full; the limit is {limit} %").format(
                 gpu=gpu_name(gpu), percent=percent, limit=most
             )
             builder.fire(name, Severity.INFO, reason, text, percent)

@@ -18,7 +18,7 @@ XID_FATAL_RULE, XID_APP_RULE = "xid_fatal", "xid_app"
 FATAL_XIDS = {
     46: N_("the GPU stopped processing"),
     48: N_("a memory error that could not be corrected"),
-    62: N_("its micro-controller halted"),
+    62: N_("its microcontroller halted"),
     64: N_("a worn memory row could not be recorded"),
     74: N_("an NVLink error"),
     79: N_("the GPU has fallen off the bus"),
@@ -138,8 +138,8 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             board = gpus.get(name)
             where = name if board is None else gpu_label(board)
             text = ngettext(
-                "A memory error that could not be corrected on {gpu}",
-                "{count} memory errors that could not be corrected on {gpu}",
+                "{gpu} had a memory error that could not be corrected",
+                "{gpu} had {count} memory errors that could not be corrected",
                 event.count,
             ).format(count=event.count, gpu=where if board is None else gpu_name(board))
             reason = f"ECC({where}: {event.count} UNCORRECTED)"
@@ -148,7 +148,7 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         # Not held: where ECC was switched off, an event that was acknowledged is over all the same.
         what = N_("the uncorrected memory errors")
         if builder.read(gpu, what, gpu.ecc_uncorrected, name, held=False) is not None:
-            builder.measure(-1.0, _("no uncorrected error more"))
+            builder.measure(-1.0, _("no new uncorrected errors"))
         what = N_("the corrected memory errors")
         if most is None or builder.read(gpu, what, gpu.ecc_corrected, name, held=False) is None:
             continue
@@ -162,8 +162,8 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         if errors >= most:
             reason = f"ECC({gpu_label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
             text = ngettext(
-                "{count} memory error was corrected on {gpu} in 10 minutes, the limit is {limit}",
-                "{count} memory errors were corrected on {gpu} in 10 minutes, the limit is {limit}",
+                "{count} memory error was corrected on {gpu} in 10 minutes; the limit is {limit}",
+                "{count} memory errors were corrected on {gpu} in 10 minutes; the limit is {limit}",
                 errors,
             ).format(count=errors, gpu=gpu_name(gpu), limit=most)
             builder.fire(name, Severity.WARNING, reason, text, errors)
@@ -197,7 +197,7 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
             continue
         if history.idle_for(gpu_subject(gpu)) < PCIE_REST and _computes_on(gpu, snapshot):
             reason = f"PCIE_WIDTH({gpu_label(gpu)}: x{width}) < MAXIMUM(x{most})"
-            text = _("{gpu} uses {width} of its {most} PCIe lanes: is it well seated?").format(
+            text = _("{gpu} uses {width} of its {most} PCIe lanes; check that it is seated properly").format(
                 gpu=gpu_name(gpu), width=width, most=most
             )
             builder.fire(name, Severity.WARNING, reason, text, most - width)

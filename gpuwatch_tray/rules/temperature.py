@@ -87,7 +87,7 @@ def _judge_temperature(
         )
         if degrees >= most:
             reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {degrees}C) >= LIMIT({most}C)"
-            text = _("{gpu} is at {degrees} °C, the limit is {limit} °C").format(
+            text = _("{gpu} is at {degrees} °C; the limit is {limit} °C").format(
                 gpu=gpu_name(gpu), degrees=degrees, limit=most
             )
             builder.fire(name, severity, reason, text, degrees)
@@ -108,8 +108,8 @@ def judge_hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
     if limits.heat.slowdown_hold is None:
         return Verdict(HW_SLOWDOWN_RULE)
     texts = (
-        _("{gpu} is slowed down by its hardware (heat, its power supply, or the mains)"),
-        _("a GPU is slowed down by its hardware (heat, its power supply, or the mains)"),
+        _("{gpu} is slowed down by its hardware (heat or power supply)"),
+        _("a GPU is slowed down by its hardware (heat or power supply)"),
     )
     return _judge_clock_limit(VerdictBuilder(HW_SLOWDOWN_RULE, snapshot), SLOWED, Severity.WARNING, texts)
 

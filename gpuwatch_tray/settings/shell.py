@@ -114,10 +114,11 @@ _BRACES = re.compile(r"\{.*(,|\.\.).*\}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`name=value`, not yet expanded. `end` is the offset behind it, `line` that of its name."""
+    """`name=value`, not yet expanded, between two offsets of the text; `line` is that of its name."""
 
     name: str
     line: int
+    start: int
     end: int
     pieces: tuple[Piece, ...]
 
@@ -272,7 +273,7 @@ class ShellParser:
         if faults:
             self.broken.add(name)
             return None
-        return Assignment(name, self._line(word.start), word.end, pieces)
+        return Assignment(name, self._line(word.start), word.start, word.end, pieces)
 
     def _reject_command(self, words: list[Word], stray: int) -> None:
         texts = [word.bare for word in words]

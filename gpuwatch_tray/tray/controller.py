@@ -37,6 +37,7 @@ LANES = {
     ActionKind.COPY_COMMAND: "tray-desktop",
     ActionKind.OPEN_SETTINGS: "tray-desktop",
     ActionKind.OPEN_LOG: "tray-desktop",
+    ActionKind.SET_UP_MAIL: "tray-desktop",
 }
 MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 
@@ -189,4 +190,5 @@ class Tray:
         badge = status.in_use if self._badge else None
         look = drawing.IconLook(status.level, self._style, badge)
         rows = menu.build_menu(status, self._offered, extras, self._shown_processes)
-        return TrayView(look, menu.tooltip(status), rows)
+        title, *details = menu.tooltip(status)
+        return TrayView(look, title, rows, tuple(details))

@@ -162,7 +162,7 @@ def test_check_counts_its_own_polls():
     assert not waiting.look(FIRST, after=300)
     assert waiting.look(FIRST, after=300)
     assert waiting.watch.notice.details == (
-        "seen at two runs of `check`: what was between them is not known",
+        "seen in two runs of `check`; what happened between them is not known",
     )
     again = Waiting(in_loop=False)
     assert not again.look(FIRST, after=300)

@@ -120,7 +120,7 @@ def test_after_a_gap_it_says_when_it_was_last_seen(reading, lives, why):
 def test_another_holder_of_the_number_is_said():
     """PID reuse is an end, and called so."""
     clock, watch = ends(local=False)
-    assert observation(clock, watch, ANOTHER).notice.text.endswith(": its number is another process's now")
+    assert observation(clock, watch, ANOTHER).notice.text.endswith(": its PID now belongs to another process")
 
 
 def test_without_an_identity_the_number_is_all_there_is():

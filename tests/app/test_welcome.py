@@ -27,8 +27,11 @@ class Monitor:
 class Clicked:
     """The actions on a desktop that opens files by noting them."""
 
-    def __init__(self, folder, monkeypatch):
+    def __init__(self, folder, monkeypatch, *, terminal=False):
         self.opened, self.performed, self.popups = [], [], FakePopups()
+        self.commands = []
+        monkeypatch.setattr(launcher, "has_terminal", lambda: terminal)
+        monkeypatch.setattr(launcher, "open_terminal", self.commands.append)
         monkeypatch.setattr(launcher, "available", lambda: True)
         monkeypatch.setattr(launcher, "open_file", self.opened.append)
         for variable, name in FILES.items():
@@ -75,6 +78,19 @@ def test_the_buttons_do_what_the_rows_do(clicked):
     clicked.dispatcher.on_popup_button("welcome", Button.SETTINGS)
     assert [action.kind for action in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
     assert clicked.performed[1].target == str(clicked.file)
+
+
+def test_email_is_set_up_in_a_terminal(tmp_path, monkeypatch):
+    """Offered while nobody is mailed: the greeting's button and the row open `setup mail`."""
+    clicked = Clicked(tmp_path, monkeypatch, terminal=True)
+    assert clicked.dispatcher.welcome_buttons == (Button.TEST, Button.SET_UP_MAIL)
+    clicked.dispatcher.on_popup_button("welcome", Button.SET_UP_MAIL)
+    assert [action.kind for action in clicked.performed] == [ActionKind.SET_UP_MAIL]
+    clicked.dispatcher.actions()[ActionKind.SET_UP_MAIL]("")
+    assert [command[-2:] for command in clicked.commands] == [["setup", "mail"]]
+    mailed = Settings(clicked.file, tmp_path, to_email=("ada@example.org",))
+    clicked.dispatcher.reconfigure(RunContext(mailed, (), SourceKind.NVML, "box", "ada", trial=True))
+    assert clicked.dispatcher.welcome_buttons == (Button.TEST, Button.SETTINGS)
 
 
 def test_what_the_settings_say_now_is_what_the_menu_goes_by(clicked, tmp_path):

@@ -40,13 +40,13 @@ def test_an_alert_with_its_history(fired):
     """The list has each active alert with its state, and every transition with its named reason."""
     (alert,) = record(fired)["active"]
     assert (alert["rule"], alert["severity"], alert["phase"]) == ("gpu_limit", "warning", "firing")
-    assert alert["text"] == "2 GPUs in use, the limit is 1"
+    assert alert["text"] == "2 GPUs in use; the limit is 1"
     assert [(each["what"], each["why"]) for each in alert["history"]] == [
-        ("fired", "2 GPUs in use, the limit is 1"),
+        ("fired", "2 GPUs in use; the limit is 1"),
         ("email queued", "first, away"),
     ]
     told = fired.run("alerts", "list").stdout
-    assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use, the limit is 1" in told
+    assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use; the limit is 1" in told
     assert "mail queued (it is new and no one is at the desk)" in told
     for internal in (*REASONS, "email waits"):
         assert f"({internal}" not in told
@@ -79,7 +79,7 @@ def test_a_snooze_silences_email_too(fired, server, what):
     found = record(fired)
     assert found["active"][0]["snoozed_until"] == pytest.approx(time.time() + 7200, abs=60)
     assert len(found["snoozes"]) == 1
-    assert fired.run("alerts", "resume").stdout == "every snooze ended\n"
+    assert fired.run("alerts", "resume").stdout == "all snoozes ended\n"
     assert fired.run("check").returncode == 0
     assert len(server.messages) == 2
     assert record(fired)["snoozes"] == []
@@ -126,7 +126,7 @@ def test_explain_without_a_watcher(fired):
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
     again = "in 59 min if it still fires\n"
-    assert f"not now: it was reported within the cooldown; {again}" in done.stdout
+    assert f"not now: it was reported before, and the cooldown is not over; {again}" in done.stdout
     once = "These rules need several readings; only the tray and `watch` check them:\n\n"
     assert f"{once}monitor_blind\n  It fires when " in done.stdout
     assert done.stdout.count("It fires when ") + done.stdout.count(": switched off by ") == len(RULES)

@@ -169,7 +169,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
     ("content", "code", "words"),
     [
         (None, 2, "credentials.json is missing (GMAIL_API_CREDENTIALS)"),
-        ("{", 2, "credentials.json is no JSON file"),
+        ("{", 2, "credentials.json is not a JSON file"),
         ('{"web": {}}', 2, "of the kind 'web', not 'installed'"),
     ],
 )
@@ -194,7 +194,7 @@ def test_trying_gmail_prints_each_step(installed, google, gmail):
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.splitlines()[:3] == [
         "ok      the mail is sent by Gmail API",
-        f"ok      {gmail} is there, and allows sending",
+        f"ok      {gmail} exists and allows sending",
         "ok      Google has renewed the sign-in",
     ]
     google.answer("token", 400, {"error": "invalid_grant", "error_description": " ".join(SECRETS[:3])})

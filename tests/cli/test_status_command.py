@@ -44,7 +44,7 @@ ALERT = Alert(
     Severity.WARNING,
     "GPU_COUNT(3) > GPU_LIMIT(2)",
     START - 90,
-    text="3 GPUs in use, the limit is 2",
+    text="3 GPUs in use; the limit is 2",
     id=3,
     phase=Phase.FIRING,
     acknowledged=True,
@@ -53,7 +53,7 @@ ALERT = Alert(
 )
 WARNING = Status(
     Level.WARNING,
-    "3 GPUs in use, the limit is 2",
+    "3 GPUs in use; the limit is 2",
     START - 5,
     snapshot(gpus=(GPU,)),
     (ALERT,),
@@ -149,7 +149,7 @@ def test_the_answer_has_the_documented_keys_and_survives_json():
             "id": 3,
             "rule": "gpu_limit",
             "severity": "warning",
-            "text": "3 GPUs in use, the limit is 2",
+            "text": "3 GPUs in use; the limit is 2",
             "reason": "GPU_COUNT(3) > GPU_LIMIT(2)",
             "phase": "firing",
             "since": START - 90,
@@ -179,11 +179,11 @@ def test_what_is_not_known_is_null_and_not_zero():
 def test_the_lines_for_a_person():
     """State and reason first, the age of the data, GPUs, alerts, what waits, and who says so."""
     alert = (
-        "  warning 3: 3 GPUs in use, the limit is 2"
+        "  warning 3: 3 GPUs in use; the limit is 2"
         " (firing since 15:26:18, acknowledged, snoozed until 16:27:48, muted by gpu_lost)"
     )
     assert status_lines(build_status(WARNING, FACTS), START) == [
-        "warning: 3 GPUs in use, the limit is 2",
+        "warning: 3 GPUs in use; the limit is 2",
         "data of 15:27:43, 5 s old",
         "everything is snoozed until 2026-01-08 15:27:48",
         "  GPU 0 RTX 4090, 12288 / 24576 MiB, 87 %, 71 °C, 310 W",
@@ -335,7 +335,7 @@ def test_a_second_demo_prints_the_status_of_the_first(environ, capsys):
         assert headless.run(demo) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"tray, PID {os.getpid()} watches already\n")
-    assert "3 GPUs in use, the limit is 2" in told
+    assert "3 GPUs in use; the limit is 2" in told
 
 
 def held_by_a_stranger(own_context):
@@ -384,7 +384,7 @@ def test_a_second_start_tells_how_the_first_one_is(own_context):
     with watching(own_context, {"status": lambda _: build_status(WARNING, FACTS)}):
         told = describe_running(tray_client.lock_holder(own_context), lambda: START)
     assert told[0] == f"tray, PID {os.getpid()} watches already"
-    assert told[1] == "warning: 3 GPUs in use, the limit is 2"
+    assert told[1] == "warning: 3 GPUs in use; the limit is 2"
     assert describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
     (line,) = describe_running(LockHolder(7, "tray", address="/nonexistent/s"))
     assert line == "tray, PID 7 watches already, but it could not be asked: nothing answers there"

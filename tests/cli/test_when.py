@@ -43,7 +43,7 @@ def test_a_free_gpu_is_mailed_once(installed, server, worker):
     installed.play(busy(worker.pid, 1))
     with installed.watching():
         said = when(installed, "free", "2", "--for", "2s")
-        assert said == "1: you will be notified when 2 GPUs are free for 2 s (free at present: 0)\n"
+        assert said == "1: you will be notified when 2 GPUs are free for 2 s (free now: 0)\n"
         installed.play(CALM)
         (mail,) = server.wait_for(1)
         assert mail.message["Subject"].startswith("[GPU Watchdog] 2 GPUs free: ada@")
@@ -71,7 +71,7 @@ def test_the_end_of_a_process_is_mailed(installed, server, worker):
     assert mail.message["Subject"].startswith("[GPU Watchdog] Process ended: ada@")
     assert re.search(
         rf"- PID {worker.pid} \(python train\.py --token \*\*\*, GPU 0\) has ended after \d+ s\n"
-        r"- the most GPU memory that it was seen with: 2\.8 GiB\n",
+        r"- peak GPU memory: 2\.8 GiB\n",
         mail.text,
     )
 
@@ -134,10 +134,10 @@ def test_mistakes(installed, worker, there):
     installed.play(busy(worker.pid))
 
     def check():
-        line = f"no process {os.getpid()} is on a GPU here (on them: {worker.pid})"
+        line = f"process {os.getpid()} is not on a GPU here (on the GPUs: {worker.pid})"
         assert line in when(installed, "ends", str(os.getpid()), code=1)
         assert "there is only 1 GPU here" in when(installed, "free", "2", code=1)
-        assert "nothing 7 is waited for (waiting: none)" in when(installed, "cancel", "7", code=1)
+        assert "there is no reminder 7 (pending: none)" in when(installed, "cancel", "7", code=1)
         assert "expected a duration" in when(installed, "free", "1", "--for", "soon", code=2)
         assert "expected a whole number above 0" in when(installed, "free", "0", code=2)
         assert when(installed, "list") == "nothing is waited for\n"
@@ -207,7 +207,7 @@ def test_a_command_with_its_peak(installed, server):
             assert running.returncode == 0
         (mail,) = server.wait_for(1)
     assert mail.message["Subject"].startswith("[GPU Watchdog] Command finished: ")
-    assert "- the most GPU memory that it was seen with: 700 MiB\n" in mail.text
+    assert "- peak GPU memory: 700 MiB\n" in mail.text
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
@@ -10,7 +11,15 @@ import time
 import pytest
 
 from gpuwatch_tray.desktop import launcher
-from gpuwatch_tray.desktop.launcher import OpeningError, available, open_file, open_page
+from gpuwatch_tray.desktop.launcher import (
+    OpeningError,
+    available,
+    has_terminal,
+    open_file,
+    open_page,
+    open_terminal,
+    terminal_command,
+)
 from tests.desktop.tools import add_program, environment_with
 from tests.support.timing import wait_until
 
@@ -112,3 +121,45 @@ def test_a_page_goes_to_what_the_system_shows_html_with(tools, odd_file, monkeyp
     open_page(odd_file, environment_with(tools))
     words = (tools / "called").read_text().splitlines()
     assert words == [str(tools / called[0]), *called[1:], str(odd_file)]
+
+
+RUNS = '#!/bin/sh\necho "$0" "$1" >> "$TOOLS/called"\nshift\nexec "$@" < /dev/null > "$TOOLS/window" 2>&1\n'
+
+
+@pytest.mark.parametrize(
+    ("desktop", "there", "taken"),
+    [
+        ("XFCE", ("xfce4-terminal", "xterm"), "xfce4-terminal -x"),
+        ("KDE", ("xfce4-terminal", "konsole"), "konsole -e"),
+        ("ubuntu:GNOME", ("xfce4-terminal", "gnome-terminal"), "gnome-terminal --"),
+        ("sway", ("xterm",), "xterm -e"),
+    ],
+)
+def test_a_command_runs_in_the_desktops_own_terminal(tools, desktop, there, taken):
+    """The window shows what the command says, word for word, and does not vanish with it."""
+    for name in there:
+        add_program(tools, name, RUNS)
+    environ = environment_with(tools) | {"XDG_CURRENT_DESKTOP": desktop}
+    environ["PATH"] += f":{os.environ['PATH']}"  # for sh and printf
+    assert has_terminal(environ)
+    open_terminal(["printf", "%s.", "two words", "it's"], environ)
+    wait_until(lambda: "Enter" in (tools / "window").read_text(), "the end of the command")
+    assert (tools / "window").read_text() == "two words.it's.\nEnter closes this window. "
+    assert (tools / "called").read_text() == f"{tools / taken.split()[0]} {taken.split()[1]}\n"
+
+
+def test_without_a_terminal_the_command_is_told(tools):
+    """It is not offered; who asks all the same can type it."""
+    environ = environment_with(tools)
+    assert not has_terminal(environ)
+    with pytest.raises(OpeningError, match="no terminal was found here; run: gpuwatch-tray setup mail"):
+        open_terminal(["gpuwatch-tray", "setup", "mail"], environ)
+
+
+def test_windows_and_macos_open_their_own_terminal():
+    """Neither has been run; the words are those of `start` and of Terminal's dictionary."""
+    words = ["/Users/a b/gpuwatch-tray", "setup", "mail"]
+    assert terminal_command(words, {}, "win32")[:4] == ["cmd.exe", "/c", "start", "gpuwatch-tray"]
+    assert terminal_command(words, {}, "win32")[-3:] == words
+    script = terminal_command(words, {}, "darwin")[2]
+    assert script == 'tell application "Terminal" to do script "\'/Users/a b/gpuwatch-tray\' setup mail"'

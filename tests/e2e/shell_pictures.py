@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORM = Form(size=(1280, 800))
 MARGIN = 24  # pixels around the menu
-HEADLINE = "2 GPUs in use, the limit is 1"
+HEADLINE = "2 GPUs in use; the limit is 1"
 HELD = (
     process(2311, 0, 5000.0, memory=18 * GIB, command=("python", "train.py", "--config", "base.yaml")),
     process(2388, 0, 900.0, memory=3 * GIB, command=("python", "eval.py", "--checkpoint", "last.ckpt")),

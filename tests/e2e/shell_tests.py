@@ -28,7 +28,7 @@ SMALL_X11, SMALL_WAYLAND = Form(), Form(wayland=True)
 LARGE_X11, LARGE_WAYLAND = Form(dark=True, size=LARGE), Form(wayland=True, dark=True, size=LARGE)
 
 OK, WARNING = drawing.COLOURS[Level.OK], drawing.COLOURS[Level.WARNING]
-HEADLINE = "2 GPUs in use, the limit is 1"
+HEADLINE = "2 GPUs in use; the limit is 1"
 HELD = (process(11, 0, 5000.0), process(12, 0, 4000.0), process(13, 0, 3000.0), process(14, 1, 100.0))
 TARGET = f"11:{HELD[0].identity}"
 LIMIT = Popup(

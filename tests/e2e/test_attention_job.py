@@ -61,7 +61,7 @@ def test_at_the_desk_the_popup_comes_alone_and_away_the_mail_follows(
     start()
     desk.icon_position(WARNING)
     popup = wait_until(lambda: desk.notifications()[before:], "the popup")[0]
-    assert "2 GPUs in use, the limit is 1" in popup.body
+    assert "2 GPUs in use; the limit is 1" in popup.body
     wait_for_polls(calls, 8)
     assert server.messages == ()
     assert ("email waits", "at-the-desk") in history(installed)
@@ -93,7 +93,7 @@ def test_who_comes_back_is_told_what_fired_meanwhile(installed, desk, start, ser
     lock(False)
     popup = wait_until(lambda: desk.notifications()[before:], "the summary", timeout=20)[0]
     assert popup.title == "An alert while you were away: all over by now"
-    assert "2 GPUs in use, the limit is 1" in popup.body
+    assert "2 GPUs in use; the limit is 1" in popup.body
 
 
 def test_an_acknowledged_alert_leaves_the_screen_and_is_not_repeated(
@@ -172,7 +172,7 @@ def test_a_click_on_the_popup_shows_the_page_and_without_a_browser_the_details(
         return opened.is_file()
 
     wait_until(asked, "the page", timeout=20, pause=0.5)
-    assert "2 GPUs in use, the limit is 1" in opened.read_text()
+    assert "2 GPUs in use; the limit is 1" in opened.read_text()
     assert len(desk.notifications()) == before + 2
 
 

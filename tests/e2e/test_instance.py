@@ -196,7 +196,7 @@ def test_without_any_desktop_it_is_headless_and_reached_all_the_same(installed, 
     bare = {"PATH": os.environ["PATH"]}
     first, log = start_in(bare)
     the_story(installed, bare, first, "watch")
-    assert log.read_text().startswith("no desktop here (")
+    assert log.read_text().startswith("No desktop here (")
 
 
 @pytest.mark.driver

@@ -48,7 +48,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         position = desk.icon_position(WARNING)
         popup = wait_until(lambda: desk.notifications()[popups_before:], "the popup")[0]
         assert "More GPUs in use than the limit" in popup.title
-        assert "2 GPUs in use, the limit is 1" in popup.body
+        assert "2 GPUs in use; the limit is 1" in popup.body
         (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
         assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
         assert mail.message["Subject"].startswith("[GPU Watchdog] ada@")
@@ -57,7 +57,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         labels = desk.labels()
         assert any(label.startswith(f"PID {one.pid} · ") and "train.py" in label for label in labels)
         assert any(label.startswith(f"PID {two.pid} · ") and "eval.py" in label for label in labels)
-        assert "2 GPUs in use, the limit is 1" in labels[0]
+        assert "2 GPUs in use; the limit is 1" in labels[0]
         closed = desk.windows()
         desk.right_click(position)
         wait_until(lambda: desk.windows() - closed, "the menu's window")

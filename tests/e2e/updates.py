@@ -31,7 +31,8 @@ def view(number: int) -> TrayView:
     alerts = (alert(f"a{number // 20}"),) if number % 40 < 20 else ()
     shown = snapshot([gpu(0, utilisation=number % 100), gpu(1)], held)
     told = status(level, shown, alerts=alerts, headline=f"update {number}")
-    return TrayView(drawing.IconLook(level), menu.tooltip(told), menu.build_menu(told))
+    title, *details = menu.tooltip(told)
+    return TrayView(drawing.IconLook(level), title, menu.build_menu(told), tuple(details))
 
 
 def held() -> int:

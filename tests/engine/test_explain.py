@@ -24,7 +24,7 @@ WORDS = (
     "",
     "gpu_lost: 4 of 4 GPUs answer",
     (
-        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It is over 2"
+        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It clears 2"
         " min after that ends. Set by GPU_LOST."
     ),
     "",
@@ -62,10 +62,13 @@ def test_it_says_what_will_be_sent_when_and_why(bench):
     bench.look(BUSY)
     bench.clock.advance(60)
     lines = bench.evaluator.explain(BUSY)
-    at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use, the limit is 1")
+    at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use; the limit is 1")
     assert lines[at + 1 : at + 3] == (
         "    email: not now: the popup comes first; in 9 min if it still fires",
-        "    popup: not now: it was reported within the cooldown; in 59 min if it still fires",
+        (
+            "    popup: not now: it was reported before, and the cooldown is not over;"
+            " in 59 min if it still fires"
+        ),
     )
 
 
@@ -88,7 +91,7 @@ def test_it_says_what_cannot_be_judged(folder):
     """Missing data is named as such, and once the rules whose hold cron cannot span, with their terms."""
     bench = Bench(folder, in_loop=False, popups=False)
     lines = bench.evaluator.explain(DARK)
-    assert "gpu_limit: cannot be judged at present: driver not loaded" in lines
+    assert "gpu_limit: cannot be checked now: driver not loaded" in lines
     (at,) = (number for number, line in enumerate(lines) if "need several readings" in line)
     assert lines[at + 1 : at + 4] == ("", "monitor_blind", WORDS[4])
     bench.close()

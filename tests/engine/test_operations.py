@@ -59,7 +59,7 @@ def test_acknowledged_is_told_no_more_until_it_ends(away, name):
     """By number or fingerprint, an acknowledgement lasts over cooldowns and restarts, for this incident."""
     away.look(BUSY)
     away.deliver()
-    assert away.attending.acknowledge(name) == "acknowledged: 1: 2 GPUs in use, the limit is 1"
+    assert away.attending.acknowledge(name) == "acknowledged: 1: 2 GPUs in use; the limit is 1"
     assert told(away.look(BUSY, 7200)) == (0, 0)
     away.restart()
     assert told(away.look(BUSY, 7200)) == (0, 0)
@@ -138,7 +138,7 @@ def test_resuming_by_hand_gives_no_notice(away):
     away.deliver()
     away.attending.snooze(600.0)
     assert away.look(BUSY, 5).status.level is Level.SNOOZED
-    assert away.attending.resume() == "every snooze ended"
+    assert away.attending.resume() == "all snoozes ended"
     assert away.attending.resume() == "nothing was snoozed"
     outcome = away.look(BUSY, 5)
     assert (told(outcome), outcome.status.level) == ((0, 0), Level.WARNING)

@@ -34,7 +34,7 @@ class Down:
 
     def send(self, _message):
         self.tries += 1
-        raise TransportError(FailureKind.TRANSIENT, "not reached: connection refused", for_all=True)
+        raise TransportError(FailureKind.TRANSIENT, "cannot be reached: connection refused", for_all=True)
 
 
 def crowd(number):

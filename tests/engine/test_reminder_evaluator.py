@@ -136,7 +136,7 @@ def test_a_commands_peak_is_that_of_its_children_too(teller):
     teller.look(reading)
     (popup,) = teller.popups
     assert (popup.title, popup.severity) == ("Command failed on box", Severity.WARNING)
-    assert popup.body.endswith("the most GPU memory that it was seen with: 400 MiB")
+    assert popup.body.endswith("peak GPU memory: 400 MiB")
 
 
 def test_a_popup_that_cannot_be_shown_falls_to_mail(teller):
@@ -304,12 +304,12 @@ def test_whatever_happens_each_is_told_once(folder, looks):
 @pytest.mark.parametrize(
     ("reading", "pid", "said"),
     [
-        (LOCAL, 77, "no process 77 is on a GPU here (on them: 1)"),
-        (replace(LOCAL, processes=()), 77, "no process 77 is on a GPU here (nothing is on them)"),
+        (LOCAL, 77, "process 77 is not on a GPU here (on them: 1)"),
+        (replace(LOCAL, processes=()), 77, "process 77 is not on a GPU here (no processes on the GPUs)"),
         (
             snapshot(gpus=(Gpu(0, "GPU-0", problem="lost"),)),
             77,
-            "no process 77 is on a GPU here (nothing is on them; GPU 0 cannot be read)",
+            "process 77 is not on a GPU here (no processes on the GPUs; GPU 0 cannot be read)",
         ),
         (DARK, 1, "the GPUs cannot be read: driver not loaded"),
         (None, 1, "the GPUs have not been read yet"),
@@ -337,11 +337,11 @@ def test_what_can_never_be_is_refused(teller):
 def test_asking_twice_waits_once(teller):
     """The same wish is one wish, and says its number."""
     assert teller.awaiting.add_gpus_free(2, CALM).startswith("1: you will be notified when 2 GPUs are free")
-    again = "1: you will be notified already when 2 GPUs are free for 1 min"
+    again = "1: you will already be notified when 2 GPUs are free for 1 min"
     assert teller.awaiting.add_gpus_free(2, CALM) == again
     teller.awaiting.add_process_ends(1, LOCAL)
     assert teller.awaiting.add_process_ends(1, LOCAL).startswith(
-        "2: you will be notified already when PID 1 (python train.py)"
+        "2: you will already be notified when PID 1 (python train.py)"
     )
     assert teller.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
     assert teller.awaiting.lines() == ["    2  PID 1 (python train.py) ends"]

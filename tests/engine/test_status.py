@@ -15,8 +15,8 @@ from gpuwatch_tray.rules import judge, open_questions, terms
 from gpuwatch_tray.rules.verdict import counted
 from tests.support.fakes import START, alert, process, snapshot
 
-OVER = "python (PID 1, GPU 0) has run for 1 h 6 min, the limit is 1 h"
-TWO = "2 GPUs in use, the limit is 1"
+OVER = "python (PID 1, GPU 0) has run for 1 h 6 min; the limit is 1 h"
+TWO = "2 GPUs in use; the limit is 1"
 NOW = Tick(Instant(START))
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 
@@ -96,9 +96,23 @@ def test_an_alert_from_before_does_not_hide_that_there_is_no_data():
 def test_before_the_first_poll_and_after_the_last_there_is_no_data():
     """A start and a hang both show "no data", the hang with the time of the last good poll."""
     assert starting(START).level is Level.NO_DATA
-    assert stale(starting(START)).headline == "No data yet: the reading does not come back"
+    assert stale(starting(START)).headline == "No data yet: reading the GPUs hangs"
     old = stale(status(snapshot(process())))
     assert (old.level, old.headline[:14]) == (Level.NO_DATA, "No data since ")
+
+
+def test_a_status_that_tells_of_gpus_has_their_reading():
+    """Only what has never been read has no snapshot, and no such status tells of an alert in its headline."""
+    reading = snapshot(process(1, 0), process(2, 1))
+    active, _ = step({}, judge(reading, LIMITS), NOW, "box")
+    assert active
+    for read in (status(reading, active), stale(status(reading, active))):
+        assert read.snapshot is reading
+    for unread in (starting(START), stale(starting(START))):
+        told = with_notes(replace(unread, alerts=tuple(active.values())), ["x"], warn=True)
+        assert told.snapshot is None
+        assert told.level is Level.NO_DATA
+        assert not any(one.message in told.headline for one in active.values())
 
 
 def test_a_broken_configuration_is_not_green():
@@ -132,7 +146,7 @@ def snoozed(one):
         ((INFO,), ("x",), None, Level.NO_DATA, "It is idle; x"),
         # what is pending is not shown, what recovers is
         ((replace(WARNING, phase=Phase.PENDING),), (), None, Level.OK, CALM),
-        ((RECOVERING,), (), None, Level.WARNING, "It is warm (over for the moment)"),
+        ((RECOVERING,), (), None, Level.WARNING, "It is warm (over for now)"),
         # acknowledged is said, and goes on
         ((replace(WARNING, acknowledged=True),), (), None, Level.WARNING, "It is warm (acknowledged)"),
         # every alert snoozed

@@ -100,7 +100,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             1,
             "gpu_limit",
             Severity.WARNING,
-            f"{gpus} GPUs in use, the limit is {gpus - 1}",
+            f"{gpus} GPUs in use; the limit is {gpus - 1}",
             start + seconds * 0.2,
             start + seconds * 0.23,
         ),
@@ -108,7 +108,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             2,
             "temperature",
             Severity.WARNING,
-            f"GPU {gpus - 1} is at 86 °C, the limit is 85 °C",
+            f"GPU {gpus - 1} is at 86 °C; the limit is 85 °C",
             start + seconds * 0.61,
             start + seconds * 0.66,
             (hot,),
@@ -126,7 +126,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             4,
             "temperature_critical",
             Severity.CRITICAL,
-            f"GPU {gpus - 1} is at 91 °C, the limit is 90 °C",
+            f"GPU {gpus - 1} is at 91 °C; the limit is 90 °C",
             end - seconds * 0.04,
             None,
             (hot,),
@@ -153,7 +153,7 @@ def _sample(gpu, at, length, work, heat, used, rng):
     )
 
 
-def live(told, *, state="critical", headline="GPU 1 is at 91 °C, the limit is 90 °C"):
+def live(told, *, state="critical", headline="GPU 1 is at 91 °C; the limit is 90 °C"):
     """Return the answer to `status` at the end of this history."""
     gpus = []
     for gpu in told.gpus:

@@ -193,7 +193,7 @@ def test_explain_says_what_is_off_and_what_cannot_fire(absent):
     assert "fan: switched off by FAN_TEMP_C" in lines
     assert "memory_full: switched off by MEMORY_FULL_PCT" in lines
     at = next(n for n, line in enumerate(lines) if line.startswith("pcie_width: GPU 1 uses 16 of 16 lanes"))
-    assert lines[at + 2] == "  It cannot fire everywhere: GPU 0 does not report the PCIe lanes"
+    assert lines[at + 2] == "  It cannot fire on every GPU: GPU 0 does not report the PCIe lanes"
 
 
 def test_explain_names_the_limit_of_each_gpu(absent):
@@ -204,7 +204,7 @@ def test_explain_names_the_limit_of_each_gpu(absent):
     assert lines[at + 1 : at + 5] == (
         (
             "  It fires when a GPU reaches its limit (85 °C, or 5 °C below the temperature at which it"
-            " slows itself down), for 5 min. It is over 3 min after that ends. Set by TEMP_LIMIT_C."
+            " slows itself down), for 5 min. It clears 3 min after that ends. Set by TEMP_LIMIT_C."
         ),
         "  GPU 0: 71 °C, fires at 85 °C, over at 80 °C",
         "  GPU 1: 60 °C, fires at 75 °C, over at 70 °C",

@@ -113,7 +113,7 @@ class Installed:
         try:
             assert running.stdout is not None
             lines = iter(running.stdout.readline, "")
-            next(line for line in lines if "Reading" not in line and "note" not in line)
+            next(line for line in lines if line[:1].isdigit() and "  note  " not in line)
             yield running
         finally:
             running.terminate()

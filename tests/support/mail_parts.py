@@ -22,7 +22,7 @@ HOT = alert(
     text="GPU 0 (NVIDIA RTX A6000): 93 °C, and it slows itself down at 96 °C",
 )
 COUNT = alert(
-    id=8, since=START - 60, reason="GPU_COUNT(3) > GPU_LIMIT(2)", text="3 GPUs in use, the limit is 2"
+    id=8, since=START - 60, reason="GPU_COUNT(3) > GPU_LIMIT(2)", text="3 GPUs in use; the limit is 2"
 )
 RUNNING = (
     process(

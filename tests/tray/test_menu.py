@@ -151,6 +151,7 @@ ASKS = [
     (("More",), "Start at login", MenuAction(ActionKind.AUTOSTART, "on")),
     (("More",), "Open settings", MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")),
     (("More",), "Open log", MenuAction(ActionKind.OPEN_LOG, "/x/tray.log")),
+    (("More",), "Set up email…", MenuAction(ActionKind.SET_UP_MAIL)),
     ((), "Quit", MenuAction(ActionKind.QUIT)),
     (("Snooze all",), "1 h", MenuAction(ActionKind.SNOOZE_ALL)),
     (("Snooze all",), "Until tomorrow, 08:00", MenuAction(ActionKind.SNOOZE_TOMORROW)),
@@ -192,7 +193,11 @@ def everything():
     awaited = (PendingReminder(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
     return shown, MenuExtras(
-        frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log"
+        frozenset({(7, "99")}),
+        "/x/gpu-watch.env",
+        ("State: /x/state.db",),
+        "/x/tray.log",
+        without_mail=True,
     )
 
 
@@ -269,7 +274,7 @@ def test_only_processes_of_this_machine_can_be_ended(source, offered):
 def test_ending_what_draws_warns_that_it_may_be_the_desktop():
     """One's own Xorg is on the list as well."""
     shown = shown_labels(snapshot(processes=[process(kinds=frozenset({ProcessKind.GRAPHICS}))]))
-    assert "It draws on the screen: it may be your desktop itself" in shown
+    assert "It draws on the screen; it may be your desktop itself" in shown
     assert not any("may be your desktop" in label for label in shown_labels(snapshot()))
 
 
@@ -436,7 +441,7 @@ def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
 def test_before_the_first_reading_the_menu_says_so():
     """No snapshot is not an empty machine."""
     rows = menu.build_menu(Status(Level.NO_DATA, "starting", NOW))
-    assert "The GPUs have not been read yet" in [row.label for row in rows]
+    assert "No GPU has been read yet" in [row.label for row in rows]
 
 
 def test_a_process_list_without_devices_still_has_its_gpus():
@@ -577,7 +582,7 @@ def test_the_details_of_a_process_tell_command_folder_start_and_type():
     assert "Type: compute (C)" in rows
 
 
-SAID = "3 GPUs in use, the limit is 2"
+SAID = "3 GPUs in use; the limit is 2"
 STATES = [
     # (what became of the alert, its row's end, its state)
     ({}, "the limit is 2", "State: firing"),

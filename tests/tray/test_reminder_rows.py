@@ -66,7 +66,7 @@ def test_what_is_asked_for_is_shown_and_not_offered_again():
 def test_what_is_due_says_so():
     """What has come about and could not be told yet stands there with what it is."""
     row = tops(snapshot(), awaited=(PendingReminder(3, "2", "it is over", due=True),))[TITLE]
-    assert row.children[0].label == "To be reported: it is over"
+    assert row.children[0].label == "About to notify you: it is over"
 
 
 def test_without_the_means_to_cancel_it_is_there_to_read():

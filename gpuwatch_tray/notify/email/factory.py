@@ -23,7 +23,7 @@ def create_transport(settings: Settings) -> Transport:
     """Return the transport that `settings` select; TransportError (CONFIGURATION) if it is not set up."""
     if not settings.to_email:
         text = _("{config}: TO_EMAIL is not set").format(config=settings.config)
-        raise configuration_error(text, _('write TO_EMAIL="name@host" into it'))
+        raise configuration_error(text, _('add TO_EMAIL="name@host" to it'))
     method = settings.notify_method
     files = (settings.gmail_credentials, settings.gmail_token)
     if method is NotifyMethod.SMTP or (method is NotifyMethod.AUTO and settings.smtp is not None):
@@ -38,7 +38,7 @@ def create_transport(settings: Settings) -> Transport:
 def _smtp(settings: Settings) -> Transport:
     if settings.smtp is None:
         raise configuration_error(
-            _("mail is to go by SMTP, but smtp.env is not set up"),
+            _("mail is set to use SMTP, but smtp.env is not set up"),
             _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
     from gpuwatch_tray.notify.email.smtp import SmtpTransport  # only the one selected
@@ -49,7 +49,7 @@ def _smtp(settings: Settings) -> Transport:
 def _gmail(settings: Settings) -> Transport:
     if settings.gmail_token is None:
         raise configuration_error(
-            _("mail is to go by Gmail, but GMAIL_API_TOKEN is not set"),
+            _("mail is set to use Gmail, but GMAIL_API_TOKEN is not set"),
             _("set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env"),
         )
     from gpuwatch_tray.notify.email.gmail import GmailTransport  # only the one selected

@@ -210,7 +210,7 @@ class GmailTransport:
         """Renew the sign-in, as only Google can confirm it; send nothing."""
         mime.parse_addresses(self._to, "TO_EMAIL")
         self._read()
-        report(_("{file} is there, and allows sending").format(file=self._token))
+        report(_("{file} exists and allows sending").format(file=self._token))
         with closing(BoundedRequest(self._timeout, self._deadline)) as request:
             self._sign_in(request, renew=True)
         report(_("Google has renewed the sign-in"))
@@ -242,7 +242,7 @@ class GmailTransport:
         try:
             credentials = Credentials.from_authorized_user_info(info)
         except (ValueError, TypeError, AttributeError):
-            text = _("{file} is no sign-in of Google's").format(file=self._token)
+            text = _("{file} is not a Google sign-in").format(file=self._token)
             raise google_credentials.sign_in_error(text) from None
         # from_authorized_user_info drops the file's token_uri, and with_token_uri drops the expiry.
         complete = credentials.with_token_uri(info.get("token_uri") or google_credentials.TOKEN_URI)
@@ -271,7 +271,7 @@ class GmailTransport:
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
             text = _("the sign-in cannot be renewed now: {error}")
-            reason = scrub(code) if isinstance(code, str) else _("Google's answer is no token")
+            reason = scrub(code) if isinstance(code, str) else _("Google's answer is not a token")
             return self._offline(text.format(error=reason))
         kind, mend = classify_token_error(code)
         description = details.get("error_description") if isinstance(details, dict) else None
@@ -318,7 +318,7 @@ class GmailTransport:
             if isinstance(cause, ssl.SSLEOFError):
                 break  # cut off, perhaps after the request
             if type(cause).__name__ in _NEVER_REACHED or isinstance(cause, ConnectionRefusedError):
-                return self._offline(_("not reached: {error}").format(error=reason))
+                return self._offline(_("cannot be reached: {error}").format(error=reason))
         text = _("no answer: the mail may have been accepted ({error})").format(error=reason)
         return self._error(FailureKind.AMBIGUOUS, text, _(NETWORK_MEND))
 

@@ -53,13 +53,13 @@ def read_credentials(path: Path | None) -> dict[str, Any]:
     config = _read_json(path, "GMAIL_API_CREDENTIALS", _download_again)
     if "web" in config:
         raise configuration_error(
-            _("{path}: this client is of the kind 'web', not 'installed'").format(path=path), _(DOWNLOAD_MEND)
+            _("{path}: this client is of type 'web', not 'installed'").format(path=path), _(DOWNLOAD_MEND)
         )
     client = config.get("installed")
     needed = ("client_id", "client_secret", "auth_uri", "token_uri")
     if not isinstance(client, dict) or not all(isinstance(client.get(key), str) for key in needed):
         raise configuration_error(
-            _("{path}: no OAuth client of the kind 'installed' in it").format(path=path), _(DOWNLOAD_MEND)
+            _("{path}: it has no OAuth client of type 'installed'").format(path=path), _(DOWNLOAD_MEND)
         )
     for key in ("auth_uri", "token_uri"):
         _check_address(path, key, client[key], _download_again)
@@ -71,10 +71,10 @@ def read_token(path: Path) -> dict[str, Any]:
     token = load_token(path)
     for key in ("client_id", "client_secret", "refresh_token"):
         if not isinstance(token.get(key), str) or not token[key]:
-            raise sign_in_error(_("{path}: no {key} in it").format(path=path, key=key))
+            raise sign_in_error(_("{path}: {key} is missing").format(path=path, key=key))
     for key in ("token", "token_uri", "expiry"):
         if not isinstance(token.get(key, ""), str | None):
-            raise sign_in_error(_("{path}: {key} is no text").format(path=path, key=key))
+            raise sign_in_error(_("{path}: {key} is not text").format(path=path, key=key))
     granted = token_scopes(token)
     if granted and not SENDING_SCOPES.intersection(granted):
         raise sign_in_error(_("{path}: this sign-in does not allow sending mail").format(path=path))
@@ -153,12 +153,12 @@ def _read_json(path: Path, key: str, wrong: Callable[[str], TransportError]) -> 
     except OSError as error:
         raise configuration_error(
             _("{path} cannot be read: {why}").format(path=path, why=error.strerror),
-            _("make it readable for you"),
+            _("make it readable by you"),
         ) from None
     except ValueError:  # neither UTF-8 nor JSON; the text is not shown, since it holds secrets
-        raise wrong(_("{path} is no JSON file").format(path=path)) from None
+        raise wrong(_("{path} is not a JSON file").format(path=path)) from None
     if not isinstance(content, dict):
-        raise wrong(_("{path} is no JSON object").format(path=path))
+        raise wrong(_("{path} is not a JSON object").format(path=path))
     return content
 
 
@@ -181,4 +181,4 @@ def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], Tr
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme == "https" or loopback:
         return
-    raise wrong(_("{path}: {key} is no https address").format(path=path, key=key))
+    raise wrong(_("{path}: {key} is not an https address").format(path=path, key=key))

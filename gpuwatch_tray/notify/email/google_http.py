@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 NETWORK_MEND = N_("check the network")
-PORTAL = N_("the answer is a page, not Google's: does this network want a sign-in?")
+PORTAL = N_("the answer is a web page, not Google's: does this network require a sign-in?")
 EXPIRED_SIGN_IN = N_(
     "sign in with `gpuwatch-tray mail login`; while the Google app is in 'Testing', a sign-in ends after"
     " 7 days: publish it first. Other causes: access revoked, password changed, six months unused"
@@ -111,7 +111,7 @@ class BoundedRequest:
         try:
             return call_with_timeout(self._end - time.monotonic(), send, "web")
         except TimeoutError:
-            text = _("no end after {seconds:g} s").format(seconds=self._deadline)
+            text = _("not finished after {seconds:g} s").format(seconds=self._deadline)
             raise NoConnection(text) from DeadlinePassed(text)
 
     def close(self) -> None:
@@ -145,9 +145,9 @@ def explain_no_answer(error: BaseException) -> str:
             why = str(getattr(cause, "verify_message", "")).rstrip(".")
             return _("the server's certificate is not accepted: {why}").format(why=why)
         if isinstance(cause, EndlessAnswerError):
-            return _("the answer has no end")
+            return _("the answer never ends")
     if names & {"ProxyError", "InvalidProxyURL", "InvalidSchema", "InvalidURL", "LocationParseError"}:
-        return _("there is no connection through the proxy that HTTPS_PROXY or HTTP_PROXY names")
+        return _("cannot connect through the proxy set in HTTPS_PROXY or HTTP_PROXY")
     if any(isinstance(cause, TimeoutError) for cause in causes) or names & {"Timeout", "ReadTimeout"}:
         return _("no answer in time")
     if any(isinstance(cause, ssl.SSLError) for cause in causes):

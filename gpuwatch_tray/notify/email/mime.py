@@ -119,7 +119,7 @@ def parse_address(text: str, key: str) -> str:
     bad = not local or local.startswith("-") or "@" in local or _BAD_ADDRESS.search(local + domain)
     if bad or (at and not plain):
         raise configuration_error(
-            _("{key}: {text!r} is no mail address").format(key=key, text=one_line(text, 80)),
+            _("{key}: {text!r} is not an email address").format(key=key, text=one_line(text, 80)),
             _("correct {key}: one or more addresses like you@example.org").format(key=key),
         )
     return f"{local}@{plain}" if at else local

@@ -260,14 +260,14 @@ def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
         mend = mend if kind is FailureKind.CONFIGURATION else _(SIGN_IN_AGAIN)
         raise TransportError(kind, text, mend) from None
     except OSError as error:  # the errors of requests and the time-out
-        reason = _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
+        reason = _("not finished after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
         if not isinstance(error, TimeoutError):
             reason = explain_no_answer(error)
-        text = _("Google's token address is not reached: {error}").format(error=reason)
+        text = _("Google's token address cannot be reached: {error}").format(error=reason)
         raise TransportError(FailureKind.TRANSIENT, text, _(SIGN_IN_AGAIN)) from None
     except (ValueError, TypeError, AttributeError, KeyError):
         # The libraries' reaction to an answer that is no token.
-        text = _("the token address answered with something else")
+        text = _("the token address gave an unexpected answer")
         raise TransportError(FailureKind.TRANSIENT, text, _(SIGN_IN_AGAIN)) from None
 
 
@@ -279,7 +279,7 @@ def _store_token(credentials: Any, path: Path) -> Path:
         raise google_credentials.sign_in_error(
             _("Google gave no refresh token"),
             _(
-                "take away the app's access on https://myaccount.google.com/permissions,"
+                "remove the app's access at https://myaccount.google.com/permissions,"
                 " then sign in again with `gpuwatch-tray mail login`"
             ),
         )
@@ -303,7 +303,7 @@ REVOKE_URL = "https://oauth2.googleapis.com/revoke"
 REVOKE_TIMEOUT = 15.0  # seconds of silence
 REVOKE_DEADLINE = 30.0  # seconds for the whole request
 NOT_REVOKED = N_(
-    "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
+    "the file is kept; try again, or remove the access at https://myaccount.google.com/permissions"
 )
 
 
@@ -334,7 +334,7 @@ def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
         with contextlib.closing(BoundedRequest(timeout, REVOKE_DEADLINE)) as request:
             answer = request(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
-        text = _("the sign-in is not withdrawn, Google is not reached: {error}")
+        text = _("the sign-in was not revoked: Google cannot be reached: {error}")
         text = text.format(error=explain_no_answer(error))
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
     # Google's answer is empty or JSON, a captive portal's is a page.
@@ -343,5 +343,5 @@ def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
     with contextlib.suppress(ValueError, AttributeError):
         if json.loads(answer.data).get("error") == "invalid_token":
             return False
-    text = _("the sign-in is not withdrawn, Google answered {code}").format(code=answer.status)
+    text = _("the sign-in was not revoked: Google answered {code}").format(code=answer.status)
     raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED))

@@ -36,7 +36,7 @@ LOGIN_MEND = N_(
     " `gpuwatch-tray mail password`); Gmail, iCloud and others want an app password here"
 )
 PLAIN_MEND = N_(
-    "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
+    "this relay requires a login: remove SMTP_SECURITY from smtp.env, and set SMTP_USER and SMTP_PASS"
 )
 NO_PASSWORDS_MEND = N_(
     "this server takes no passwords from SMTP_USER: have its administrator allow SMTP AUTH for that mailbox,"
@@ -48,7 +48,7 @@ CLIENT_MEND = N_(
     " takes mail with a login (port 587 or 465), or ask its administrator"
 )
 RELAY_MEND = N_(
-    "the server sends nothing to that address for this account: check SMTP_HOST and SMTP_USER in smtp.env,"
+    "the server does not send to that address for this account: check SMTP_HOST and SMTP_USER in smtp.env,"
     " and TO_EMAIL"
 )
 SIZE_MEND = N_("the mail is too big for this server")
@@ -60,8 +60,8 @@ RULES_MEND = N_(
 ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
 SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
 LIMIT_MEND = N_("the account's sending limit is reached")
-BUSY_MEND = N_("the server takes no mail now: it is tried again for as long as that lasts")
-FULL_MEND = N_("a recipient's mailbox is full: it is tried again for as long as that lasts")
+BUSY_MEND = N_("the server takes no mail now; sending is retried until it does")
+FULL_MEND = N_("a recipient's mailbox is full; sending is retried until it is not")
 
 # Replies (RFC 5321, RFC 4954)
 TEMPORARY = range(400, 500)

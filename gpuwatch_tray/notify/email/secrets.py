@@ -44,6 +44,8 @@ def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT)
     import keyring
 
     _ask(lambda: keyring.set_password(SERVICE, account, password), timeout)
+    if keyring_password(account, timeout) != password:  # the null keyring takes everything and keeps nothing
+        raise _keyring_unusable(_("it does not keep what it is given"))
     return one_line(str(keyring.get_keyring().name), 80)
 
 
@@ -72,7 +74,7 @@ def _ask(call: Callable[[], T], timeout: float) -> T:
         why = _("no answer within {seconds:g} s: is it locked?").format(seconds=timeout)
         raise _keyring_unusable(why) from None
     except NoKeyringError:
-        raise _keyring_unusable(_("there is none that can be used")) from None
+        raise _keyring_unusable(_("none is available")) from None
     except Exception as error:  # noqa: BLE001  # each keyring has errors of its own
         # The type only: the text may hold a secret.
         raise _keyring_unusable(type(error).__name__) from None

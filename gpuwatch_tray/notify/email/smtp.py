@@ -282,7 +282,7 @@ class SmtpClient(smtplib.SMTP):
         else:
             names = " ".join(offered) or "none"
             raise smtplib.SMTPNotSupportedError(
-                _("no known login is offered (offered: {ways})").format(ways=names)
+                _("the server offers no supported login (offered: {ways})").format(ways=names)
             )
         if reply[0] != LOGGED_IN:
             raise smtplib.SMTPAuthenticationError(*reply)
@@ -365,7 +365,7 @@ class SmtpTransport:
             return ()
         if not client.has_extn("smtputf8"):
             text = _("the server takes ASCII addresses only")
-            mend = _("write TO_EMAIL and FROM_EMAIL without special letters")
+            mend = _("use ASCII letters only in TO_EMAIL and FROM_EMAIL")
             raise configuration_error(f"{self.name}: {text}", mend)
         return ("SMTPUTF8", "BODY=8BITMIME")
 
@@ -426,9 +426,11 @@ class SmtpTransport:
         client.step = SmtpStep.HELLO
         if self._plain:
             if not is_loopback(address):
-                text = _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other")
+                text = _(
+                    "{way}: {address} is not this computer; SMTP_SECURITY=none is for this computer only"
+                )
                 raise configuration_error(
-                    text.format(way=self.name, address=address), _("take SMTP_SECURITY out of smtp.env")
+                    text.format(way=self.name, address=address), _("remove SMTP_SECURITY from smtp.env")
                 )
             client.ehlo_or_helo_if_needed()
             report(_("no TLS and no login, as SMTP_SECURITY=none asks for"))

@@ -145,7 +145,7 @@ class SmtpErrorContext:
     def _refused(self, code: int, answer: str) -> TransportError:
         said = f"{code} {answer}" if code > 0 else _("{answer!r}, which is not SMTP").format(answer=answer)
         if self.text_sent and code not in REFUSALS:
-            text = _("unintelligible answer to the {step}: {said}").format(step=self._step_name, said=said)
+            text = _("answer to the {step} not understood: {said}").format(step=self._step_name, said=said)
             return self._connection_lost(text)
         kind, mend = classify_refusal(self.step, code, answer, plain=self.plain)
         # All mails have the same sender and recipients, but each its own text.
@@ -169,7 +169,7 @@ class SmtpErrorContext:
         if not isinstance(error, OSError):
             text = _("bad answer at {place}").format(place=self._step_name)
             if self.step is SmtpStep.CONNECT:
-                text = _("SMTP_HOST is no host name")
+                text = _("SMTP_HOST is not a host name")
             return self.failure(FailureKind.CONFIGURATION, text, _(SERVER_MEND))
         if isinstance(error, socket.gaierror):
             text = _("the address of the host cannot be found: {why}").format(why=error.strerror)
@@ -177,7 +177,7 @@ class SmtpErrorContext:
         # smtplib wraps a time-out or a reset in an error of its own.
         cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
         if isinstance(cause, EndlessReplyError):
-            text = _("the server's answer has no end at {step}: it is no mail server")
+            text = _("the server's answer at {step} never ends; it is not a mail server")
             text = text.format(step=self._step_name)
             if self.text_sent:
                 return self._connection_lost(text)

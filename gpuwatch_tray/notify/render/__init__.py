@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch_tray.notify.render.html import CHART, MailIdentity, without_picture
 from gpuwatch_tray.notify.render.mail_text import alert_mail, digest, dry_run, notice_mail, resolved_mail
-from gpuwatch_tray.notify.render.popups import away_popup, notice_popup, popup, resolved_popup
+from gpuwatch_tray.notify.render.popups import away_popup, notice_popup, origin, popup, resolved_popup
 
 __all__ = [
     "CHART",
@@ -15,6 +15,7 @@ __all__ = [
     "dry_run",
     "notice_mail",
     "notice_popup",
+    "origin",
     "popup",
     "resolved_mail",
     "resolved_popup",

@@ -92,14 +92,14 @@ def alerts_html(
     """Return the page about firing alerts and the processes that count; `lost` is what could not be read."""
     ordered = sorted(alerts, key=lambda alert: -alert.severity)
     if not ordered:
-        shape, state, colour = "○", _("test: nothing fires"), NEUTRAL
+        shape, state, colour = "○", _("test: nothing is firing"), NEUTRAL
     else:
         shape, word, colour = SEVERITY_STYLES[ordered[0].severity]
         again = _("still firing") if is_repeat else _("firing")
         state = f"{_(word)} · {_('test') if kind is MessageKind.TEST else again}"
     band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(identity, now))
     parts = [_rows(_("Reasons"), [_reason(alert, now) for alert in ordered])]
-    parts.append(_rows(_("Not readable"), [_plain(line) for line in lost]))
+    parts.append(_rows(_("Could not be read"), [_plain(line) for line in lost]))
     parts.append(_picture(ordered))
     if processes:
         parts.append(_rows(_("GPU processes"), [_process(process) for process in processes]))
@@ -131,13 +131,13 @@ def digest_html(
     state = f"{_('digest')} · {_(word)}" if word else _("digest")
     band = Band(shape, state, colour, why.format(count=len(mails)), _where(identity, now))
     rows = [_mail(mail, points) for mail, points in mails]
-    return _page(identity, band, [_rows(_("Reported since"), rows, MOST_MAILS)])
+    return _page(identity, band, [_rows(_("Mails in this digest"), rows, MOST_MAILS)])
 
 
 def notice_html(identity: MailIdentity, notice: ReminderNotice) -> str:
     """Return the page of a notice that a person asked for."""
     shape, _word, colour = SEVERITY_STYLES[notice.severity]
-    band = Band(shape, _("notified as you asked"), colour, notice.title, _where(identity, notice.at))
+    band = Band(shape, _("you asked to be notified"), colour, notice.title, _where(identity, notice.at))
     lines = [_plain(line) for line in (notice.text, *notice.details)]
     output = [_cell(_code(line)) for line in notice.output]
     return _page(identity, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrayView:
-    """One state of the icon, the tooltip and the menu."""
+    """One state of the icon, the tooltip and the menu; `details` are the tooltip's lines below its title."""
 
     look: drawing.IconLook
     title: str
     rows: tuple[MenuRow, ...]
+    details: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

@@ -78,7 +78,7 @@ class NativeBackend(toolkit.PystrayBackend):
         if self._menu_open:
             self._waiting = view
         else:
-            super().present(replace(view, title=clip_utf16(view.title, TOOLTIP_UNITS)))
+            super().present(replace(view, title=_tooltip(view)))
 
     def menu_toggled(self, *, is_open: bool) -> None:
         """Note that the menu has opened or closed; on the UI thread."""
@@ -105,6 +105,17 @@ class NativeBackend(toolkit.PystrayBackend):
         elif sys.platform == "darwin":
             wake = _macos_waker(self._drain)
         return wake
+
+
+def _tooltip(view: TrayView) -> str:
+    """Return the title with those of the lines below it that fit whole into a tooltip of Windows."""
+    text = clip_utf16(view.title, TOOLTIP_UNITS)
+    for line in view.details:
+        longer = f"{text}\n{line}"
+        if clip_utf16(longer, TOOLTIP_UNITS) != longer:
+            break
+        text = longer
+    return text
 
 
 def _escape_ampersands(label: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import html
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,10 @@ FIRST_VIEW = 1.0  # seconds to wait for something to show before registering
 ICON_REPEATS = (0.3, 1.5)
 # The programs, by the owner of the watcher's name, that open the menu at a left click.
 MENU_AT_CLICK = frozenset({"gnome-shell", "kded5", "kded6", "plasmashell", "xfce4-panel", "waybar"})
+NO_TOOLTIP = frozenset({"gnome-shell"})
+RICH_TEXT = frozenset({"kded5", "kded6", "plasmashell"})  # a line break is a tag there
+# A title is plain text to some hosts, and markup to others: what differs is replaced by what looks alike.
+SAME_IN_MARKUP = str.maketrans({"&": "\uff06", "<": "\u2039"})
 REGISTER_PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for the host's first call before registering again
 
 DBusPixmaps = Annotated[list[list[Any]], DBusSignature("a(iiay)")]
@@ -60,6 +65,7 @@ class StatusNotifierItem(ServiceInterface):
         self._pixmaps: list[list[Any]] = []
         self._state = ""
         self._text = ""
+        self._lines: tuple[str, ...] = ()
 
     def show_icon(self, pixmaps: Sequence[tuple[int, int, bytes]], state: str) -> None:
         """Show these pictures (see `drawing.pixmaps`); `state` describes them for screen readers."""
@@ -68,10 +74,11 @@ class StatusNotifierItem(ServiceInterface):
             self._pixmaps, self._state = new, state
             self.new_icon()
 
-    def show_text(self, text: str) -> None:
-        """Show this line as the tooltip."""
-        if text != self._text:
-            self._text = text
+    def show_text(self, text: str, lines: tuple[str, ...] = ()) -> None:
+        """Show this as the tooltip, `lines` below it; some hosts show the first line only, GNOME nothing."""
+        lines = () if self.program in NO_TOOLTIP else lines
+        if (text, lines) != (self._text, self._lines):
+            self._text, self._lines = text, lines
             self.new_tool_tip()
 
     category = constant_property("Category", DBusStr, "Hardware")
@@ -110,8 +117,10 @@ class StatusNotifierItem(ServiceInterface):
 
     @dbus_property(access=READ, name="ToolTip")
     def tool_tip(self) -> DBusToolTip:
-        """Return the name and the status line, escaped: some hosts read them as markup."""
-        return ["", [], self._name, self._text.replace("&", "&amp;").replace("<", "&lt;")]
+        """Return the status line as the title, and the lines below it, which are markup."""
+        line_break = "<br>" if self.program in RICH_TEXT else "\n"
+        below = line_break.join(html.escape(line, quote=False) for line in self._lines)
+        return ["", [], self._text.translate(SAME_IN_MARKUP), below]
 
     @dbus_property(access=READ, name="Menu")
     def menu(self) -> DBusObjectPath:
@@ -313,6 +322,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
     def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
         self.look = drawing.IconLook(Level.NO_DATA)
+        self.details: tuple[str, ...] = ()
         super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
         self._item = StatusNotifierItem(name, MENU_PATH, show_details)
@@ -341,6 +351,11 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self.look, self.icon = look, drawing.icon_image(look)
         self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
 
+    def describe(self, title: str, details: tuple[str, ...]) -> None:
+        """Show the tooltip: its title, and the lines below it."""
+        self.title, self.details = title, details
+        self._update_title()  # pystray does where the title has changed
+
     def _update_icon(self) -> None:
         look = self.look
         words = i18n.translate_key(drawing.NAMES[look.level])
@@ -350,8 +365,8 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._icon_valid = True
 
     def _update_title(self) -> None:
-        title = self.title
-        self._bus.post(lambda: self._item.show_text(title))
+        title, details = self.title, self.details
+        self._bus.post(lambda: self._item.show_text(title, details))
 
     def _update_menu(self) -> None:
         rows = toolkit.host_entries(self.menu, self)
@@ -408,7 +423,7 @@ class StatusNotifierBackend:
 
     def present(self, view: TrayView) -> None:
         """Show `view`; send only what differs from the last one."""
-        self.icon.title = view.title
+        self.icon.describe(view.title, view.details)
         if view.rows != self._rows:
             self._rows = view.rows
             self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)

@@ -19,17 +19,29 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Missing, ProcessKind, Why, known
-from gpuwatch_tray.model.units import gib, memory_text, menu_duration
+from gpuwatch_tray.model.units import GIB, gib, memory_text, menu_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-COMMAND_LENGTH = 40
-MAX_COLUMNS = 60  # of the rows at the top: a menu is as wide as its widest row
+NAME_LENGTH = 40
+MAX_COLUMNS = 56  # of a row: a menu is as wide as its widest one, here about 450 pixels
 WRAP = MAX_COLUMNS  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "
+FIGURE_SPACE = "\u2007"  # as wide as a digit, also in a proportional font
+GPU_COLUMNS = 52  # of a GPU's row: digits are wide
+LEAST_NAME = 8  # columns
+LONGEST_OWNER = 10  # columns
+# What stands around the model in NVML's names: "NVIDIA H100 80GB HBM3", "Tesla V100-SXM2-16GB",
+# "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "NVIDIA A100-SXM4-40GB MIG 1g.5gb".
+BRANDS = re.compile(r"^(?:(?:NVIDIA|GeForce|Quadro|Tesla)\s+)+")
+VARIANTS = re.compile(
+    r"[ -](?:\d+ ?GB|SXM\d*|PCIE?|HBM\w*|Generation|Blackwell|Max-Q|(?:Workstation|Server) Edition|GPU"
+    r"|with .* Design)(?!\S*\.)(?![\w.])",
+    re.IGNORECASE,
+)
 INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
 JOINS = {"win32": subprocess.list2cmdline}
 
@@ -55,11 +67,21 @@ def wrap(text: str) -> list[str]:
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
-    """Format `12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is given."""
+    """
+    Format `12.3 / 24 GiB`, with `?` for a half that could not be read; empty where neither is given.
+
+    What is used takes the same room whatever it is.
+    """
     if not (_given(used) or _given(total)):
         return ""
-    halves = ["?" if isinstance(value, Missing) else gib(value) for value in (used, total)]
-    return " / ".join(halves) + " GiB"
+    most = "?" if isinstance(total, Missing) else _short_gib(total)
+    width = len("00.0") if isinstance(total, Missing) else len(gib(total))
+    return f"{pad('?' if isinstance(used, Missing) else gib(used), width)} / {most} GiB"
+
+
+def pad(number: str, width: int) -> str:
+    """Fill up a number on the left, so that it is as wide as `width` digits."""
+    return FIGURE_SPACE * (width - len(number)) + number
 
 
 def total(values: Iterable[Field[int]]) -> Field[int]:
@@ -68,35 +90,63 @@ def total(values: Iterable[Field[int]]) -> Field[int]:
     return sum(numbers) if numbers else Missing(Why.UNSUPPORTED)
 
 
-def gpu_label(value: Gpu) -> str:
-    """Return a GPU's label, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
-    name = known(value.name)
-    title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
-    if value.problem is not None:
-        return f"{title}{DOT}{clip(value.problem, 80)}"
-    if value.asleep:
-        return title + DOT + _("asleep")
-    parts = [
-        title,
-        _field(value.utilisation, lambda percent: f"{percent} %", "? %"),
+def short_gpu_name(name: str) -> str:
+    """Return the model in a GPU's name, such as `RTX 4090`, `H100`, or `A100 MIG 1g.5gb` of a part of one."""
+    return VARIANTS.sub("", BRANDS.sub("", redact.one_line(name))).strip() or redact.one_line(name)
+
+
+def are_alike(gpus: Iterable[Gpu]) -> bool:
+    """Whether the GPUs' short names tell none from another."""
+    return len({short_gpu_name(known(gpu.name) or "") for gpu in gpus}) <= 1
+
+
+def gpu_label(value: Gpu, *, named: bool = True) -> str:
+    """
+    Return a GPU's label, such as `GPU 0 · RTX 4090 · 87 % · 12.3 / 24 GiB · 71 °C`.
+
+    The numbers keep their places; `named` tells whether the model is in it.
+    """
+    name = short_gpu_name(known(value.name) or "") if named else ""
+    number = f"GPU {value.index}"
+    if value.problem is not None or value.asleep:
+        words = _("asleep") if value.problem is None else value.problem
+        return fit(DOT.join(filter(None, (number, name, words))))
+    numbers = [
+        _field(value.utilisation, lambda percent: f"{pad(str(percent), 3)} %", f"{pad('?', 3)} %"),
         gpu_memory(value.memory_used, value.memory_total),
-        _field(value.temperature, lambda degrees: f"{degrees} °C", "? °C"),
-        _field(value.power, lambda watt: f"{watt:.0f} W", "? W"),
+        _field(value.temperature, lambda degrees: f"{pad(str(degrees), 2)} °C", f"{pad('?', 2)} °C"),
+    ]
+    rest = "".join(DOT + part for part in numbers if part)
+    room = GPU_COLUMNS - display_width(number + DOT + rest)
+    return number + (DOT + clip(name, max(room, LEAST_NAME)) if name else "") + rest
+
+
+def gpu_details(value: Gpu) -> str:
+    """Return what the label has no room for: `NVIDIA GeForce RTX 4090 · 310 of 450 W · fan 55 %`."""
+    limit = known(value.power_limit)
+    power = _("{power} of {limit} W") if limit is not None else _("{power} W")
+    parts = [
+        clip(known(value.name) or "", NAME_LENGTH),
+        _field(value.power, lambda watt: power.format(power=f"{watt:.0f}", limit=f"{limit or 0:.0f}"), "? W"),
+        _field(value.fan, lambda percent: _("fan {percent} %").format(percent=percent), _("fan ?")),
     ]
     return DOT.join(part for part in parts if part)
 
 
 def process_label(value: GpuProcess) -> str:
-    """Return a process's label, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
+    """Return a process's label, such as `python train.py · alice · 2.8 GiB · 3:24 h · PID 2943615`."""
     parts = [
-        f"PID {value.pid}",
-        _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
-        _field(value.memory, memory_text, _("memory ?")),
+        _("user ?") if isinstance(value.user, Missing) else clip(value.user, LONGEST_OWNER),
+        _field(value.memory, _short_memory, _("memory ?")),
         _("time ?") if isinstance(value.elapsed, Missing) else menu_duration(value.elapsed),
-        clip(command_text(value) or _("command not known"), COMMAND_LENGTH),
-        _("graphics only") if value.kinds == {ProcessKind.GRAPHICS} else "",
+        _("graphics") if value.kinds == {ProcessKind.GRAPHICS} else "",
+        f"PID {value.pid}",
     ]
-    return DOT.join(part for part in parts if part)
+    rest = "".join(DOT + part for part in parts if part)
+    room = max(MAX_COLUMNS - display_width(rest), LEAST_NAME)
+    _command, name, title = _shown_command(value.mine, value.command, value.name)
+    title = title or _("not known")
+    return clip(title if display_width(title) <= room else name, room) + rest
 
 
 def command_text(value: GpuProcess) -> str:
@@ -111,17 +161,27 @@ def program_name(value: GpuProcess) -> str:
 
 # Redaction takes a millisecond for a long command line, and each drawing needs every process's.
 @lru_cache(maxsize=2048)
-def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
-    """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
+def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str, str]:
+    """
+    Return what is shown of a command, cached by all that it depends on.
+
+    That is the whole of it, the script or program that runs, and both of these: `python train.py`.
+    """
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
     called = redact.process_name(known(name) or "")
     names = redact.arguments(known(argv) or ()) if mine else ()
+    title = called
     if names:
-        called = redact.program(names[0])
+        title = called = redact.program(names[0])
         script = names[1] if len(names) > 1 else "-"
-        if INTERPRETERS.fullmatch(called) and not script.startswith("-"):
+        if INTERPRETERS.fullmatch(called) and script == "-m" and len(names) > len(("python", "-m")):
+            called = names[2]
+            title = f"{title} -m {called}"
+        elif INTERPRETERS.fullmatch(called) and not script.startswith("-"):
             called = redact.program(script)
-    return "" if whole == redact.NA else whole, clip(redact.text(called), COMMAND_LENGTH)
+            title = f"{title} {called}"
+    shown = "" if whole == redact.NA else whole
+    return shown, clip(redact.text(called), NAME_LENGTH), clip(redact.text(title), NAME_LENGTH)
 
 
 def clipboard_command(value: GpuProcess) -> str:
@@ -155,7 +215,7 @@ def usage_types(value: GpuProcess) -> str:
 def missing_reason(value: Missing) -> str:
     """Explain in a few words why a value is missing."""
     names = {
-        Why.UNSUPPORTED: _("not given here"),
+        Why.UNSUPPORTED: _("not available here"),
         Why.ERROR: _("could not be read"),
         Why.UNKNOWN: _("not known"),
     }
@@ -165,6 +225,15 @@ def missing_reason(value: Missing) -> str:
 def _given(value: Field[T]) -> bool:
     """Return whether there is a value, or a failure to read one, to show."""
     return not isinstance(value, Missing) or value.why is Why.ERROR
+
+
+def _short_gib(value: int) -> str:
+    """Write bytes in GiB, in whole ones from ten on."""
+    return gib(value) if value < 10 * GIB else f"{value / GIB:.0f}"
+
+
+def _short_memory(value: int) -> str:
+    return memory_text(value) if value < GIB else f"{_short_gib(value)} GiB"
 
 
 def _field(value: Field[T], formatter: Callable[[T], str], failed: str) -> str:

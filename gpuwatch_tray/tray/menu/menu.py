@@ -118,9 +118,10 @@ ALL_ACTIONS = frozenset(ActionKind)
 ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 GPUS_AT_TOP = 2  # more have a submenu of their own: no more than ten rows stand at the top
 GPUS_LISTED = 40
+GPUS_IN_TOOLTIP = 4
 
 
-def tooltip(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
+def status_line(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     """Return the headline, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
@@ -128,6 +129,17 @@ def tooltip(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     return labels.fit(
         labelled(status.headline, simulated=simulated), labels.DOT + mark if mark else "", columns
     )
+
+
+def tooltip(status: Status) -> tuple[str, ...]:
+    """Return the status line, and a line for each GPU or, of more than four, one for all."""
+    gpus = () if status.snapshot is None else sorted(status.snapshot.gpus, key=lambda gpu: gpu.index)
+    if len(gpus) > GPUS_IN_TOOLTIP:
+        lines = [_sum_of_gpus(gpus, status.snapshot)]
+    else:
+        named = not labels.are_alike(gpus)
+        lines = [labels.gpu_label(gpu, named=named) for gpu in gpus]
+    return (status_line(status), *lines)
 
 
 def build_menu(
@@ -145,12 +157,12 @@ def build_menu(
     attention = [*kill_rows(extras.unresponsive, status.snapshot, offered), *alert_rows(status, offered)]
     details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
     return (
-        text_row("status", tooltip(status, labels.MAX_COLUMNS)),
+        text_row("status", status_line(status, labels.MAX_COLUMNS)),
         *_note_rows(status.notes, offered, extras),
+        _attention_row(attention),
         MenuRow("line:gpus"),
         *gpus,
         MenuRow("line:acts"),
-        _attention_row(attention),
         *snooze_all_rows(status, offered),
         *reminder_rows(status, offered),
         *offered_rows(offered, details),
@@ -167,6 +179,8 @@ def _note_rows(
         return
     more = labels.DOT + _("and {count} more").format(count=len(notes) - 1) if notes[1:] else ""
     below = [row for place, note in enumerate(notes) for row in text_rows(f"note:{place}", note)]
+    if extras.without_mail:
+        below += offered_rows(offered, _mail_row("mail of notes"))
     if extras.settings_file:
         settings = action_row(
             "settings of notes", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file
@@ -175,8 +189,19 @@ def _note_rows(
     yield MenuRow("notes", labels.fit(notes[0], more), children=tuple(below))
 
 
+def _mail_row(key: str) -> MenuRow:
+    return action_row(key, _("Set up email…"), ActionKind.SET_UP_MAIL)
+
+
 def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Collection[ActionKind]) -> MenuRow:
-    """Return the row of many GPUs, with a sum of their memory and their processes."""
+    """Return the row of many GPUs."""
+    label = _sum_of_gpus(gpus, snapshot)
+    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
+    return MenuRow("gpus", label, children=tuple(below), gone=_("No data"))
+
+
+def _sum_of_gpus(gpus: Sequence[object], snapshot: Snapshot | None) -> str:
+    """Return the number of GPUs, with the sums of their memory and their processes."""
     parts = [ngettext("{count} GPU", "{count} GPUs", len(gpus)).format(count=len(gpus))]
     if snapshot is not None:
         count = len({process.pid for process in snapshot.processes})
@@ -187,8 +212,7 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
             ),
             ngettext("{count} process", "{count} processes", count).format(count=count),
         ]
-    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
-    return MenuRow("gpus", labels.DOT.join(part for part in parts if part), children=tuple(below))
+    return labels.DOT.join(part for part in parts if part)
 
 
 def _rows_under_more(
@@ -205,6 +229,7 @@ def _rows_under_more(
         action_row("test alert", test_alert, ActionKind.TEST_ALERT),
         # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
         action_row("autostart", _("Start at login"), ActionKind.AUTOSTART, switch, ticked=extras.autostart),
+        *([_mail_row("mail")] if extras.without_mail else []),
         *([settings] if extras.settings_file else []),
         *([log_file] if extras.log_file else []),
     )
@@ -212,6 +237,5 @@ def _rows_under_more(
 
 
 def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:
-    return tuple(
-        text_row(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT_LINES), *extras.about))
-    )
+    lines = (*map(_, ABOUT_LINES), *extras.about)
+    return tuple(row for place, line in enumerate(lines) for row in text_rows(f"about:{place}", line))

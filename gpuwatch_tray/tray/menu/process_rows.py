@@ -75,9 +75,9 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
 
 def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]) -> MenuRow:
     key = f"awaited:{reminder.id}"
-    words = (_("To be reported: {what}") if reminder.due else _("You will be notified when {what}")).format(
-        what=reminder.text
-    )
+    words = (
+        _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
+    ).format(what=reminder.text)
     cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.WHEN_CANCEL, str(reminder.id))
     below = tuple(offered_rows(offered, cancel))
     if not below:
@@ -134,7 +134,7 @@ def kill_rows(
 def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
     command = labels.command_text(process) or _("not known")
     yield from text_rows(f"{key}/command", _("Command: {command}").format(command=command))
-    yield text_row(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
+    yield from text_rows(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
     started = process.started
     moment = labels.missing_reason(started) if isinstance(started, Missing) else local_time(started)
     yield text_row(f"{key}/started", _("Started: {moment}").format(moment=moment))
@@ -155,7 +155,7 @@ def _action_rows(
         target = _target(process)
         below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
         if below and process.kinds == {ProcessKind.GRAPHICS}:
-            warning = _("It draws on the screen: it may be your desktop itself")
+            warning = _("It draws on the screen; it may be your desktop itself")
             below.insert(0, text_row(f"{key}/drawing", warning))
         yield from submenu(f"{key}/end", _("End process…"), below)
 
@@ -224,47 +224,61 @@ def gpu_rows(
     `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
     """
     if snapshot is None:
-        return [text_row("problem", _("The GPUs have not been read yet"))]
+        return [_problem_row(_("No GPU has been read yet"))]
     if snapshot.problem is not None:
         texts = [redact.text(words) for words in (snapshot.problem.text, snapshot.problem.mend) if words]
         below = [row for place, words in enumerate(texts) for row in text_rows(f"problem:{place}", words)]
-        return [MenuRow("problem", labels.fit(texts[0]) or "?", children=tuple(below))]
+        return [_problem_row(texts[0], below)]
     if snapshot.source != LOCAL_SOURCE:
         offered = frozenset(offered) - LOCAL_ACTIONS
     held: dict[tuple[int | None, str], list[GpuProcess]] = {}
     for process in snapshot.processes:
         held.setdefault((process.gpu, process.device), []).append(process)
+    named = not labels.are_alike(snapshot.gpus)
+    shown = []
     # a MIG device stands behind its GPU, whose index it has
-    shown = [
-        _gpu_row(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, reminded, chosen)
-        for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index)
-    ]
+    for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index):
+        there = held.pop((gpu.index, gpu.uuid if gpu.physical else ""), [])
+        below = _rows_of_gpu(gpu, there, offered, reminded, chosen)
+        shown.append(_gpu_submenu(_gpu_key(gpu), labels.gpu_label(gpu, named=named), below))
     # processes may be on GPUs that no device list has, or that the source cannot name
     for index, device in sorted(held, key=lambda place: (place[0] is None, place[0] or 0, place[1])):
         label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
         below = _process_rows(key, held[index, device], offered, reminded, chosen)
         shown.append(_gpu_submenu(key, label, below))
-    return unique_rows(shown) or [text_row("problem", _("No GPUs and no GPU processes are reported"))]
+    return unique_rows(shown) or [_problem_row(_("No GPUs and no GPU processes are reported"))]
 
 
-def _gpu_row(
+def _problem_row(words: str, below: Sequence[MenuRow] = ()) -> MenuRow:
+    """Return the row in the GPUs' place; in an open menu it stays after they are read, and says so."""
+    label = labels.fit(words) or "?"
+    return MenuRow("problem", label, enabled=bool(below), children=tuple(below), gone=_("Until now"))
+
+
+def _gpu_key(gpu: Gpu) -> str:
+    return f"gpu:{gpu.uuid or gpu.index}"
+
+
+def _rows_of_gpu(
     gpu: Gpu,
     held: Sequence[GpuProcess],
     offered: Collection[ActionKind],
     reminded: Collection[str],
     chosen: ShownProcesses,
-) -> MenuRow:
-    key = f"gpu:{gpu.uuid or gpu.index}"
+) -> list[MenuRow]:
+    """Return what stands below a GPU's row: its name in full, and its processes."""
+    key = _gpu_key(gpu)
     children = _process_rows(key, held, offered, reminded, chosen)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
         label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
-        children.insert(0, text_row(f"{key}/trouble", label))
+        children = [*text_rows(f"{key}/trouble", label), *children]
     elif not held:
         nothing = _("asleep, not woken") if gpu.asleep else _("no processes")
         children.append(replace(text_row(f"{key}/none", nothing), gone=_("Until now"), filler=True))
-    return _gpu_submenu(key, labels.gpu_label(gpu), children)
+    details = labels.gpu_details(gpu)
+    return [*([text_row(f"{key}/details", details)] if details else []), *children]
 
 
 def _gpu_submenu(key: str, label: str, children: Sequence[MenuRow]) -> MenuRow:

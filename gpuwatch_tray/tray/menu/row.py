@@ -76,6 +76,7 @@ class ActionKind(Enum):
     AUTOSTART = "start at login"  # on or off
     OPEN_SETTINGS = "open the settings"  # file
     OPEN_LOG = "open the log"  # file
+    SET_UP_MAIL = "set up email"
     QUIT = "quit"
 
 
@@ -122,7 +123,8 @@ class MenuExtras:
     What the menu shows beside the status.
 
     `unresponsive` are the processes (PID, identity) that were asked to end and did not; `about` are further
-    lines of About; an empty `settings_file` or `log_file` has no row; `autostart` is the start at login.
+    lines of About; an empty `settings_file` or `log_file` has no row; `autostart` is the start at login,
+    `without_mail` says that nobody is mailed, though somebody could be.
     """
 
     unresponsive: frozenset[tuple[int, str]] = frozenset()
@@ -130,6 +132,7 @@ class MenuExtras:
     about: tuple[str, ...] = ()
     log_file: str = ""
     autostart: bool = False
+    without_mail: bool = False
 
 
 def text_row(key: str, label: str) -> MenuRow:

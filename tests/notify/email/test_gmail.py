@@ -342,7 +342,7 @@ def test_trying_the_way_renews_the_sign_in_and_sends_nothing(google, token):
     google.write_token(token, token="ya29.not-yet-ended")
     steps = []
     transport(google, token).probe(steps.append)
-    assert steps == [f"{token} is there, and allows sending", "Google has renewed the sign-in"]
+    assert steps == [f"{token} exists and allows sending", "Google has renewed the sign-in"]
     assert ([name for name, _ in google.requests], google.mails) == (["token"], [])
     assert json.loads(token.read_text())["token"] == google.good_token
 

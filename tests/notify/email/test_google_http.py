@@ -42,7 +42,7 @@ def test_a_proxy_that_cannot_be_used(monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("NO_PROXY", "")
     assert explain("https://oauth2.example.invalid/") == (
-        "there is no connection through the proxy that HTTPS_PROXY or HTTP_PROXY names"
+        "cannot connect through the proxy set in HTTPS_PROXY or HTTP_PROXY"
     )
 
 
@@ -78,7 +78,7 @@ def test_an_answer_without_end(head):
         thread = threading.Thread(target=serve, args=(server,))
         thread.start()
         start = time.monotonic()
-        assert explain(f"http://127.0.0.1:{server.getsockname()[1]}/", 5.0, 20.0) == "the answer has no end"
+        assert explain(f"http://127.0.0.1:{server.getsockname()[1]}/", 5.0, 20.0) == "the answer never ends"
         assert time.monotonic() - start < 10
         thread.join(10)
         assert not thread.is_alive()

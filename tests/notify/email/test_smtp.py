@@ -371,7 +371,7 @@ def test_a_server_that_drips_is_ended_by_the_deadline(message):
         thread.join()
     assert time.monotonic() - start < 5
     assert error.kind is FailureKind.TRANSIENT
-    assert "no end after 0.5 s" in str(error)
+    assert "not finished after 0.5 s" in str(error)
 
 
 def test_a_refused_port_is_transient(message):

@@ -89,8 +89,8 @@ def test_each_state_is_a_shape_and_a_word_first_of_all(state):
         "reminder": "▲ warning · still firing",
         "resolved": "✔ resolved",
         "digest": "◆ digest · critical",
-        "notice": "▲ notified as you asked",
-        "test": "○ test: nothing fires",
+        "notice": "▲ you asked to be notified",
+        "test": "○ test: nothing is firing",
     }
     read = sound(mail_parts.states()[state].details.html)
     body = " ".join(" ".join(read.pieces[2:]).split())  # behind title and style
