@@ -191,7 +191,7 @@ def read_once(context: RunContext, source: Source) -> Snapshot:
     try:
         return call_with_timeout(seconds, source.read, "read")
     except TimeoutError:
-        mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
+        mend = _("check whether `nvidia-smi` hangs too; `dmesg` may show why")
         hang = Problem(
             _("{source}: no answer within {seconds:g} s").format(source=source.name, seconds=seconds), mend
         )

@@ -39,10 +39,8 @@ def alert_lines(answer: Mapping[str, Any]) -> list[str]:
     current = [*_section_lines(_("Active:"), answer["active"]), *_snooze_lines(answer["snoozes"])]
     past = list(_section_lines(_("Over:"), answer["past"]))
     if not answer["active"] and past:
-        current.insert(0, _("No alert is active."))
-    return [redact.visible(line) for line in [*current, *past]] or [
-        _("no alert is active, and none is on file")
-    ]
+        current.insert(0, _("No active alerts."))
+    return [redact.visible(line) for line in [*current, *past]] or [_("no active alerts and no past ones")]
 
 
 def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -65,7 +63,7 @@ def _state_text(alert: Mapping[str, Any]) -> str:
         began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
     recovering = alert["phase"] == Phase.RECOVERING.value
-    state = _("began {time}, over for the moment") if recovering else _("{phase} since {time}")
+    state = _("began {time}, over for now") if recovering else _("{phase} since {time}")
     states = [state.format(phase=i18n.translate_key(alert["phase"]), time=local_time(alert["since"]))]
     if alert["flapping"]:
         states.append(_("comes and goes"))
@@ -111,7 +109,7 @@ def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
 def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
     """Take a GPU that is gone for good out of the inventory."""
     if context.simulated:
-        raise UsageError(_("a demo has no inventory: leave out --demo"))
+        raise UsageError(_("a demo has no list of GPUs to forget: leave out --demo"))
     with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(args.uuid):
@@ -133,7 +131,7 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
         lines = create_engine(context, store, in_loop=False).explain(read_once(context, source))
-    print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
+    print(_("no tray or watch is running: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0
 

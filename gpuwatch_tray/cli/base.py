@@ -108,6 +108,6 @@ def tcp_port(text: str) -> int:
     """Parse a TCP port."""
     value = positive_int(text)
     if value > HIGHEST_PORT:
-        wrong = _("expected a port up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
+        wrong = _("expected a port number up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
         raise argparse.ArgumentTypeError(wrong)
     return value

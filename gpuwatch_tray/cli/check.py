@@ -60,7 +60,7 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
     try:
         failures = _evaluate(context)
     except AlreadyRunningError as other:
-        print(_("{watcher}: nothing evaluated here").format(watcher=other))
+        print(_("{watcher}: nothing checked here").format(watcher=other))
         with closing(open_store(context)) as store:
             failures = [*_doubts(context, other), *deliver_now(context, store)]
     _fail(failures)
@@ -82,7 +82,7 @@ def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
 
     doubts = [*filter(None, [lock_problem(context)])]
     if (trouble := other.holder.trouble) is not None:
-        doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
+        doubts.append(_("{watcher}, and reports: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:
         doubts.append(_("{watcher}, but sends no mail: TO_EMAIL is not set there").format(watcher=other))
     return doubts

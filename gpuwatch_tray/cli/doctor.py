@@ -72,7 +72,7 @@ def write_report(context: RunContext, file: Path) -> int:
         write_private(file, "\n".join(content) + "\n")
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
-    print(_("written to {file}; secrets are taken out, but read it before you send it").format(file=file))
+    print(_("written to {file}; secrets are removed, but read it before you send it").format(file=file))
     return 0
 
 
@@ -99,13 +99,13 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check
 
     if context.simulated:
-        raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
+        raise UsageError(_("doctor checks the real system: leave out --demo"))
     files = settings.files(environ)
     ours = context.settings
     usual = CHECK_TIMEOUT if timeout is None else timeout
     source = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
     on_disk = partial(
-        Check, timeout=usual, mend=_("is it on a network drive that does not answer? `mount` tells")
+        Check, timeout=usual, mend=_("is it on a network drive that does not answer? check with `mount`")
     )
     return [
         Check("program", checks.check_program, usual),
@@ -116,7 +116,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
             lambda: environment.check_driver(open_source(context), _driver_versions, ours.limits),
             source if timeout is None else timeout,
             _("it does not answer"),
-            _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
+            _("check whether `nvidia-smi` hangs too; `dmesg` may show why"),
         ),
         Check(
             environment.TRAY_TOPIC,

@@ -51,7 +51,7 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     if not args.out and args.out is not None:
         raise UsageError(_("--out: expected a file's name, or - for standard output"))
     if args.out == "-" and args.open:
-        raise UsageError(_("--out - and --open exclude each other"))
+        raise UsageError(_("--out - and --open cannot be used together"))
     # A month is half a million small objects without cycles: the collector would take half of the time, and
     # this process ends right after.
     gc.disable()

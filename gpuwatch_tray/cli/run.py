@@ -55,10 +55,10 @@ def quit_running(
     while not _has_ended(context, addresses):
         waited = monotonic() - began
         if waited >= QUIT_WITHIN:
-            text = _("{name}: asked to quit, but still there after {seconds:g} s")
+            text = _("{name}: asked to quit, but still running after {seconds:g} s")
             raise WorkError(text.format(name=name, seconds=QUIT_WITHIN))
         if waited >= QUIT_NOTICE and not noticed:
-            complain(_("{name}: still ending its work").format(name=name))
+            complain(_("{name}: still finishing its work").format(name=name))
             noticed = True
         sleep(QUIT_POLL)
     print(_("ended: {name}").format(name=name))

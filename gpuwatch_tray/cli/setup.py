@@ -24,9 +24,7 @@ def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args
     from gpuwatch_tray.desktop.autostart import start_command
 
     if context.trial and args.switch == "on":
-        raise UsageError(
-            _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
-        )
+        raise UsageError(_("a demo or --source auto is only for trying out: it is not added to the menu"))
     files = entries.desktop_files(start_command(), generate_docs(top))
     place = entries.user_share_folder()
     try:
@@ -38,9 +36,9 @@ def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args
         raise WorkError(str(error)) from error
     installed = place.installed(files)
     if not installed and (packaged := entries.find_system_file(entries.MENU_ENTRY)) is not None:
-        print(_("on for everybody, by a package: {file}").format(file=packaged))
+        print(_("on for all users, by a package: {file}").format(file=packaged))
     elif not installed:
-        print(_("off: the desktop's menu does not have it"))
+        print(_("off: not in the desktop's menu"))
     elif len(installed) < len(files):
         print(_("incomplete: `setup desktop on` writes what is missing"))
     else:
@@ -135,7 +133,8 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
             ]
             print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
         else:
-            print(f"{_('written:') if place.path in written else _('left as it is:')} {place.path}")
+            text = _("written: {file}") if place.path in written else _("already there: {file}")
+            print(text.format(file=place.path))
     return 0
 
 

@@ -207,6 +207,6 @@ def _ask_password() -> Secret:
         if not secret.reveal():
             continue
         if odd := odd_characters(secret):
-            print(_("The password contains {what}: type it again instead of pasting it.").format(what=odd))
+            print(_("The password contains {what}: type it by hand instead of pasting it.").format(what=odd))
             continue
         return secret

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import Store
 
 
-NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
-NO_REMINDERS = N_("nothing is waited for")
+NOTHING_RUNS = N_("nothing is watching now: start gpuwatch-tray")
+NO_REMINDERS = N_("no pending reminders")
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
 log = logging.getLogger(__name__)
 
 REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
-NOBODY_TO_TELL = N_("nothing watches here and no mail is sent: the end is reported once gpuwatch-tray runs")
+NOBODY_TO_TELL = N_("nothing is watching and no mail is set up: you will be notified once gpuwatch-tray runs")
 
 
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ def check_outbox(
     try:
         store = open_store()
         if store is None:
-            yield ok(OUTBOX_TOPIC, _("nothing waits"))
+            yield ok(OUTBOX_TOPIC, _("no queued mails"))
             return
         with closing(store):
             waiting = store.outbox_summary(now())
@@ -111,7 +111,7 @@ def _stuck_results(waiting: OutboxSummary) -> Iterator[CheckResult]:
 
 def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if not waiting.count:
-        return ok(OUTBOX_TOPIC, _("nothing waits"))
+        return ok(OUTBOX_TOPIC, _("no queued mails"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = local_time(waiting.oldest, TO_THE_MINUTE)
@@ -119,8 +119,10 @@ def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if waiting.error:
         text += f": {redact.text(waiting.error)}"
         if waiting.failure not in TEMPORARY_FAILURES:
-            return problem(OUTBOX_TOPIC, text, _("`gpuwatch-tray check --test-mail` tries the connection"))
-        return warning(OUTBOX_TOPIC, text, _("it is tried again by itself"))
+            return problem(
+                OUTBOX_TOPIC, text, _("test the connection with `gpuwatch-tray check --test-mail`")
+            )
+        return warning(OUTBOX_TOPIC, text, _("it will be tried again automatically"))
     if waiting.oldest is not None and now - waiting.oldest > LATE_AFTER:
-        return warning(OUTBOX_TOPIC, text, _("`gpuwatch-tray mail deliver` sends it now"))
+        return warning(OUTBOX_TOPIC, text, _("send it now with `gpuwatch-tray mail deliver`"))
     return ok(OUTBOX_TOPIC, text)

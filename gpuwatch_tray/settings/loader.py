@@ -76,7 +76,7 @@ def load(
     )
     problems = reader.sorted_problems()
     if not settings.state.is_absolute():
-        text = _("not set, and this account has no home folder: name the folder for the state")
+        text = _("not set, and this account has no home folder: set it to a folder for the state")
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
     return settings, problems
 
@@ -133,7 +133,7 @@ class Changes:
         self._read = now
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
         named = {problem.path for problem in problems}
-        text = _("is gone: put it back, or start again to go by the defaults")
+        text = _("is gone: put it back, or restart to use the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
             for place, file in enumerate(paths.files_to_check(self._environ, self._folders))

@@ -33,7 +33,7 @@ def record(installed):
 def test_nothing_on_file(installed):
     """Where nothing has ever fired, it says so and ends with 0."""
     done = installed.run("alerts")
-    assert (done.returncode, done.stdout) == (0, "no alert is active, and none is on file\n")
+    assert (done.returncode, done.stdout) == (0, "no active alerts and no past ones\n")
 
 
 def test_an_alert_with_its_history(fired):
@@ -95,7 +95,7 @@ def test_the_end_of_an_alert_is_mailed_where_its_beginning_was(fired, server):
     assert "- GPU_COUNT(2) > GPU_LIMIT(1) (after " in server.messages[1].text
     found = record(fired)
     assert (found["active"], [alert["phase"] for alert in found["past"]]) == ([], ["resolved"])
-    assert "No alert is active." in fired.run("alerts").stdout
+    assert "No active alerts." in fired.run("alerts").stdout
 
 
 def test_no_end_is_mailed_where_the_settings_say_so(fired, server):
@@ -122,7 +122,7 @@ def test_explain_without_a_watcher(fired):
     """Each rule with value and threshold, each alert with what will be sent when and why, each reason."""
     done = fired.run("alerts", "explain")
     assert done.returncode == 0
-    assert "nothing watches here at the moment" in done.stdout
+    assert "no tray or watch is running" in done.stdout
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
     again = "in 59 min if it still fires\n"

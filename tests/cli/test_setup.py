@@ -21,7 +21,7 @@ def test_it_writes_them_once(bare):
     first = bare.run("setup", "config")
     assert (first.returncode, first.stdout.count("written: ")) == (0, 3)
     again = bare.run("setup", "config")
-    assert (again.returncode, again.stdout.count("left as it is: ")) == (0, 3)
+    assert (again.returncode, again.stdout.count("already there: ")) == (0, 3)
     checked = bare.run("setup", "config", "--check")
     place = f"{bare.folder / 'gpu-watch.env'}:11: TO_EMAIL"
     assert (checked.returncode, checked.stdout.splitlines()) == (

@@ -67,13 +67,13 @@ def test_a_carriage_return_that_ends_no_line_is_a_problem(house, content, line):
     house.write(WATCH, content)
     settings, (problem,) = house.load()
     assert problem == (
-        f"config/gpu-watch.env:{line}: a carriage return that ends no line: save the file with the line ends"
-        " LF or CRLF"
+        f"config/gpu-watch.env:{line}: a carriage return within a line: save the file with LF or CRLF"
+        " line ends"
     )
     assert (settings.to_email, settings.limits.gpu_limit) == ((), 2)
 
 
-WARNING = "FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail"
+WARNING = "FROM_EMAIL is not set and SMTP_USER is not an address: many servers refuse such mail"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_account_without_a_home_is_told_so():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "GPUWATCH_CACHE: not set, and this account has no home folder: name the folder for the state",
+        "GPUWATCH_CACHE: not set, and this account has no home folder: set it to a folder for the state",
         "/x",
     ]
 

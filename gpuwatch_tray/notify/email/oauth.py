@@ -114,7 +114,8 @@ class _RedirectHandler(BaseHTTPRequestHandler):
             return
         refused = self.server.answer is not None and "code" not in self.server.answer
         text = _("The sign-in was refused.") if refused else _("Google's answer has arrived.")
-        page = f"{text} {_('You may close this window.')}\n".encode()
+        then = _("You can close this window.")
+        page = f"{text} {then}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(page)))
