@@ -123,8 +123,6 @@ WORDS = (
     N_("watching"),
     # the transitions of an alert
     *(N_("fired"), N_("severity rose"), N_("severity fell"), N_("firing again")),
-    *(N_("email queued"), N_("email waits")),
-    *(N_("popup shown"), N_("popup could not be shown"), N_("popup waits")),
 )
 
 

@@ -193,3 +193,17 @@ def bare(node):
         case ast.BoolOp(values=parts):
             return next(filter(None, map(bare, parts)), "")
     return ""
+
+
+def test_no_text_stands_inside_a_formatted_string():
+    """Before Python 3.12 the extraction reads no call inside an f-string: such a text is in no catalogue."""
+    hidden = [
+        f"{file.name}:{call.lineno}: {call.args[0].value}"
+        for file in catalogue.PACKAGE.rglob("*.py")
+        for string in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(string, ast.JoinedStr)
+        for call in ast.walk(string)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"_", "N_"}
+        if isinstance(call.args[0], ast.Constant)
+    ]
+    assert hidden == []

@@ -116,6 +116,13 @@ class RunContext:
         if self.problems:
             raise UsageError("\n".join(str(problem) for problem in self.problems))
 
+    def require_recipient(self) -> None:
+        """Raise UsageError with every problem of the settings, and with why nobody is mailed, if so."""
+        nobody = not self.settings.to_email and not self.simulated
+        if self.problems or nobody:
+            lines = [*map(str, self.problems), *([self.settings.no_recipient] if nobody else [])]
+            raise UsageError("\n".join(dict.fromkeys(lines)))
+
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +191,7 @@ def read_once(context: RunContext, source: Source) -> Snapshot:
     try:
         return call_with_timeout(seconds, source.read, "read")
     except TimeoutError:
-        mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
+        mend = _("check whether `nvidia-smi` hangs too; `dmesg` may show why")
         hang = Problem(
             _("{source}: no answer within {seconds:g} s").format(source=source.name, seconds=seconds), mend
         )

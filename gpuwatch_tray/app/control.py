@@ -13,6 +13,7 @@ from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
+from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.engine.operations import (
     AlertOperations,
     NoSuchAlertError,
@@ -24,6 +25,7 @@ from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
 
 if TYPE_CHECKING:
@@ -224,6 +226,12 @@ def _mail_json(mail: OutboxMail) -> dict[str, Any]:
     }
 
 
+def dry_run(context: RunContext, snapshot: Snapshot, now: Instant) -> dict[str, Any]:
+    """Return the mail about what fires, empty where nothing does, and what kept rules from judging."""
+    firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now, redacted=False)
+    return {"mail": render.dry_run(message) if firing else "", "unknown": list(unknown)}
+
+
 def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
     """Build the answer to `details`: the one to `status` with processes, gaps and alerts; none if `stale`."""
     snapshot = None if stale else status.snapshot
@@ -306,8 +314,15 @@ def answering(
         monitor.flush_samples(WRITTEN_WITHIN)
         return {"folder": str(lease.store.path.parent)}
 
+    def dry(_request: dict[str, Any]) -> dict[str, Any]:
+        snapshot = monitor.status.snapshot
+        if snapshot is None:
+            return {"mail": "", "unknown": [_("nothing has been read yet")]}
+        return dry_run(context, snapshot, host.now())
+
     handlers = {
         "status": status,
+        **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
         "quit": end,
         "alerts": lambda _request: alerts_json(lease.store, host.now()),

@@ -110,7 +110,7 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
 def refuse_demo(context: RunContext) -> None:
     """Raise UsageError in a demo, which sends no mail."""
     if context.simulated:
-        raise UsageError(_("a demo mails nowhere: leave out --demo"))
+        raise UsageError(_("a demo sends no mail: leave out --demo"))
 
 
 PICTURE_HOURS = 6

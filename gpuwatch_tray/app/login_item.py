@@ -55,7 +55,7 @@ def describe_login_item(item: LoginItem) -> list[str]:
         return [_("off: it is not started at login")]
     command = " ".join(entry.command)
     if entry.switched_off:
-        lines = [_("off: switched off by {what}").format(what=entry.switched_off)]
+        lines = [_("off: disabled by {what}").format(what=entry.switched_off)]
     elif entry.works:
         lines = [_("on: at login it starts {command}").format(command=command)]
     else:

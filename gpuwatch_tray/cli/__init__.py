@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except TimeoutError:
         i18n.set_language(i18n.system_language(os.environ))
-        text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
-        complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
+        text = _("the settings files cannot be read within {seconds:g} s: are they on a network drive?")
+        complain(text.format(seconds=READ_WITHIN) + " " + _("Check with `mount`."))
         return FAILED
     args = build_parser().parse_args(argv)
     logs.log_to_terminal(verbose=getattr(args, "verbose", False))
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE if args.command in {"watch", None} else FAILED
     except Exception as error:
         logging.getLogger(__name__).exception("unexpected", extra={"in_file_only": True})
-        text = _("unexpected {kind}: {error} (--verbose tells more)")
+        text = _("unexpected {kind}: {error} (use --verbose for details)")
         complain(text.format(kind=type(error).__name__, error=redact.text(str(error))))
         return FAILED
     return code
@@ -103,6 +103,6 @@ def _close_output() -> None:
 def _source(args: argparse.Namespace) -> SourceKind | None:
     if getattr(args, "demo", False):
         if hasattr(args, "source"):
-            raise UsageError(_("--demo and --source exclude each other"))
+            raise UsageError(_("--demo and --source cannot be used together"))
         return SourceKind.DEMO
     return SourceKind(args.source) if hasattr(args, "source") else None

@@ -23,6 +23,7 @@ from gpuwatch_tray.app.status_json import silence_texts
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
+from gpuwatch_tray.engine.explain import describe_entry
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.model.units import local_time
@@ -38,10 +39,8 @@ def alert_lines(answer: Mapping[str, Any]) -> list[str]:
     current = [*_section_lines(_("Active:"), answer["active"]), *_snooze_lines(answer["snoozes"])]
     past = list(_section_lines(_("Over:"), answer["past"]))
     if not answer["active"] and past:
-        current.insert(0, _("No alert is active."))
-    return [redact.visible(line) for line in [*current, *past]] or [
-        _("no alert is active, and none is on file")
-    ]
+        current.insert(0, _("No active alerts."))
+    return [redact.visible(line) for line in [*current, *past]] or [_("no active alerts and no past ones")]
 
 
 def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -52,8 +51,9 @@ def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state_text(alert)}"
         for change in alert["history"]:
-            why = f" ({change['why']})" if change["why"] and change["why"] != alert["text"] else ""
-            yield f"         {local_time(change['at'])}  {i18n.translate_key(change['what'])}{why}"
+            what, why = describe_entry(change["what"], change["why"])
+            why = f" ({why})" if why and why != alert["text"] else ""
+            yield f"         {local_time(change['at'])}  {what}{why}"
 
 
 def _state_text(alert: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def _state_text(alert: Mapping[str, Any]) -> str:
         began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
     recovering = alert["phase"] == Phase.RECOVERING.value
-    state = _("began {time}, over for the moment") if recovering else _("{phase} since {time}")
+    state = _("began {time}, over for now") if recovering else _("{phase} since {time}")
     states = [state.format(phase=i18n.translate_key(alert["phase"]), time=local_time(alert["since"]))]
     if alert["flapping"]:
         states.append(_("comes and goes"))
@@ -109,7 +109,7 @@ def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
 def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
     """Take a GPU that is gone for good out of the inventory."""
     if context.simulated:
-        raise UsageError(_("a demo has no inventory: leave out --demo"))
+        raise UsageError(_("a demo has no list of GPUs to forget: leave out --demo"))
     with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(args.uuid):
@@ -131,7 +131,7 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
         lines = create_engine(context, store, in_loop=False).explain(read_once(context, source))
-    print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
+    print(_("no tray or watch is running: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0
 
@@ -145,34 +145,35 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `alerts` and its tasks."""
     parser, tasks = commands.group(
         "alerts",
-        _("what fires and why, and your word on it"),
+        _("show alerts; acknowledge or snooze them"),
         "alerts",
         "alerts snooze 2h",
         body=print_alerts,
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     listed = tasks.command(
-        "list", print_alerts, _("what is active, and the last 100 (default)"), "alerts list --json"
+        "list", print_alerts, _("the active alerts and the last 100 (default)"), "alerts list --json"
     )
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    tasks.command(
-        "explain", explain_rules, _("each rule, and what will be sent when and why"), "alerts explain"
-    )
+    tasks.command("explain", explain_rules, _("each rule, and what is sent when and why"), "alerts explain")
     ack = tasks.command(
-        "ack", acknowledge_alerts, _("seen: no repeats until it ends or gets worse"), "alerts ack 7"
+        "ack", acknowledge_alerts, _("acknowledge: no repeats until it ends or gets worse"), "alerts ack 7"
     )
-    ack.add_argument("ids", nargs="+", metavar="ID", help=_("the alert's number, as `alerts` prints it"))
+    ack.add_argument("ids", nargs="+", metavar="ID", help=_("the number that `alerts` shows"))
     snooze = tasks.command(
         "snooze",
         snooze_alerts,
-        _("silence every channel, email included"),
+        _("silence popups and mails for a while"),
         "alerts snooze 2h",
         "alerts snooze max_etime tomorrow",
     )
-    snooze.add_argument("names", nargs="*", metavar="RULE|ID", help=_("without one: everything"))
+    snooze.add_argument("names", nargs="*", metavar="RULE|ID", help=_("what to snooze (default: everything)"))
     snooze.add_argument("duration", metavar="DURATION", help=_("30m, 2h, 1d12h, or tomorrow"))
     tasks.command("resume", end_snoozes, _("end every snooze"), "alerts resume")
     forget = tasks.command(
-        "forget", forget_gpu, _("a GPU that was taken out is not lost"), "alerts forget GPU-5c0f..."
+        "forget",
+        forget_gpu,
+        _("forget a GPU that was taken out, so it is not reported lost"),
+        "alerts forget GPU-5c0f...",
     )
     forget.add_argument("uuid", metavar="UUID")

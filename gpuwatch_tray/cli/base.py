@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gpuwatch_tray.cli.help import HelpFormatter
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CommandGroup:
             help=summary,
             description=_("{summary}.").format(summary=summary[:1].upper() + summary[1:]),
             epilog=epilog(*examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
             aliases=aliases,
         )
         return parser
@@ -75,6 +76,12 @@ def complain(text: str) -> None:
     """Print each line to standard error, after the program's name."""
     for line in text.splitlines():
         print(f"gpuwatch-tray: {line}", file=sys.stderr, flush=True)
+
+
+def warn(context: RunContext) -> None:
+    """Print what is odd in the settings and no mistake to standard error."""
+    for text in context.settings.warnings:
+        print(_("warning: {text}").format(text=text), file=sys.stderr)
 
 
 def positive_seconds(text: str) -> float:
@@ -101,6 +108,6 @@ def tcp_port(text: str) -> int:
     """Parse a TCP port."""
     value = positive_int(text)
     if value > HIGHEST_PORT:
-        wrong = _("expected a port up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
+        wrong = _("expected a port number up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
         raise argparse.ArgumentTypeError(wrong)
     return value

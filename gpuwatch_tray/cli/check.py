@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     RunContext,
-    UsageError,
     WorkError,
     acquire_store,
     create_engine,
@@ -17,45 +16,52 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     read_once,
 )
+from gpuwatch_tray.cli.base import warn
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import LABEL
-from gpuwatch_tray.notify import render
+from gpuwatch_tray.model import LABEL, EmailWhen
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.model import Instant
+    from gpuwatch_tray.settings import Settings
 
 
 def add_commands(commands: CommandGroup) -> None:
     """Add `check`."""
-    parser = commands.command("check", check_once, _("evaluate once, for cron"), "check --dry-run")
+    parser = commands.command(
+        "check", check_once, _("check once and mail what is due, for cron"), "check --dry-run"
+    )
     trial = parser.add_mutually_exclusive_group()
-    trial.add_argument("--dry-run", action="store_true", help=_("print subject and body, send nothing"))
-    trial.add_argument("--test-mail", action="store_true", help=_("send a mail now, past the cooldown"))
+    trial.add_argument(
+        "--dry-run", action="store_true", help=_("print the mail that would be sent; send nothing")
+    )
+    trial.add_argument(
+        "--test-mail", action="store_true", help=_("send a test mail now, whatever the cooldown")
+    )
 
 
 def check_once(context: RunContext, args: argparse.Namespace) -> int:
     """Evaluate once and send what is due; the trials --dry-run and --test-mail change no state."""
     from gpuwatch_tray.app.deliver import deliver_now
 
-    if not context.settings.to_email and not context.simulated:
-        lines = [*map(str, context.problems), context.settings.no_recipient]
-        raise UsageError("\n".join(dict.fromkeys(lines)))
-    context.require_valid_settings()
+    if context.problems or not args.dry_run:
+        context.require_recipient()
     if context.simulated:
         print(_(LABEL))
-    if args.dry_run or args.test_mail:
-        return _try_out(context, send=args.test_mail, now=host.now())
+    if args.dry_run:
+        return _show_mail(context, now=host.now())
+    if args.test_mail:
+        return _send_test_mail(context, now=host.now())
     try:
         failures = _evaluate(context)
     except AlreadyRunningError as other:
-        print(_("{watcher}: nothing evaluated here").format(watcher=other))
+        print(_("{watcher}: nothing checked here").format(watcher=other))
         failures = _doubts(context, other)
         try:
             with closing(open_store(context)) as store:
@@ -87,32 +93,59 @@ def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
 
     doubts = [*filter(None, [lock_problem(context)])]
     if (trouble := other.holder.trouble) is not None:
-        doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
+        doubts.append(_("{watcher}, and reports: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:
         doubts.append(_("{watcher}, but sends no mail: TO_EMAIL is not set there").format(watcher=other))
     return doubts
 
 
-def _try_out(context: RunContext, *, send: bool, now: Instant) -> int:
-    """Run a trial: without state, past the cooldown."""
+def _send_test_mail(context: RunContext, *, now: Instant) -> int:
+    """Send a mail about what fires, without state, past the cooldown."""
     from gpuwatch_tray.app.deliver import refuse_demo, send_now
 
-    if send:
-        refuse_demo(context)
-    for warning in context.settings.warnings:  # cron would mail them at each run
-        print(warning, file=sys.stderr)
+    refuse_demo(context)
+    warn(context)  # cron would mail them at each run
     with closing(open_source(context)) as source:
         snapshot = read_once(context, source)
-    firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now, redacted=send)
-    if send:
-        sent, refused = send_now(context, message)
-        print(sent)
-        gaps = [_("the mail was sent, but: {gap}").format(gap=line) for line in unknown]
-        unknown = (*refused, *gaps)
-    elif firing:
-        sys.stdout.write(render.dry_run(message))
-    _fail(unknown)
+    _firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now)
+    sent, refused = send_now(context, message)
+    print(sent)
+    _fail((*refused, *(_("the mail was sent, but: {gap}").format(gap=line) for line in unknown)))
     return 0
+
+
+def _show_mail(context: RunContext, *, now: Instant) -> int:
+    """Print the mail about what fires, without state, past the cooldown; notes go to standard error."""
+    from gpuwatch_tray.app.control import dry_run
+    from gpuwatch_tray.app.tray_client import try_request
+
+    warn(context)
+    answer = try_request(context, {"do": "dry run"}) if context.simulated else None
+    if answer is None:
+        with closing(open_source(context)) as source:
+            answer = dry_run(context, read_once(context, source), now)
+    sys.stdout.write(answer["mail"])
+    sys.stdout.flush()
+    if not answer["mail"] and not answer["unknown"]:
+        print(_("nothing fires: no mail would be sent"), file=sys.stderr)
+    for note in () if context.simulated else _mail_notes(context.settings):
+        print(_("note: {text}").format(text=note), file=sys.stderr)
+    _fail(answer["unknown"])
+    return 0
+
+
+def _mail_notes(settings: Settings) -> Iterator[str]:
+    """Yield why the real run would mail nobody, if so."""
+    from gpuwatch_tray.doctor.mail_checks import mail_trouble
+
+    if not settings.to_email:
+        yield _("no address is set, so `check` itself would end with an error: {why}").format(
+            why=settings.no_recipient
+        )
+    elif settings.routing.email_when is EmailWhen.NEVER:
+        yield _("no mail is sent (EMAIL_WHEN=never)")
+    else:
+        yield from mail_trouble(settings).splitlines()
 
 
 def _fail(lines: Iterable[str]) -> None:

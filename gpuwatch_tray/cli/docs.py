@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.desktop.entries import GeneratedDocs
 
 
+SYNOPSIS = "[OPTION]... [COMMAND [TASK]] [ARGUMENT]..."
+
+
 def iter_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Yield the parser and those of its commands in their order, each once, without aliases."""
     yield parser
@@ -59,7 +62,7 @@ def man_page(top: argparse.ArgumentParser) -> str:
     lines = [
         f'.TH {_escape(top.prog.upper())} 1 "" "{top.prog} {__version__}"',
         *_section(_("NAME"), _escape(f"{top.prog} - {_first_clause(top)}")),
-        *_section(_("SYNOPSIS"), f".B {top.prog}", _escape("[OPTION]... [COMMAND [TASK]] [ARGUMENT]...")),
+        *_section(_("SYNOPSIS"), f".B {top.prog}", _escape(SYNOPSIS)),
         *_section(_("DESCRIPTION"), _escape(top.description or "")),
         *_section(_("OPTIONS"), *_option_lines(first, set())),
         *_section(_("COMMANDS")),

@@ -73,7 +73,7 @@ def write_report(context: RunContext, file: Path) -> int:
         write_private(file, "\n".join(content) + "\n")
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
-    print(_("written to {file}; secrets are taken out, but read it before you send it").format(file=file))
+    print(_("written to {file}; secrets are removed, but read it before you send it").format(file=file))
     return 0
 
 
@@ -100,14 +100,14 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check
 
     if context.simulated:
-        raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
+        raise UsageError(_("doctor checks the real system: leave out --demo"))
     files = settings.files(environ)
     places = standby_places(context)
     ours = context.settings
     usual = CHECK_TIMEOUT if timeout is None else timeout
     source = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
     on_disk = partial(
-        Check, timeout=usual, mend=_("is it on a network drive that does not answer? `mount` tells")
+        Check, timeout=usual, mend=_("is it on a network drive that does not answer? check with `mount`")
     )
     return [
         Check("program", checks.check_program, usual),
@@ -118,7 +118,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
             lambda: environment.check_driver(open_source(context), _driver_versions, ours.limits),
             source if timeout is None else timeout,
             _("it does not answer"),
-            _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
+            _("check whether `nvidia-smi` hangs too; `dmesg` may show why"),
         ),
         Check(
             environment.TRAY_TOPIC,
@@ -185,16 +185,16 @@ def add_commands(commands: CommandGroup) -> None:
     parser = commands.command(
         "doctor",
         run_doctor,
-        _("check everything that has to work here, with a fix for what does not"),
+        _("check that everything works here, with a fix for what does not"),
         "doctor",
         "doctor --report gpuwatch-report.txt",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help=_("as JSON"))
-    output.add_argument("--log", action="store_true", help=_("where the log is, and its last lines"))
+    output.add_argument("--log", action="store_true", help=_("show where the log is, and its last lines"))
     output.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
-        help=_("write a new file for a bug report: all this, no secrets"),
+        help=_("write a file for a bug report, without secrets"),
     )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_store
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import tcp_port
+from gpuwatch_tray.cli.base import tcp_port, warn
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
@@ -43,7 +44,9 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
     # Where nothing runs that would send them, this command does.
     count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
-    print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
+    print(
+        ngettext("{count} mail will be sent now", "{count} mails will be sent now", count).format(count=count)
+    )
     if failures:
         raise WorkError("\n".join(failures))
     return 0
@@ -64,13 +67,13 @@ def _parse_ids(names: Sequence[str]) -> list[int]:
         return [int(name) for name in names]
     except ValueError:
         raise UsageError(
-            _("a mail's number is expected, or `all`: `gpuwatch-tray mail queue` lists them")
+            _("expected a mail's number or `all`: `gpuwatch-tray mail queue` lists them")
         ) from None
 
 
 def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not mails:
-        yield _("no mail waits")
+        yield _("no queued mails")
     for mail in mails:
         yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
         yield f"       {_mail_state(mail)}"
@@ -80,18 +83,18 @@ def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _mail_state(mail: Mapping[str, Any]) -> str:
     if mail["state"] == "held":
-        return _("over the cap of mails an hour: waits for one digest")
+        return _("over the hourly limit of mails: will be sent in a digest")
     if mail["state"] == "dead":
         return _(
-            "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` drops it"
+            "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it"
         ).format(id=mail["id"])
     when = local_time(mail["next_at"])
     if mail["state"] == "blocked":
-        return _("waits until what follows is fixed; tried again at {when}").format(when=when)
+        return _("waiting for the fix below; next try at {when}").format(when=when)
     if not mail["attempts"]:
         return _("about to be sent")
     count = mail["attempts"]
-    text = ngettext("tried once, again at {when}", "tried {count} times, again at {when}", count)
+    text = ngettext("tried once, next try at {when}", "tried {count} times, next try at {when}", count)
     return text.format(count=count, when=when)
 
 
@@ -102,12 +105,11 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray.notify.transport import TransportError
 
     refuse_demo(context)
-    context.require_valid_settings()
-    if not context.settings.to_email:
-        raise UsageError(context.settings.no_recipient)
+    context.require_recipient()
+    warn(context)
 
     def report(step: str) -> None:
-        print(f"{_('ok')}      {step}", flush=True)
+        print(pad_to_width(_("ok"), 8) + step, flush=True)
 
     smtp = context.settings.smtp
     try:
@@ -118,7 +120,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
             report(_("the password is in {place}").format(place=source))
         transport.probe(report)
     except TransportError as error:
-        print(f"{_('failed')}  {error.text}", flush=True)
+        print(pad_to_width(_("failed"), 8) + error.text, flush=True)
         if error.mend:
             print(f"        {error.mend}", flush=True)
         return 1
@@ -154,7 +156,7 @@ def run_password(context: RunContext, args: argparse.Namespace) -> int:
     print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
     if smtp.password.reveal() or smtp.password_file is not None:
-        print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
+        print(_("It is not used yet because {key} is set: remove {key} from smtp.env.").format(key=before))
     with closing(open_store(context)) as outbox:
         outbox.make_mails_due(time.time())
     return 0
@@ -169,7 +171,7 @@ def _smtp_settings(context: RunContext) -> SmtpSettings:
     if smtp is None:
         raise UsageError(_("no mail server is set up: set SMTP_HOST and SMTP_USER in smtp.env first"))
     if smtp.security is SmtpSecurity.NONE:
-        raise UsageError(_("SMTP_SECURITY=none sends without a login: there is no password to keep"))
+        raise UsageError(_("SMTP_SECURITY=none sends without a login: no password is needed"))
     return smtp
 
 
@@ -178,21 +180,21 @@ def _ask_password(account: str) -> str:
     import getpass
 
     if sys.stdin is None:  # closed, or a windowed start on Windows
-        raise UsageError(_("there is nothing to read the password from: run it in a terminal"))
+        raise UsageError(_("the password cannot be asked for here: run this in a terminal"))
     if not sys.stdin.isatty():
         text = sys.stdin.readline()
     else:
         text = getpass.getpass(_("Password of {account}: ").format(account=account))
-        if getpass.getpass(_("Once more: ")) != text:
-            raise UsageError(_("the two are not the same: nothing is kept"))
+        if getpass.getpass(_("Again: ")) != text:
+            raise UsageError(_("the two passwords differ: nothing was stored"))
     try:
         secret = read_password(text).reveal()
     except ValueError as error:
         raise UsageError(_("the password {why}").format(why=error)) from error
     if not secret:
-        raise UsageError(_("an empty password: nothing is kept"))
+        raise UsageError(_("the password is empty: nothing was stored"))
     if odd := odd_characters(Secret(secret)):
-        print(_("The password contains {what}: type it again instead of pasting it.").format(what=odd))
+        print(_("The password contains {what}: type it by hand instead of pasting it.").format(what=odd))
     return secret
 
 
@@ -244,7 +246,7 @@ def _print_login_status(context: RunContext) -> int:
     scopes = google_credentials.token_scopes(token)
     print(_("Allows: {scopes}").format(scopes=", ".join(scopes) or _("the file does not say")))
     print(_expiry_text(google_credentials.token_expiry(token), datetime.now(UTC)))
-    print(_("Whether Google still takes it, `gpuwatch-tray mail test` says."))
+    print(_("`gpuwatch-tray mail test` checks whether Google still accepts it."))
     return 0
 
 
@@ -258,8 +260,8 @@ def _revoke_login(context: RunContext) -> int:
         known = revoke_sign_in(path)
     except TransportError as error:
         raise WorkError(str(error)) from error
-    withdrawn = _("The sign-in is withdrawn, and {file} is deleted.")
-    ended = _("Google had ended the sign-in already; {file} is deleted.")
+    withdrawn = _("Signed out; {file} is deleted.")
+    ended = _("Google had already ended the sign-in; {file} is deleted.")
     print((withdrawn if known else ended).format(file=path))
     return 0
 
@@ -275,30 +277,36 @@ def _token_file(context: RunContext) -> Path:
 def _expiry_text(expiry: datetime | None, now: datetime) -> str:
     """Describe the access token, which lives for an hour."""
     if expiry is None:
-        return _("Access token: renewed at the next mail")
+        return _("Access token: will be renewed at the next mail")
     at = expiry.astimezone().strftime(TO_THE_MINUTE)
     if expiry <= now:
-        return _("Access token: ended on {time}, renewed at the next mail").format(time=at)
-    return _("Access token: good until {time}, renewed by itself").format(time=at)
+        return _("Access token: expired on {time}, will be renewed at the next mail").format(time=at)
+    return _("Access token: valid until {time}, renewed automatically").format(time=at)
 
 
 def add_commands(commands: CommandGroup) -> None:
     """Add `mail` and its tasks."""
     _parser, tasks = commands.group(
-        "mail", _("what waits to be sent, and how mail is sent"), "mail queue", "mail login", "mail test"
+        "mail",
+        _("show queued mails, sign in to Gmail, test the connection"),
+        "mail queue",
+        "mail login",
+        "mail test",
     )
     queue = tasks.command(
-        "queue", print_queue, _("each mail that has not left, and why"), "mail queue --json"
+        "queue", print_queue, _("list queued mails, and why each has not left"), "mail queue --json"
     )
     queue.add_argument("--json", action="store_true", help=_("as JSON"))
     for name, body, summary in (
-        ("retry", retry_mails, _("have mails sent now, those that were given up too")),
-        ("drop", drop_mails, _("never send these mails")),
+        ("retry", retry_mails, _("send queued mails now, including those given up")),
+        ("drop", drop_mails, _("drop queued mails without sending them")),
     ):
         task = tasks.command(name, body, summary, f"mail {name} 7", f"mail {name} all")
-        task.add_argument("ids", nargs="+", metavar="ID", help=_("its number in `mail queue`, or `all`"))
+        task.add_argument(
+            "ids", nargs="+", metavar="ID", help=_("the number that `mail queue` shows, or `all`")
+        )
     parser = tasks.command(
-        "deliver", deliver_mail, _("send what waits in the outbox and is due"), "mail deliver --verbose"
+        "deliver", deliver_mail, _("send the queued mails that are due"), "mail deliver --verbose"
     )
     parser.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
     login = tasks.command(
@@ -306,19 +314,19 @@ def add_commands(commands: CommandGroup) -> None:
     )
     action = login.add_mutually_exclusive_group()
     action.add_argument(
-        "--status", action="store_true", help=_("the state of the sign-in, without the network")
+        "--status", action="store_true", help=_("show whether you are signed in, without using the network")
     )
     action.add_argument(
-        "--revoke", action="store_true", help=_("withdraw it at Google, and delete token.json")
+        "--revoke", action="store_true", help=_("sign out: revoke access at Google and delete token.json")
     )
     action.add_argument(
-        "--port", type=tcp_port, default=None, help=_("where to wait for the browser (default 8765)")
+        "--port", type=tcp_port, default=None, help=_("local port for the browser's answer (default 8765)")
     )
     password = tasks.command(
         "password",
         run_password,
-        _("keep the mail server's password in the system's keyring"),
+        _("store the mail server's password in the keyring"),
         "mail password",
     )
-    password.add_argument("--delete", action="store_true", help=_("take it out again"))
-    tasks.command("test", try_transport, _("try the mail connection, and send nothing"), "mail test")
+    password.add_argument("--delete", action="store_true", help=_("delete it from the keyring"))
+    tasks.command("test", try_transport, _("test the mail connection; send nothing"), "mail test")

@@ -8,13 +8,22 @@ from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
 from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
+from gpuwatch_tray.cli.docs import SYNOPSIS
+from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
 from gpuwatch_tray.i18n import N_, _
 
+# The commands on the first page of --help; the first section is what a newcomer needs.
+SECTIONS = {
+    N_("to begin with"): ("ps", "watch", "setup", "doctor"),
+    N_("alerts"): ("alerts", "when"),
+    N_("the running tray"): ("status", "quit"),
+    N_("mail"): ("check", "mail"),
+    N_("the past"): ("report",),
+}
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
 # Python words otherwise stays English.
 ARGPARSE_TEXTS = (
     N_("usage: "),
-    N_("positional arguments"),
     N_("options"),
     N_("show this help message and exit"),
     N_("%(prog)s: error: %(message)s\n"),
@@ -35,27 +44,26 @@ def translate_argparse() -> None:
     vars(argparse).update(_=_)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Build the parser of every command; the parsed arguments have `run`, the command's body."""
     translate_argparse()
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument(
-        "--source",
-        choices=[kind.value for kind in SourceKind if kind is not SourceKind.DEMO],
-        help=_(
-            "nvml: the NVIDIA driver (default); command: the program MYGPU (default where it is set);"
-            " auto: the driver, or simulated GPUs where there is none, for trying out"
-        ),
-    )
-    common.add_argument("--demo", action="store_true", help=_("simulated GPUs, labelled so; mails nowhere"))
-    common.add_argument("--verbose", action="store_true", help=_("log every decision to standard error"))
-    top = argparse.ArgumentParser(
+    top = CommandParser(
         prog="gpuwatch-tray",
+        usage=f"gpuwatch-tray {SYNOPSIS}",
         description=_("Watch the NVIDIA GPUs of this machine: without a command, from the tray."),
         epilog=epilog("", "ps", "check --dry-run", "alerts explain"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        formatter_class=HelpFormatter,
+        parents=[
+            _common_options(
+                _(
+                    "nvml: the NVIDIA driver (default); command: the program MYGPU (default where it is set);"
+                    " auto: the driver, or simulated GPUs where there is none, for trying out"
+                ),
+                _("simulated GPUs, labelled as such; sends no mail"),
+            )
+        ],
     )
+    top.sections = SECTIONS
     top.add_argument(
         "--version",
         action="version",
@@ -63,9 +71,22 @@ def build_parser() -> argparse.ArgumentParser:
         help=_("show program's version number and exit"),  # argparse does not translate its own
     )
     top.set_defaults(run=run.run_tray)
-    commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for module in (ps, check, run, alerts, when, report, mail):
+    common = _common_options(_("where the readings come from"), _("simulated GPUs"))
+    commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
+    for module in (ps, run, doctor, alerts, when, check, mail, report):
         module.add_commands(commands)
     setup.add_commands(commands, top)
-    doctor.add_commands(commands)
     return top
+
+
+def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
+    """Return a parent with the options of every command; --help explains the first two so."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--source",
+        choices=[kind.value for kind in SourceKind if kind is not SourceKind.DEMO],
+        help=source,
+    )
+    common.add_argument("--demo", action="store_true", help=demo)
+    common.add_argument("--verbose", action="store_true", help=_("log every decision to standard error"))
+    return common

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 def add_commands(commands: CommandGroup) -> None:
     """Add `ps`."""
     ps = commands.command("ps", print_processes, _("list the GPU processes"), "ps --all", "ps --watch 5")
-    ps.add_argument("--all", action="store_true", help=_("everyone's, graphics too, with owner and type"))
+    ps.add_argument(
+        "--all", action="store_true", help=_("everyone's processes, graphics too, with owner and type")
+    )
     ps.add_argument("--json", action="store_true", help=_("as JSON"))
     ps.add_argument(
-        "--watch", type=positive_seconds, metavar="N", help=_("again every N seconds, until Ctrl-C")
+        "--watch", type=positive_seconds, metavar="N", help=_("repeat every N seconds, until Ctrl-C")
     )
 
 
@@ -90,6 +92,8 @@ def _own_processes(snapshot: Snapshot) -> tuple[GpuProcess, ...]:
 def _process_table(snapshot: Snapshot, everyone: bool) -> str:
     if everyone:
         text = all_text(snapshot.processes) + totals_text(snapshot.processes)
+        if not snapshot.processes and not gaps(snapshot):
+            text = _("no GPU processes") + "\n"
     else:
         text = own_text(_own_processes(snapshot), redacted=False)
     return f"{_(LABEL)}\n\n{text}" if snapshot.simulated else text

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_HOURS = 30 * 24  # samples are kept so long
+UNMETERED_SHARE = 0.01  # of the hours seen: more without known energy is said
 
 
 def make_page(context: RunContext, args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     if not args.out and args.out is not None:
         raise UsageError(_("--out: expected a file's name, or - for standard output"))
     if args.out == "-" and args.open:
-        raise UsageError(_("--out - and --open exclude each other"))
+        raise UsageError(_("--out - and --open cannot be used together"))
     # A month is half a million small objects without cycles: the collector would take half of the time, and
     # this process ends right after.
     gc.disable()
@@ -215,7 +216,7 @@ def _add_since(parser: argparse.ArgumentParser, default: str) -> None:
         "--since",
         metavar="DURATION",
         default=default,
-        help=_("of so long until now, 30d at most (default: {default})").format(default=default),
+        help=_("how far back to look, 30d at most (default: {default})").format(default=default),
     )
 
 
@@ -261,6 +262,7 @@ def usage_json(summary: Usage, history: History, price: float | None) -> dict[st
         "by": summary.by.value,
         "energy_price": price,
         "seen_hours": summary.observed_hours,
+        "energy_unknown_hours": round(summary.unmetered_hours, 4),
         "rows": rows,
         "total": _measures(summary.whole, price),
     }
@@ -320,7 +322,16 @@ def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
         time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=wanted
     )
-    return [*align_columns([head, *rows, whole], named), share]
+    lines = [*align_columns([head, *rows, whole], named), share]
+    unknown = answer["energy_unknown_hours"]
+    if answer["total"]["energy_kwh"] is None:
+        lines.append(_("no energy is known: the driver gave no power, or only impossible readings"))
+    elif unknown > UNMETERED_SHARE * seen:
+        text = _(
+            "energy is missing for {hours:.1f} of them: the driver gave no power, or impossible readings"
+        )
+        lines.append(text.format(hours=unknown))
+    return lines
 
 
 def _key_cells(row: dict[str, Any], by: GroupBy) -> list[str]:
@@ -356,22 +367,20 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `report` and its tasks."""
     page, tasks = commands.group(
         "report",
-        _("the details page: what happened in the last hours, and who was on which GPU"),
+        _("make the page of the last hours; show who used the GPUs"),
         "report --open",
         "report --hours 168 --out week.html",
         "report usage --since 30d",
         body=make_page,
     )
-    page.add_argument(
-        "--out", metavar="FILE", help=_("put it there, - is standard output (default: in a private folder)")
-    )
-    page.add_argument("--open", action="store_true", help=_("open it with the desktop's browser"))
+    page.add_argument("--out", metavar="FILE", help=_("write the page to this file, - is standard output"))
+    page.add_argument("--open", action="store_true", help=_("open the page in the browser"))
     page.add_argument(
         "--hours",
         type=positive_int,
         default=24,
         metavar="N",
-        help=_("of so many hours (default 24)"),
+        help=_("how many hours to show (default 24)"),
     )
     parser = tasks.command(
         "usage",
@@ -384,14 +393,14 @@ def add_commands(commands: CommandGroup) -> None:
         "--by",
         choices=[by.value for by in GroupBy],
         default=GroupBy.USER.value,
-        help=_("of whom (default: user)"),
+        help=_("one row for each of these (default: user)"),
     )
     _add_since(parser, "7d")
     _add_formats(parser, required=False)
     parser = tasks.command(
         "samples",
         print_samples,
-        _("the samples themselves"),
+        _("export the recorded samples"),
         "report samples --csv",
         "report samples --json",
     )

@@ -55,10 +55,10 @@ def quit_running(
     while not _has_ended(context, addresses):
         waited = monotonic() - began
         if waited >= QUIT_WITHIN:
-            text = _("{name}: asked to quit, but still there after {seconds:g} s")
+            text = _("{name}: asked to quit, but still running after {seconds:g} s")
             raise WorkError(text.format(name=name, seconds=QUIT_WITHIN))
         if waited >= QUIT_NOTICE and not noticed:
-            complain(_("{name}: still ending its work").format(name=name))
+            complain(_("{name}: still finishing its work").format(name=name))
             noticed = True
         sleep(QUIT_POLL)
     print(_("ended: {name}").format(name=name))
@@ -86,10 +86,12 @@ def _answers(address: str) -> bool:
 
 def add_commands(commands: CommandGroup) -> None:
     """Add `watch`, `status` and `quit`."""
-    commands.command("watch", run_watch, _("the loop without a tray"), "watch --verbose")
-    parser = commands.command("status", print_status, _("ask the running tray"), "status --json")
+    commands.command("watch", run_watch, _("watch in the terminal, without a tray"), "watch --verbose")
+    parser = commands.command(
+        "status", print_status, _("show how the running tray or `watch` sees things"), "status --json"
+    )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
-    commands.command("quit", quit_running, _("end the running tray"), "quit")
+    commands.command("quit", quit_running, _("stop the running tray or `watch`"), "quit")
 
 
 def print_status(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
+from gpuwatch_tray.cli.base import warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
@@ -24,9 +24,7 @@ def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args
     from gpuwatch_tray.desktop.autostart import start_command
 
     if context.trial and args.switch == "on":
-        raise UsageError(
-            _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
-        )
+        raise UsageError(_("a demo or --source auto is only for trying out: it is not added to the menu"))
     files = entries.desktop_files(start_command(), generate_docs(top))
     place = entries.user_share_folder()
     try:
@@ -38,9 +36,9 @@ def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args
         raise WorkError(str(error)) from error
     installed = place.installed(files)
     if not installed and (packaged := entries.find_system_file(entries.MENU_ENTRY)) is not None:
-        print(_("on for everybody, by a package: {file}").format(file=packaged))
+        print(_("on for all users, by a package: {file}").format(file=packaged))
     elif not installed:
-        print(_("off: the desktop's menu does not have it"))
+        print(_("off: not in the desktop's menu"))
     elif len(installed) < len(files):
         print(_("incomplete: `setup desktop on` writes what is missing"))
     else:
@@ -61,18 +59,20 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
 def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     """Add `setup` and its tasks; man page and completion describe `top`."""
     _parser, tasks = commands.group(
-        "setup", _("the settings' files, the start at login"), "setup mail", "setup autostart on"
+        "setup", _("settings files, start at login, desktop menu"), "setup mail", "setup autostart on"
     )
     config = tasks.command(
         "config",
         run_config,
-        _("write the three files of settings where there are none, with every key, its meaning and default"),
+        _("write the settings files that are missing, with every key explained"),
         "setup config",
         "setup config --check",
     )
     action = config.add_mutually_exclusive_group()
-    action.add_argument("--check", action="store_true", help=_("every mistake in them, with file and line"))
-    action.add_argument("--path", action="store_true", help=_("where they are, or would be"))
+    action.add_argument(
+        "--check", action="store_true", help=_("check them, and show every mistake with file and line")
+    )
+    action.add_argument("--path", action="store_true", help=_("print where they are, or would be"))
 
     tasks.command(
         "mail",
@@ -90,7 +90,7 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     desktop = tasks.command(
         "desktop",
         partial(switch_desktop_files, top),
-        _("in the desktop's menu, with icons, man page and the completion of bash and fish"),
+        _("add the tray to the desktop's menu, with icons, man page and completion"),
         "setup desktop on",
         "setup desktop off",
     )
@@ -100,18 +100,18 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
             nargs="?",
             choices=["on", "off", "status"],
             default="status",
-            help=_("without one: its state"),
+            help=_("without it, show the state"),
         )
     tasks.command(
         "service",
         print_service,
-        _("print the systemd unit that runs `watch` on a server without a desktop"),
+        _("print a systemd unit that runs `watch` on a server"),
         "setup service > ~/.config/systemd/user/gpuwatch-tray.service",
     )
     completion = tasks.command(
         "completion",
         partial(print_completion, top),
-        _("print the script by which a shell completes the commands"),
+        _("print the completion script of a shell"),
         'setup completion zsh > "${fpath[1]}/_gpuwatch-tray"',
     )
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help=_("which shell"))
@@ -133,7 +133,8 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
             ]
             print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
         else:
-            print(f"{_('written:') if place.path in written else _('left as it is:')} {place.path}")
+            text = _("written: {file}") if place.path in written else _("already there: {file}")
+            print(text.format(file=place.path))
     return 0
 
 
@@ -164,11 +165,16 @@ def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: ar
 
 
 def check(context: RunContext) -> int:
-    """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
-    for warning in context.settings.warnings:
-        print(_("warning: {text}").format(text=warning), file=sys.stderr)
-    context.require_valid_settings()
-    print(_("no mistake in the settings"))
+    """Raise UsageError with every mistake in them; else say so, and how mail stands. Raises WorkError."""
+    from gpuwatch_tray.doctor.mail_checks import mail_trouble
+
+    warn(context)
+    if context.problems:
+        context.require_recipient()  # as `check` and `mail test` do
+    print(_("no mistakes in the settings"))
     if not context.settings.to_email:
         print(_("Email is off: {why}").format(why=context.settings.no_recipient))
+        print(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+    elif trouble := mail_trouble(context.settings):
+        raise WorkError(trouble)
     return 0

@@ -46,7 +46,7 @@ GMAIL_STEPS = N_(
 def set_up_mail(context: RunContext, _args: argparse.Namespace) -> int:
     """Ask for all that mail needs, write it into the settings, and prove it by a test mail."""
     if context.simulated:
-        raise UsageError(_("a demo mails nowhere: leave out --demo"))
+        raise UsageError(_("a demo sends no mail: leave out --demo"))
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(_("`setup mail` asks questions: run it in a terminal"))
     context.require_valid_settings()
@@ -207,6 +207,6 @@ def _ask_password() -> Secret:
         if not secret.reveal():
             continue
         if odd := odd_characters(secret):
-            print(_("The password contains {what}: type it again instead of pasting it.").format(what=odd))
+            print(_("The password contains {what}: type it by hand instead of pasting it.").format(what=odd))
             continue
         return secret

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import Store
 
 
-NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
-NO_REMINDERS = N_("nothing is waited for")
+NOTHING_RUNS = N_("nothing is watching now: start gpuwatch-tray")
+NO_REMINDERS = N_("no pending reminders")
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
 log = logging.getLogger(__name__)
 
 REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
-NOBODY_TO_TELL = N_("nothing watches here and no mail is sent: the end is reported once gpuwatch-tray runs")
+NOBODY_TO_TELL = N_("nothing is watching and no mail is set up: you will be notified once gpuwatch-tray runs")
 
 
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
@@ -164,23 +164,25 @@ def _deliver(context: RunContext) -> None:
 
 def add_commands(commands: CommandGroup) -> None:
     """Add `when` and its tasks."""
-    _parser, tasks = commands.group("when", _("tell me once when ..."), "when free 2", "when run -- make")
+    _parser, tasks = commands.group(
+        "when", _("notify you once: GPUs are free, a process has ended"), "when free 2", "when run -- make"
+    )
     free = tasks.command(
-        "free", add_free_reminder, _("at least N GPUs have no compute process"), "when free 2 --for 5m"
+        "free", add_free_reminder, _("notify you when N GPUs have no compute process"), "when free 2 --for 5m"
     )
     free.add_argument("count", type=positive_int, metavar="N")
-    free.add_argument("--for", dest="hold", metavar="DURATION", help=_("for so long (default 60s)"))
+    free.add_argument("--for", dest="hold", metavar="DURATION", help=_("free for this long (default 60s)"))
     ends = tasks.command(
-        "ends", add_end_reminder, _("a process that is on a GPU is gone"), "when ends 2943615"
+        "ends", add_end_reminder, _("notify you when a GPU process ends"), "when ends 2943615"
     )
     ends.add_argument("pid", type=positive_int, metavar="PID")
     run = tasks.command(
         "run",
         run_and_remind,
-        _("a command that it starts has ended; the command's exit code is passed on"),
+        _("run a command and notify you when it ends"),
         "when run -- python train.py",
     )
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
-    tasks.command("list", print_reminders, _("what is waited for"), "when list")
-    cancel = tasks.command("cancel", cancel_reminder, _("wait no longer"), "when cancel 3")
-    cancel.add_argument("id", type=positive_int, metavar="ID", help=_("its number, as `when list` prints it"))
+    tasks.command("list", print_reminders, _("list what you wait for"), "when list")
+    cancel = tasks.command("cancel", cancel_reminder, _("stop waiting"), "when cancel 3")
+    cancel.add_argument("id", type=positive_int, metavar="ID", help=_("the number that `when list` shows"))

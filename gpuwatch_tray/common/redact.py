@@ -20,6 +20,7 @@ from gpuwatch_tray.common.secret_names import (
     secrecy,
     words_of,
 )
+from gpuwatch_tray.common.secret_programs import SETTERS, ProgramLine
 from gpuwatch_tray.common.secret_shapes import hide_shapes, is_digest
 from gpuwatch_tray.model import GpuProcess, Missing
 
@@ -45,6 +46,12 @@ _ASSIGN = re.compile(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']
 _ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
 _CALLED = re.compile(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
 _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
+# What stands in place of a value and is none: code that reads it, a file's contents.
+_READ_ELSEWHERE = re.compile(
+    r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
+    r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
+)
+_PROSE = re.compile(r"[Tt]oken: [a-z]{1,20} [a-z]")  # a parser's word: `token: expected identifier`
 _IS = re.compile(r"\s{1,9}(?:is|was|to)\s{1,9}")
 _BLANKS = re.compile(r"\s++")
 _WORD = re.compile(r"\S*+")
@@ -64,9 +71,10 @@ _LOGIN_OPTION = re.compile(
     r"(?!\d++(?!\S))[^\s\"']++"
 )
 _Q = r"\\{0,3}[\"']"
+_OPEN_LOGIN = re.compile(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
 _CALL = re.compile(
-    rf"(\bconnect\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
+    rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
     rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
 _HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
@@ -75,85 +83,7 @@ _PIPED = re.compile(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
     r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|base64|kinit|login|passwd))"
 )
-# Programs that take a secret in a short option of their own.
-_PROGRAM_OPTIONS = {
-    program: tuple(options.split())
-    for options, programs in {
-        "-p": "mysql mysqldump mysqladmin mariadb mariadb-dump mariadb-admin sshpass 7z 7za 7zr rar unrar"
-        " mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop",
-        "-P": "zip unzip sqlcmd bcp tsql ipmitool",
-        "-a": "redis-cli http https xh",
-        "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
-        "-k -K": "openssl",
-        "-t": "frpc frps doctl influx",
-        "-N -P": "ssh-keygen",
-        "-w -p": "security",
-        "-A -X": "snmpwalk snmpget snmpset",
-    }.items()
-    for program in programs.split()
-}
-_GLUED = frozenset({"-p", "-P", "-a"})
-_LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
-# Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
-_OTHER_P = words_of(
-    """
-    rsync make mkdir cp tar gmx gmx_mpi mpirun mpiexec srun sbatch salloc squeue sinfo ssh scp sftp nmap
-    blender install patch pgrep pkill perf nc lsof ollama llama-cli main stable-diffusion sd pytest
-    cmake xargs ps cut sed grep ffmpeg screen tmux curl wget find time taskset chrt
-    """
-)
-_LOGIN_WORDS = words_of(
-    """
-    login authtoken add-authtoken htpasswd smbpasswd mkpasswd passwd wpa_passphrase alias authorize-account
-    authorize_account authenticate auth signin unlock activate add_user adduser create-user createuser
-    """
-)
-_USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
-
-
-class _Line:
-    """What the words of a command line so far say about those that follow."""
-
-    def __init__(self) -> None:
-        self.programs: set[str] = set()
-        self.user = False  # a user was named: a -p is likely the password
-        self.login = False  # a word such as `login`: what looks like a password is one
-
-    def note(self, word: str) -> None:
-        """Note a word that may be a program, a subcommand or an option for the user."""
-        name = program(word).lower().removesuffix(".exe")
-        if name in _PROGRAM_OPTIONS or name in _OTHER_P or name in _LOGIN_PROGRAMS or name in _OF_CURL:
-            self.programs.add(name)
-        self.login |= name in _LOGIN_WORDS
-        self.user |= word in _USER_OPTIONS or word.startswith("/u:")
-
-    def option(self, word: str) -> Secrecy:
-        """Tell what a short option says about the value behind it."""
-        if any(word in _PROGRAM_OPTIONS.get(name, ()) for name in self.programs):
-            return Secrecy.ALWAYS
-        if word == "-p" and self.login and self.programs & _LOGIN_PROGRAMS:
-            return Secrecy.ALWAYS
-        if word == "-b" and "curl" in self.programs:
-            return Secrecy.IF_TEXT
-        if word in {"-p", "-P", "/p"} and not self.programs & _OTHER_P:
-            return Secrecy.IF_TEXT if self.user and "docker" not in self.programs else Secrecy.IF_RANDOM
-        return Secrecy.NONE
-
-    def glued(self, word: str) -> str:
-        """Return the beginning of an option with its secret glued on, '' for none: `-psecret`, `-uU:PW`."""
-        option, value = word[:2], word[2:]
-        if not value or word.startswith("--"):
-            return ""
-        if "curl" in self.programs and (found := _GLUED_LOGIN.match(word)):
-            return found[0]
-        secret = option in _GLUED and self.option(option) is Secrecy.ALWAYS and not _PORTS.fullmatch(value)
-        return option if secret else ""
-
-
-_OF_CURL = frozenset({"curl"})
-_GLUED_LOGIN = re.compile(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
 _LOGIN_CLUSTER = re.compile(r"-[a-zA-Z]{1,6}[uU]")
-_PORTS = re.compile(r"[\d:.]+")
 
 
 def looks_like_flag(s: str) -> bool:
@@ -163,17 +93,19 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _CALL, _HERE, _SENT, _PIPED):
+    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _PIPED):
         s = pattern.sub(rf"\1{REDACTED}", s)
     plain = s.translate(_LOOKALIKES)
-    line = _Line()
+    line = ProgramLine()
     shown: list[str] = []
     done = at = 0
     while found := _NAME_IN_TEXT.search(plain, at):
         at = found.end()
-        line.note(found[0])
-        if glued := line.glued(found[0]):
+        line.note(found[0], program(found[0]))
+        quote = plain[at : at + 1] if plain[at : at + 1] in {'"', "'"} else ""
+        if glued := line.glued(found[0] + quote):
             start, end = found.start() + len(glued), _word_end(plain, found.start())
+            level = Secrecy.ALWAYS
         else:
             level = line.option(found[0]) if len(found[0]) == len("-p") else Secrecy.NONE
             level = level or secrecy(found["name"])
@@ -181,8 +113,8 @@ def scan(s: str) -> str:
             if value is None:
                 continue
             start, end, level = value
-            if not is_secret(s[start:end], level):
-                continue
+        if not is_secret(s[start:end], level) or _READ_ELSEWHERE.match(s, start):
+            continue
         shown += (s[done:start], REDACTED)
         done = at = end
     return hide_shapes("".join(shown) + s[done:])
@@ -193,6 +125,8 @@ def _find_joint(s: str, name: re.Match[str], level: Secrecy) -> tuple[re.Match[s
     joint = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
     if joint is None and level is Secrecy.ALWAYS and not name["name"].startswith(_READERS):
         joint = _CALLED.match(s, name.end())
+    if joint and _PROSE.match(s, name.start()):
+        return joint, Secrecy.NONE
     if joint is not None or name["dashes"]:
         return joint or _BLANKS.match(s, name.end()), level
     bare = Secrecy.IF_RANDOM if level is Secrecy.ALWAYS else Secrecy.NONE  # `password X`, as in a netrc file
@@ -208,6 +142,8 @@ def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, 
     if between[0].isspace() and looks_like_flag(_first_word(s, start)):
         return None
     before = s[name.start() - 1 : name.start()]
+    if before == s[start] == "/":
+        return None  # `/run/secrets:/run/secrets`
     if _WHOLE_LINE.fullmatch(name["name"]) and not between[0].isspace():
         end = _REST_OF_LINE.match(s, start)
     elif before in {"?", "&"}:
@@ -308,7 +244,7 @@ def arguments(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def _arguments(argv: Iterable[str]) -> Iterable[str]:
-    line = _Line()
+    line = ProgramLine()
     level = Secrecy.NONE  # of the value that the arguments before announce
     more = False  # after a secret of an option: further ones may follow
     before = ""
@@ -317,7 +253,7 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         flag = looks_like_flag(plain)
         announced, level = level, Secrecy.NONE
         more &= not plain.startswith("-")
-        line.note(plain)
+        line.note(plain, program(plain))
         if announced and plain in {"=", ":"}:
             yield argument
             level = announced
@@ -331,12 +267,12 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
             yield REDACTED
         else:
             yield _redact_argument(argument, plain, before, line)
-            level = _announced(plain, line)
+            level = _announced(plain, before, line)
             more |= level is Secrecy.IF_RANDOM and not plain.startswith("-")  # `change_password ada X`
         before = plain
 
 
-def _redact_argument(argument: str, plain: str, before: str, line: _Line) -> str:
+def _redact_argument(argument: str, plain: str, before: str, line: ProgramLine) -> str:
     """Redact one argument, by the one before it and the line so far."""
     if glued := line.glued(plain):
         return argument[: len(glued)] + REDACTED
@@ -344,31 +280,39 @@ def _redact_argument(argument: str, plain: str, before: str, line: _Line) -> str
     if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
         return login["user"] + REDACTED
     pair = _LOGIN_PAIR.fullmatch(argument)
-    if pair and (is_login or pair["host"]) and looks_like_password(pair["password"]):
+    of_oracle = pair and "sqlplus" in line.programs
+    if pair and (of_oracle or ((is_login or pair["host"]) and looks_like_password(pair["password"]))):
         return pair["user"] + REDACTED + pair["host"]
+    if plain.startswith("--secret=") and line.names_secrets:
+        return argument
     if plain.startswith("/p:") and line.user:
         return argument[:3] + REDACTED
     named = _NAMED_VALUE.fullmatch(plain)
     is_script = _SCRIPT_FLAG_NAME.fullmatch(before) is not None
-    if named and not is_script and is_secret(named["value"], secrecy(named["name"])):
+    prose = _PROSE.match(plain)
+    if named and not is_script and not prose and is_secret(named["value"], secrecy(named["name"])):
         return argument[: named.end("head")] + REDACTED
     if is_digest(f"{before} ", argument):
         return argument
     return scan(argument)
 
 
-def _announced(plain: str, line: _Line) -> Secrecy:
+def _announced(plain: str, before: str, line: ProgramLine) -> Secrecy:
     """Return the secrecy of the argument after this one."""
     if level := line.option(plain):
         return level
-    if _SCHEME.fullmatch(plain):
-        return Secrecy.ALWAYS
+    if plain == "--secret" and line.names_secrets:
+        return Secrecy.NONE
+    if scheme := _SCHEME.fullmatch(plain):
+        return Secrecy.ALWAYS if scheme[0].lower() == "bearer" else Secrecy.IF_RANDOM
     named = _NAME.fullmatch(plain)
     if named is None:
         return Secrecy.NONE
     level = secrecy(named["name"])
     if named["dashes"] or named["end"]:
         return level
+    if before in SETTERS and level is Secrecy.ALWAYS:
+        return Secrecy.IF_TEXT  # `aws configure set aws_secret_access_key X`
     # `config set password X`, `-genv HF_TOKEN X`: a bare name
     return min(level, Secrecy.IF_RANDOM) if level is Secrecy.ALWAYS else Secrecy.NONE
 

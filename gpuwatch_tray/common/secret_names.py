@@ -58,7 +58,7 @@ _OWNERS = words_of(
     docker registry csrf xsrf oauth jupyter notebook web login admin db root smtp mail email ftp http
     https proxy ssh sudo become mysql pg postgres redis mongo ldap vpn wifi bind encryption signing
     master account storage license azure aws gcp google hugging face huggingface twilio sendgrid stripe
-    cluster join deploy personal
+    cluster join deploy personal session
     """
 )
 # After the word: it is about the secret, not the secret itself.
@@ -69,7 +69,8 @@ _ABOUT = words_of(
     format version index url uri embedding embeddings embed embeds pos position positions level loss acc
     accuracy mixing merging merge pruning reduction storage column columns field fields cache backend
     plugin provider policy strategy threshold shift per step steps batch frequency freq classification
-    parallel rotation dist distance length hash hashing
+    parallel rotation dist distance length hash hashing helper helpers strength
+    model models
     """
 )
 # Before the word: tokens and passes of models and programs ...
@@ -115,10 +116,10 @@ def secrecy(name: str) -> Secrecy:
                 return Secrecy.NONE
             last = found.end() >= len(joined) - 1 or words[-2:] == ["key", "id"]  # a plural too
             return Secrecy.ALWAYS if last else Secrecy.IF_TEXT
-    return max(_word_secrecy(words, at) for at in range(len(words)))
+    return max(_word_secrecy(name, words, at) for at in range(len(words)))
 
 
-def _word_secrecy(words: list[str], at: int) -> Secrecy:
+def _word_secrecy(name: str, words: list[str], at: int) -> Secrecy:
     word = words[at]
     before = words[at - 1] if at else ""
     after = words[at + 1] if at + 1 < len(words) else ""
@@ -134,7 +135,7 @@ def _word_secrecy(words: list[str], at: int) -> Secrecy:
     if word in {"key", "pass"}:
         if after or (word == "key" and before in _OF_DATA):
             return Secrecy.NONE
-        of_somebody = before in _OWNERS or (word == "pass" and not before)
+        of_somebody = before in _OWNERS or (word == "pass" and (not before or name.isupper()))
         return Secrecy.IF_TEXT if of_somebody else Secrecy.IF_RANDOM
     found = Secrecy.NONE
     if word in _ALWAYS or (word == "token" and (not before or before in _OWNERS)):
@@ -151,7 +152,15 @@ def _is_glued(word: str) -> bool:
     return bool(stem) and word not in _GLUED_INNOCENT and stem not in _OF_A_MODEL
 
 
-_HARMLESS = frozenset({"", "true", "false", "none", "null", "yes", "no", "on", "off", REDACTED})
+_HARMLESS = frozenset({"", REDACTED}) | words_of(
+    "true false none null yes no on off ro rw empty enabled disabled required optional"
+)
+# Not the secret, whatever the name: where it is (`-passin file:/etc/pw`, `--secret id=hf,src=hf.txt`), a
+# variable of a shell, the type of a Python argument.
+_ELSEWHERE = re.compile(
+    r"(?:file|env|fd):[\w./-]+|(?:type|id|src|source|target)=[\w./-]+(?:,[a-z]+=[\w./-]+)*+"
+    r"|(?:(?i:bearer|token) )?\$\{?[A-Z]+(?:_[A-Z0-9]+)+\}?|(?:str|bytes|int|bool|float)[,)]?"
+)
 _PLAIN_VALUE = re.compile(
     r"[-+]?\d{1,3}|[-+]?\d+[.eE][\d.eE+-]*|\d+(?:[:,]\d+)+|\d+[kKMBGTmsh%]"  # numbers, ports, sizes
     r"|(?:\.{0,2}/|~|[A-Za-z]:[\\/]).*"  # paths
@@ -159,7 +168,7 @@ _PLAIN_VALUE = re.compile(
     r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,4}",  # files and hosts
     re.DOTALL,
 )
-_IDENTIFIER = re.compile(r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*", re.DOTALL)
+_IDENTIFIER = re.compile(r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL)
 _CASE_CHANGE = re.compile(r"[a-z][A-Z]")
 _ODD = re.compile(r"[\d!@#$%^&*+~?]")
 _SHORTEST = 6  # characters of what looks like a password
@@ -169,7 +178,7 @@ _MANY_CHANGES = 2
 def is_secret(value: str, level: Secrecy) -> bool:
     """Tell whether a value has to be hidden whose name says `level`: `use_auth_token=True` has not."""
     bare = value.strip("\"' ")
-    if level is Secrecy.NONE or bare.lower() in _HARMLESS:
+    if level is Secrecy.NONE or bare.lower() in _HARMLESS or _ELSEWHERE.fullmatch(bare):
         return False
     if level is Secrecy.ALWAYS:
         return True

@@ -14,7 +14,7 @@ _ISSUED = re.compile(
     r"|xox[a-z]-[\w-]{4,}|xapp-[\w-]{8,}"  # Slack
     r"|(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{10,}"  # AWS
     r"|AIza[\w-]{16,}|ya29\.[\w.-]+|GOCSPX-[\w-]+|1//[\w-]{20,}"  # Google
-    r"|eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON in base64: web tokens
+    r"|(?<!world_info=)eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON in base64: web tokens, not DeepSpeed's hosts
     r"|dop_v1_[0-9a-f]{20,}|lsv2_\w{20,}|tskey-[\w-]{10,}"
     r"|[0-9]{8,10}:[A-Za-z0-9_-]{30,}|[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{25,}"  # bots
     r"|(?:shp[a-z]{2}|whsec|glsa|dapi|sbp|rpa|nfp|figd|lin_api|ntn|fw|sess)[_-]?(?=[a-z_]{0,40}[0-9A-Z])\w{16,}"
@@ -24,7 +24,10 @@ _ISSUED = re.compile(
     r")"
 )
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
-_BEARER = re.compile(r"(?i)\b(bearer\s+|basic\s+(?=[a-z]{0,40}[0-9+/=]))[^\s\"']+")
+_BEARER = re.compile(
+    r"(?i)\b(bearer\s+|basic\s+(?=[a-z]{0,40}[0-9+/=]))"
+    r"(?!(?-i:\$\{?[A-Z]{1,40}_[A-Z0-9_]{1,40}\}?(?:[\"'\s]|\Z)))[^\s\"']+"
+)
 # `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
 # that a hostile argument costs in proportion to its length.
 _LOGIN_IN_URL = re.compile(
@@ -32,26 +35,39 @@ _LOGIN_IN_URL = re.compile(
     r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
     r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
 )
+_TOKEN_IN_PATH = re.compile(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a conda channel's
 _HOOK = re.compile(
     r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
 )
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-# A GPU's name and a notebook's connection file are no secrets, and the first is what the reader looks for.
-_KEEP = re.compile(rf"((?:MIG-)?(?:GPU|MIG)-{_UUID}|\bkernel-{_UUID})")
+# No secrets: a GPU's name, which the reader looks for; a notebook's connection file; a name in braces, as
+# Firefox has; a checksum that says so (`blobs/sha256-6a07...`); a local path, as caches are named by hashes.
+_ROOTS = (
+    r"home|users|data\d?|datasets|mnt|media|scratch|usr|opt|var|tmp|run|root|srv|work|nfs|gpfs|lustre|projects?"
+    r"|etc|lib|storage|shared?|ssd\d?|hdd\d?|nvme\d?|nas|models|cache"
+)
+_KEEP = re.compile(
+    rf"((?:MIG-)?(?:GPU|MIG)-{_UUID}|\bkernel-{_UUID}|\{{{_UUID}\}}"
+    r"|\bsha(?:1|256|512)[-:][0-9a-f]{40,128}(?![0-9a-f])"
+    rf"|(?<![\w.:/])(?:~|\.{{1,2}}|/(?:{_ROOTS}))/[\w./@+,~-]*+)"
+)
+
 _LONG = re.compile(
     rf"(?P<uuid>{_UUID})"
     r"|(?P<hex>(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{32,}(?![0-9A-Za-z]))"
-    r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3})"
+    r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3}(?![A-Za-z0-9]))"
 )
 _DIGEST = re.compile(r"[0-9a-f]{7,64}|" + _UUID)
 _DIGEST_NAME = re.compile(
     r"(?i)(?<![a-z])(?:(?:md5|sha(?:1|256|512)?(?:sums?)?|commit|rev|revision|hash|digest|checksum|etag|snapshots?"
-    r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show)(?:[-_]?(?:id|hash|digest|sha))?"
-    r"|(?:run|job|trace|experiment|study)[-_]?(?:id|uuid))[\"']?[=:/@\s]{1,3}[\"']?\Z"
+    r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show"
+    r"|origin|upstream|fetch|rebase|diff)(?:[-_]?(?:id|hash|digest|sha))?"
+    r"|(?:(?:run|job|trace|exp|experiment|study|sample|scan|image)[-_]?)?uuid|(?:run|job|trace|exp|experiment|study)[-_]?id)[\"']?[=:/@\s]{1,3}[\"']?\Z"
 )
 _DIGEST_NAME_MOST = 40
 _RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_STAMP = re.compile(r"(?<!\d)20\d{6}[-_T]?\d{4,6}Z?(?!\d)")  # the time in a run's name
 _SEPARATOR = re.compile(r"[+/_-]")
 _LONG_ENOUGH = 32
 _MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
@@ -62,6 +78,7 @@ def hide_shapes(s: str) -> str:
     s = _PEM.sub(REDACTED, s)
     s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
     s = _HOOK.sub(rf"\1{REDACTED}", s)
+    s = _TOKEN_IN_PATH.sub(rf"\1{REDACTED}", s)
     s = _BEARER.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)
     parts = _KEEP.split(s)
@@ -84,6 +101,8 @@ def is_digest(before: str, value: str) -> bool:
 def _hide_random(s: str) -> str:
     """Hide a run of base64's letters: as a whole where it looks random, else part by part of a path."""
     bare = s.rstrip("=")
+    if _STAMP.search(bare) and len(_STAMP.sub("", bare)) < _LONG_ENOUGH:
+        return s
     if _looks_random(bare, 0.45 if "/" in bare else 0.35) or (
         s != bare and "/" not in bare and _looks_random(bare, 0.3)
     ):

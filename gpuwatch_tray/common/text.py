@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# What is not broken: a word or a Chinese character, with the blanks behind it and what must not begin a line:
+# comma, stop, semicolon, colon, enumeration comma, the marks of a call and a question, closing brackets.
+_HAN = "\u2e80-\u303f\u3040-\u9fff\uf900-\ufaff\uff00-\uffef"
+_CLOSING = "\uff0c\u3002\uff1b\uff1a\u3001\uff01\uff1f\uff09\u300d\u300f\u300b"
+_PIECE = re.compile(rf"(?:[{_HAN}]|[^\s{_HAN}]+)[{_CLOSING}]*\s*")
 WIDE = frozenset({"W", "F"})  # wide and full width, by Unicode Standard Annex 11
 
 
@@ -32,6 +38,18 @@ def cut_to_width(text: str, columns: int) -> str:
 def pad_to_width(text: str, columns: int) -> str:
     """Fill `text` up with blanks to `columns`."""
     return text + " " * max(0, columns - display_width(text))
+
+
+def wrap_to_width(text: str, columns: int) -> list[str]:
+    """Break `text` into lines of at most `columns`, at blanks and between Chinese characters."""
+    lines: list[str] = []
+    line = ""
+    for piece in _PIECE.findall(text):
+        if line and display_width(line) + display_width(piece.rstrip()) > columns:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def align_columns(rows: Sequence[Sequence[str]], left: int, least: int = 0) -> list[str]:

@@ -147,7 +147,8 @@ def terminal_command(
     if system == "darwin":
         quoted = shlex.join(command).replace("\\", "\\\\").replace('"', '\\"')
         return ["osascript", "-e", f'tell application "Terminal" to do script "{quoted}"', "-e", ACTIVATE]
-    wait = f"printf '\\n%s' {shlex.quote(_('Enter closes this window. '))}; read -r _ || :"
+    question = shlex.quote(_("Press Enter to close this window. "))
+    wait = f"printf '\\n%s' {question}; read -r _ || :"
     waiting = f"{shlex.join(command)}; {wait}"
     own = [
         name

@@ -76,8 +76,8 @@ class _CheckRun(threading.Thread):
         except Exception as error:
             log.debug("the check of %s failed", self.check.topic, exc_info=True)
             what = f"{type(error).__name__}: {redact.text(str(error))}"
-            text = _("this could not be looked at: {error}").format(error=what)
-            self._results = (problem(self.check.topic, text, _("--verbose tells more")),)
+            text = _("this check failed: {error}").format(error=what)
+            self._results = (problem(self.check.topic, text, _("use --verbose for details")),)
 
     def results(self, seconds: float) -> tuple[CheckResult, ...]:
         """Return what the check has found within `seconds`."""
@@ -97,7 +97,7 @@ def check_settings(
 ) -> Iterator[CheckResult]:
     """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
     there = ", ".join(str(place.path) for place in files if place.exists)
-    none = _("there are no files: the defaults apply (`gpuwatch-tray setup config` writes some)")
+    none = _("no settings files; using the defaults (`gpuwatch-tray setup config` writes them)")
     yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=there) if there else none)
     for mistake in problems:
         yield problem(SETTINGS_TOPIC, str(mistake), _("correct the line"))
@@ -119,7 +119,7 @@ def check_state_file(
 ) -> Iterator[CheckResult]:
     """Check that the state can be written, on which drive it is, and that none was set aside or moved."""
     folder = file.parent
-    mend = _("it must be a folder that you can write; GPUWATCH_CACHE names another")
+    mend = _("it must be a folder that you can write to; GPUWATCH_CACHE sets another")
     yield from _check_folder(STATE_TOPIC, folder, mend)
     if (elsewhere := find_standby(standby)) is not None:
         text = _("alerts and mails are kept in {file} until the state can be written")
@@ -130,12 +130,12 @@ def check_state_file(
         text = f"{file}: {_size(file)}, {journal}"
         yield ok(STATE_TOPIC, text + (_(", on a network drive ({kind})").format(kind=kind) if kind else ""))
     elif kind:
-        text = _("{folder} is on a network drive ({kind}): the state is kept without WAL there")
+        text = _("{folder} is on a network drive ({kind}): the state is kept there without WAL")
         yield ok(STATE_TOPIC, text.format(folder=folder, kind=kind))
     for damaged in sorted(folder.glob(f"{file.name}.damaged-*")):
         if not damaged.name.endswith(("-wal", "-shm", "-journal")):
             text = _("a damaged state was set aside: {file}").format(file=damaged)
-            yield warning(STATE_TOPIC, text, _("what could be read of it is kept; you may remove it"))
+            yield warning(STATE_TOPIC, text, _("what could be read was kept; you can delete this file"))
 
 
 def check_log_file(file: Path) -> Iterator[CheckResult]:
@@ -144,9 +144,9 @@ def check_log_file(file: Path) -> Iterator[CheckResult]:
         if os.access(file, os.W_OK):
             yield ok(LOG_TOPIC, f"{file}: {_size(file)}")
         else:
-            yield problem(LOG_TOPIC, _("{file} cannot be written").format(file=file), f"chmod u+w {file}")
+            yield problem(LOG_TOPIC, _("{file} is not writable").format(file=file), f"chmod u+w {file}")
         return
-    results = _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write"))
+    results = _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write to"))
     yield from [result for result in results if result.mend] or [
         ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))
     ]
@@ -159,16 +159,16 @@ def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[CheckResult]:
         yield problem(topic, _("{path} is not a folder").format(path=there), mend)
         return
     if not os.access(there, os.W_OK | os.X_OK):
-        yield problem(topic, _("{path} cannot be written").format(path=there), mend)
+        yield problem(topic, _("{path} is not writable").format(path=there), mend)
         return
     free = shutil.disk_usage(there).free
     if free < LEAST_FREE:
-        text = _("{path}: only {free:.0f} MiB are free").format(path=folder, free=free / MIB)
-        yield warning(topic, text, _("make room on the disk"))
+        text = _("{path}: only {free:.0f} MiB free").format(path=folder, free=free / MIB)
+        yield warning(topic, text, _("free some disk space"))
     elif there == folder:
-        yield ok(topic, _("{path} can be written").format(path=folder))
+        yield ok(topic, _("{path} is writable").format(path=folder))
     else:
-        yield ok(topic, _("{path} is made at the first start").format(path=folder))
+        yield ok(topic, _("{path} will be created at the first start").format(path=folder))
 
 
 def _network_drive(folder: Path, mounts: Path) -> str:
@@ -213,12 +213,12 @@ def check_login(open_login: Callable[[], LoginItem]) -> Iterator[CheckResult]:
         return
     command = " ".join(entry.command)
     if entry.switched_off:
-        yield ok(AUTOSTART_TOPIC, _("off: switched off by {what}").format(what=entry.switched_off))
+        yield ok(AUTOSTART_TOPIC, _("off: disabled by {what}").format(what=entry.switched_off))
     elif not entry.works:
         text = _("{command} is gone ({where})").format(command=command, where=item.where)
         yield problem(AUTOSTART_TOPIC, text, AUTOSTART_MEND)
     elif entry.command[: len(item.command)] != item.command:
-        text = _("at login it starts another installation, {command}").format(command=command)
+        text = _("starts another installation at login: {command}").format(command=command)
         yield warning(AUTOSTART_TOPIC, text, AUTOSTART_MEND)
     else:
         yield ok(AUTOSTART_TOPIC, _("on: {command}").format(command=command))
@@ -250,14 +250,14 @@ def check_secrets(files: Iterable[SecretFile]) -> Iterator[CheckResult]:
         except OSError:
             continue  # the check that needs the file says that it is missing
         wrong = [*_check_mode(file, mode), *_check_git(file.path)]
-        yield from wrong or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
+        yield from wrong or [ok(SECRETS_TOPIC, _("only you can read {file}").format(file=file.path))]
 
 
 def _check_mode(file: SecretFile, mode: int) -> Iterator[CheckResult]:
     if not is_open_to_others(mode):
         return
     result = problem if file.strict else warning
-    text = _("{file} can be read by others").format(file=file.path)
+    text = _("others can read {file}").format(file=file.path)
     yield result(SECRETS_TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
 
 
@@ -275,5 +275,5 @@ def _check_git(path: Path) -> Iterator[CheckResult]:
         return
     if done.returncode == 0:
         text = _("{file} is tracked by git").format(file=path)
-        mend = _("`git rm --cached` takes it out; change the password, for the history keeps it")
+        mend = _("remove it with `git rm --cached`, and change the password: the history keeps it")
         yield problem(SECRETS_TOPIC, text, mend)

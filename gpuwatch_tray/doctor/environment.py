@@ -48,7 +48,7 @@ def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: flo
     if is_known:
         yield ok(PRESENCE_TOPIC, answer)
         return
-    text = _("nothing here tells whether you are at the desk: {sources}").format(sources="; ".join(sources))
+    text = _("cannot tell whether you are at the desk: {sources}").format(sources="; ".join(sources))
     mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")
     yield warning(PRESENCE_TOPIC, text, mend)
 
@@ -76,7 +76,7 @@ def check_desktop(
     except BusUnavailableError as error:
         why = redact.text(str(error))
         if screen:
-            text = _("{why}: only pystray's own icons are left, and no popup has buttons").format(why=why)
+            text = _("{why}: falling back to pystray's icons, without popup buttons").format(why=why)
             yield warning(TRAY_TOPIC, text, _("start it in the desktop's own session"))
         else:
             text = _("no desktop here ({why}): `gpuwatch-tray` watches in the terminal").format(why=why)
@@ -98,14 +98,14 @@ def _check_tray(
         if error.name and not screen:
             return ok(TRAY_TOPIC, _("no desktop here: `gpuwatch-tray` watches in the terminal"))
         if error.name:
-            return problem(TRAY_TOPIC, _("no program here shows tray icons"), panel_advice(environ))
+            return problem(TRAY_TOPIC, _("no program here can show tray icons"), panel_advice(environ))
         return problem(TRAY_TOPIC, str(error), _("the session bus does not answer: log out and in again"))
     try:
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER_TIMEOUT)
     except DBusCallError:
-        return ok(TRAY_TOPIC, _("icons are shown"))
+        return ok(TRAY_TOPIC, _("tray icons are shown"))
     name = program(int(pid)) or "?"
-    return ok(TRAY_TOPIC, _("icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
+    return ok(TRAY_TOPIC, _("tray icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
 
 
 def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
@@ -119,7 +119,7 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
             return  # no desktop, no popups
         text = _("no notification server answers: {why}").format(why=redact.text(str(error)))
         mend = _(
-            "start one, such as the desktop's own, dunst or mako; alerts are then shown by icon and mail only"
+            "start one (the desktop's own, dunst, mako ...); until then alerts show only as icon and mail"
         )
         yield warning(POPUPS_TOPIC, text, mend)
         return
@@ -135,7 +135,7 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
         yield ok(POPUPS_TOPIC, f"{server} ({able})")
     else:
         text = _("{server} shows no buttons ({able})").format(server=server, able=able)
-        yield warning(POPUPS_TOPIC, text, _("the menu has the same: Acknowledge and Snooze"))
+        yield warning(POPUPS_TOPIC, text, _("use Acknowledge and Snooze in the menu instead"))
 
 
 PYNVML_TOPIC = "pynvml"
@@ -164,10 +164,10 @@ def check_pynvml(version: Callable[[str], str] = installed_version) -> Iterator[
         return
     major = abandoned.partition(".")[0]
     if major.isdecimal() and int(major) > LAST_OWN:
-        text = _("the package {package} {version} is there too, and does no harm")
+        text = _("the package {package} {version} is installed too; this does no harm")
         yield ok(PYNVML_TOPIC, text.format(package=ABANDONED, version=abandoned))
     else:
-        text = _("the abandoned package {package} {version} hides NVIDIA's own")
+        text = _("the abandoned package {package} {version} hides NVIDIA's")
         yield problem(PYNVML_TOPIC, text.format(package=ABANDONED, version=abandoned), REINSTALL)
 
 
@@ -196,7 +196,7 @@ def _snapshot_of(snapshot: Snapshot, gpu: Gpu) -> Snapshot:
 
 def _rules_text(snapshot: Snapshot, limits: Limits) -> str:
     if snapshot.gpus[0].asleep:
-        return _("suspended by the system, and not woken to be asked")
+        return _("suspended by the system; not woken up for this check")
     verdicts = rules.judge(snapshot, limits)
     never = {verdict.rule: verdict.cannot for verdict in verdicts if verdict.cannot}
     able = len(verdicts) - len(never)
@@ -253,7 +253,9 @@ def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[C
 
 def _hidden_text(hidden: int) -> str:
     text = ngettext(
-        "{count} more is not given to this session", "{count} more are not given to this session", hidden
+        "{count} more is not available to this session",
+        "{count} more are not available to this session",
+        hidden,
     )
     return text.format(count=hidden) if hidden else ""
 
@@ -262,7 +264,7 @@ def _check_events(snapshot: Snapshot) -> CheckResult:
     if snapshot.no_events:
         text = _("{why}: the rules xid_fatal and xid_app cannot fire")
         return warning(EVENTS_TOPIC, text.format(why=redact.text(snapshot.no_events)))
-    return ok(EVENTS_TOPIC, _("are received"))
+    return ok(EVENTS_TOPIC, _("received"))
 
 
 RUNNING_TOPIC = "watching"
@@ -279,7 +281,7 @@ def check_running(
             continue
         except ipc.ControlError as error:
             text = _("{holder} does not answer: {why}").format(holder=holder, why=redact.text(str(error)))
-            yield warning(RUNNING_TOPIC, text, _("its log may tell why (`gpuwatch-tray doctor --log`)"))
+            yield warning(RUNNING_TOPIC, text, _("its log may show why (`gpuwatch-tray doctor --log`)"))
             return
         name = f"{answer.get('face', '?')}, PID {answer.get('pid', '?')}"
         headline = redact.text(str(answer.get("headline", "")))
@@ -291,4 +293,4 @@ def check_running(
     if lock_problem:
         yield problem(RUNNING_TOPIC, lock_problem)
         return
-    yield ok(RUNNING_TOPIC, _("nothing watches at the moment: `gpuwatch-tray` starts the tray"))
+    yield ok(RUNNING_TOPIC, _("nothing is watching now: `gpuwatch-tray` starts the tray"))

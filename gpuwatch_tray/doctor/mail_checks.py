@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
+from gpuwatch_tray.doctor.output import CheckResult, CheckState, ok, problem, warning
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
@@ -53,6 +53,12 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
     yield ok(MAIL_TOPIC, text)
 
 
+def mail_trouble(settings: Settings) -> str:
+    """Say why no mail can leave with these settings and what to do, as `mail test` would; else ''."""
+    results = [result for result in check_transport(settings) if result.state is CheckState.PROBLEM]
+    return "\n".join(line for result in results for line in (result.text, result.mend) if line)
+
+
 def _transport_name(settings: Settings) -> str:
     """Check what the transport needs on this machine, and return its name; raises TransportError."""
     transport = create_transport(settings)
@@ -76,7 +82,7 @@ def check_outbox(
     try:
         store = open_store()
         if store is None:
-            yield ok(OUTBOX_TOPIC, _("nothing waits"))
+            yield ok(OUTBOX_TOPIC, _("no queued mails"))
             return
         with closing(store):
             waiting = store.outbox_summary(now())
@@ -105,7 +111,7 @@ def _stuck_results(waiting: OutboxSummary) -> Iterator[CheckResult]:
 
 def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if not waiting.count:
-        return ok(OUTBOX_TOPIC, _("nothing waits"))
+        return ok(OUTBOX_TOPIC, _("no queued mails"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = local_time(waiting.oldest, TO_THE_MINUTE)
@@ -113,8 +119,10 @@ def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if waiting.error:
         text += f": {redact.text(waiting.error)}"
         if waiting.failure not in TEMPORARY_FAILURES:
-            return problem(OUTBOX_TOPIC, text, _("`gpuwatch-tray check --test-mail` tries the connection"))
-        return warning(OUTBOX_TOPIC, text, _("it is tried again by itself"))
+            return problem(
+                OUTBOX_TOPIC, text, _("test the connection with `gpuwatch-tray check --test-mail`")
+            )
+        return warning(OUTBOX_TOPIC, text, _("it will be tried again automatically"))
     if waiting.oldest is not None and now - waiting.oldest > LATE_AFTER:
-        return warning(OUTBOX_TOPIC, text, _("`gpuwatch-tray mail deliver` sends it now"))
+        return warning(OUTBOX_TOPIC, text, _("send it now with `gpuwatch-tray mail deliver`"))
     return ok(OUTBOX_TOPIC, text)

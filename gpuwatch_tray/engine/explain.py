@@ -6,11 +6,12 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.engine.audit import NOT_SHOWN, REASONS, SHOWN
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.i18n import translate_key as word
-from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Terms
+from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Verdict
 from gpuwatch_tray.model.units import duration
-from gpuwatch_tray.rules import RULES, is_on, keys, terms
+from gpuwatch_tray.rules import RULES, is_on, keys, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,31 +65,44 @@ def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, no
     yield where.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
-    every_terms = terms(policy.limits)
+    elsewhere = [name for name in RULES if name not in verdicts and is_on(name, policy.limits)]
     for name in RULES:
+        if name not in elsewhere:
+            yield ""
+            yield from _rule(name, verdicts.get(name), policy)
+            yield from _alerts(name, evaluation, now)
+    if elsewhere:
         yield ""
-        verdict = verdicts.get(name)
-        key = next(iter(keys(name)), "")
-        if not is_on(name, policy.limits):
-            yield _("{rule}: switched off by {key}").format(rule=name, key=key)
-        elif verdict is None:
-            text = _("{rule}: needs several readings; only the tray and `watch` check this rule")
-            yield text.format(rule=name)
-        elif verdict.cannot and not verdict.value:
-            yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
-        else:
-            measured = verdict.value
-            if verdict.unknown is not None and not verdict.findings:
-                measured = _("cannot be checked now: {why}").format(why=verdict.unknown)
-            yield f"{name}: {measured}"
-            yield "  " + _terms(verdict.threshold, every_terms[name], key)
-            yield from (f"  {line}" for line in verdict.per_gpu)
-            nowhere = _("It cannot fire on every GPU: {why}")
-            yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
-        for alert in evaluation.alerts.values():
-            if alert.rule == name:
-                decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
-                yield from _alert(alert, decisions, now)
+        yield _("These rules need several readings; only the tray and `watch` check them:")
+    for name in elsewhere:
+        yield ""
+        yield name
+        yield "  " + _terms(name, threshold(name, policy.limits), policy)
+        yield from _alerts(name, evaluation, now)
+
+
+def _rule(name: str, verdict: Verdict | None, policy: Policy) -> Iterator[str]:
+    if verdict is None:
+        yield _("{rule}: switched off by {key}").format(rule=name, key=keys(name)[0])
+    elif verdict.cannot and not verdict.value:
+        yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
+        yield "  " + _terms(name, verdict.threshold, policy)
+    else:
+        measured = verdict.value
+        if verdict.unknown is not None and not verdict.findings:
+            measured = _("cannot be checked now: {why}").format(why=verdict.unknown)
+        yield f"{name}: {measured}"
+        yield "  " + _terms(name, verdict.threshold, policy)
+        yield from (f"  {line}" for line in verdict.per_gpu)
+        nowhere = _("It cannot fire on every GPU: {why}")
+        yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
+
+
+def _alerts(name: str, evaluation: Evaluation, now: Instant) -> Iterator[str]:
+    for alert in evaluation.alerts.values():
+        if alert.rule == name:
+            decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
+            yield from _alert(alert, decisions, now)
 
 
 def _mailing(routing: RoutingPolicy) -> str:
@@ -116,21 +130,22 @@ def _mailing(routing: RoutingPolicy) -> str:
     return text.format(reaction=reaction, cooldown=cooldown)
 
 
-def _terms(threshold: str, terms: Terms, key: str) -> str:
+def _terms(name: str, condition: str, policy: Policy) -> str:
     """When it fires, for how long it must hold, fire until it is critical, and be over."""
+    terms = RULES[name].terms_for(policy.limits)
     fires = _("It fires when {threshold}.")
     if terms.hold:
         fires = _("It fires when {threshold}, for {span}.")
     elif terms.hold_samples > 1:
         fires = _("It fires when {threshold}, in {count} checks in a row.")
     span = duration(terms.hold)
-    sentences = [fires.format(threshold=threshold, span=span, count=terms.hold_samples)]
+    sentences = [fires.format(threshold=condition, span=span, count=terms.hold_samples)]
     if terms.critical_after is not None:
         critical = duration(terms.critical_after)
         sentences.append(_("It is critical {span} later.").format(span=critical))
     if terms.clear:
         sentences.append(_("It clears {span} after that ends.").format(span=duration(terms.clear)))
-    sentences.append(_("Set by {key}.").format(key=key))
+    sentences.extend(_("Set by {key}.").format(key=key) for key in keys(name)[:1])
     return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
 
@@ -157,11 +172,36 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 
 
 def _decision(decision: Decision) -> str:
-    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
+    """Say what is done and why."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
-    why = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
+    why = _(" and ").join(_meaning(reason, decision.channel) for reason in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")
     if decision.wait is not None:
         text = _("not now: {why}; in {span} if it still fires")
     span = duration(decision.wait or 0.0)
-    return f"{text.format(why=why, span=span)} ({', '.join(reason.value for reason in reasons)})"
+    return text.format(why=why, span=span)
+
+
+def _meaning(reason: Reason, channel: Channel) -> str:
+    return _(MEANING.get(reason) or NO_CHANNEL[channel])
+
+
+# An entry of the log about a notice: what people read for it, of which channel it is.
+ENTRIES = {
+    "email queued": (N_("mail queued"), Channel.EMAIL),
+    "email waits": (N_("not mailed"), Channel.EMAIL),
+    SHOWN: (N_("popup shown"), Channel.DESKTOP),
+    NOT_SHOWN: (N_("popup could not be shown"), Channel.DESKTOP),
+    "popup waits": (N_("no popup"), Channel.DESKTOP),
+}
+
+
+def describe_entry(what: str, why: str) -> tuple[str, str]:
+    """Return what people read for an entry of an alert's log: what happened, and why (may be empty)."""
+    if what not in ENTRIES:
+        return word(what), why
+    text, channel = ENTRIES[what]
+    names = why.split(", ") if why else []
+    if not REASONS.issuperset(names):  # of another version
+        return _(text), why
+    return _(text), _(" and ").join(_meaning(Reason(name), channel) for name in names)

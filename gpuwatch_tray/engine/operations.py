@@ -210,8 +210,9 @@ class Reminders:
 
     def lines(self) -> list[str]:
         """Describe each reminder in a line, oldest first."""
+        due = _(", not yet reported")
         return [
-            f"{row.id:>5}  {row.text}{_(', not yet reported') if row.due else ''}"
+            f"{row.id:>5}  {row.text}{due if row.due else ''}"
             for row in map(awaited, self._store.reminders())
         ]
 

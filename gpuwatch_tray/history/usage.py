@@ -59,7 +59,8 @@ class Usage:
     """
     Who used what between two wall times, the most first.
 
-    `unattributed` is the energy (kWh) of which nobody is known; `observed_hours` are by GPU (UUID).
+    `unattributed` is the energy (kWh) of which nobody is known; `observed_hours` are by GPU (UUID); in
+    `unmetered_hours` of them the board's energy is not known.
     """
 
     start: float
@@ -69,6 +70,7 @@ class Usage:
     whole: UsageSums
     unattributed: float | None
     observed_hours: dict[str, float]
+    unmetered_hours: float
 
 
 def usage(history: History, by: GroupBy) -> Usage:
@@ -107,6 +109,7 @@ def usage(history: History, by: GroupBy) -> Usage:
         ),
         None if drawn is None else max(0.0, drawn - (shared or 0.0)),
         {uuid: sum(sample.covered for sample in of_gpu) / HOUR for uuid, of_gpu in history.samples.items()},
+        sum(each.covered for each in samples if each.energy is None and each.uuid not in board) / HOUR,
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "rule_title",
     "switched_on",
     "terms",
+    "threshold",
 ]
 
 AT_ONCE, IDLENESS = Terms(), Terms(clear=MINUTE, clear_samples=2)
@@ -196,6 +197,11 @@ def open_questions(snapshot: Snapshot, verdicts: Iterable[Verdict]) -> tuple[str
 def terms(limits: Limits) -> dict[str, Terms]:
     """Return the terms of every rule."""
     return {name: rule.terms_for(limits) for name, rule in RULES.items()}
+
+
+def threshold(name: str, limits: Limits) -> str:
+    """Return the condition at which a rule that is on fires, in words: the same whatever is read."""
+    return RULES[name].judge(Snapshot("", 0.0), limits, RuleHistory()).threshold
 
 
 def switched_on(limits: Limits) -> frozenset[str]:

@@ -31,12 +31,12 @@ def no_recipient(reader: SettingsReader) -> str:
     if last is not None:
         place = f"{reader.files[last.file].shown}:{last.line}: {name}"
         if schema.EXAMPLE_ADDRESS in last.text:
-            return _("{place}: still the example's address: put your own").format(place=place)
-        return _("{place}: is empty").format(place=place)
+            return _("{place} is still the example address; replace it with yours").format(place=place)
+        return _("{place} is empty").format(place=place)
     file = reader.files[_HOME_FILE]
     if not file.found:
         return _("there is no {file}: write one with {line}").format(file=file.shown, line=_LINE)
-    return _("{file}: {key}: is not set: add {line}").format(file=file.shown, key=name, line=_LINE)
+    return _("{file}: {key} is not set; add {line}").format(file=file.shown, key=name, line=_LINE)
 
 
 _BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's
@@ -76,7 +76,7 @@ def load(
     )
     problems = reader.sorted_problems()
     if not settings.state.is_absolute():
-        text = _("not set, and this account has no home folder: name the folder for the state")
+        text = _("not set, and this account has no home folder: set it to a folder for the state")
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
     return settings, problems
 
@@ -133,7 +133,7 @@ class Changes:
         self._read = now
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
         named = {problem.path for problem in problems}
-        text = _("is gone: put it back, or start again to go by the defaults")
+        text = _("is gone: put it back, or restart to use the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
             for place, file in enumerate(paths.files_to_check(self._environ, self._folders))

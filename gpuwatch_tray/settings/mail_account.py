@@ -32,11 +32,11 @@ _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_KEYS = (schema.SMTP_HOST, schema.SMTP_USER, schema.SMTP_PASS, schema.SMTP_PASS_FILE)
 _USUAL_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.SSL: 465}  # without SMTP_PORT
 _GMAIL_NEEDS = (schema.GMAIL_API_CREDENTIALS, schema.GMAIL_API_TOKEN)
-_NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
+_NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is not an address: many servers refuse such mail")
 _NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
 _NOT_HERE = N_(
-    "none is for a server on this computer, such as SMTP_HOST=localhost: take it out,"
-    " and the mail goes encrypted and with a login"
+    "none is only for a server on this computer, such as SMTP_HOST=localhost: remove it"
+    " to send encrypted and with a login"
 )
 
 USERS_TIMEOUT = 2.0  # seconds
@@ -83,7 +83,7 @@ def question_recipients(reader: SettingsReader) -> None:
         if not at:
             if is_local_user(domain):
                 continue
-            text = _("{place}: {address}: no user of this computer has that name, and it is no address")
+            text = _("{place}: {address}: this is neither an address nor a user of this computer")
         reader.warnings.append(text.format(place=reader.place(given, schema.TO_EMAIL), address=address))
 
 
@@ -127,13 +127,13 @@ def _require(reader: SettingsReader, needs: Sequence[Setting], file: int, asked:
 def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
     """Say that a key is not set, or left as the `example` has it, though `begun` is set."""
     if asked is NotifyMethod.AUTO:
-        text = _("not set, but {other} is: set it, or none of them")
+        text = _("not set, but {other} is: set all of them or none")
         if example:
-            text = _("still the example's value, but {other} is: set it, or none of them")
+            text = _("still the example value, but {other} is: set all of them or none")
         return text.format(other=begun or _("another of its keys"))
-    text = _("not set, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+    text = _("not set, but {way} needs it: set it, or use NOTIFY_METHOD=auto")
     if example:
-        text = _("still the example's value, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+        text = _("still the example value, but {way} needs it: set it, or use NOTIFY_METHOD=auto")
     return text.format(way=f"NOTIFY_METHOD={asked.value}")
 
 
@@ -161,7 +161,7 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
     warnings = [_(_NO_SENDER)] if no_sender else []
     given, odd = reader.given(schema.SMTP_PASS), odd_characters(smtp.password)
     if given is not None and odd:
-        text = _("{place}: contains {what}: type it again, between plain single quotes")
+        text = _("{place}: contains {what}: type it by hand, in plain single quotes")
         warnings.append(text.format(place=reader.place(given, schema.SMTP_PASS), what=odd))
     return warnings
 

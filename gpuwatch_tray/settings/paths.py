@@ -151,19 +151,17 @@ def _read(path: Path, shown: str) -> SourceFile | None:
     try:
         # Not opened before it is known to be plain: a pipe would make us wait.
         if stat.S_ISDIR(path.stat().st_mode):
-            return SourceFile(path, shown, problem=_("is a folder: name the file in it"))
+            return SourceFile(path, shown, problem=_("is a folder: give the file in it"))
         if not path.is_file():
-            return SourceFile(path, shown, problem=_("is not a plain file"))
+            return SourceFile(path, shown, problem=_("is not a regular file"))
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return (
-            SourceFile(path, shown, problem=_("is a link that leads nowhere")) if path.is_symlink() else None
-        )
+        return SourceFile(path, shown, problem=_("is a broken link")) if path.is_symlink() else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return SourceFile(path, shown, problem=_("cannot be read: {reason}").format(reason=reason))
     if len(data) > LARGEST_FILE:
-        return SourceFile(path, shown, problem=_("longer than 1 MiB: this is no file of settings"))
+        return SourceFile(path, shown, problem=_("larger than 1 MiB: this is not a settings file"))
     return SourceFile(path, shown, data, exposed=os.name == "posix" and bool(mode & _OTHERS_READ))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_LONE_CR = N_("a carriage return that ends no line: save the file with the line ends LF or CRLF")
+_LONE_CR = N_("a carriage return within a line: save the file with LF or CRLF line ends")
 
 
 # Variables of the environment that people look for among the keys.
@@ -91,7 +91,7 @@ class SettingsReader:
         binary = file.data.startswith(_UTF16) or b"\0" in file.data
         if file.problem or binary:
             self.unread.add(number)
-            self.problem(number, None, "", file.problem or _("not a text in UTF-8: save it as UTF-8"))
+            self.problem(number, None, "", file.problem or _("not UTF-8 text: save it as UTF-8"))
             return Script()
         # A byte that is not UTF-8 does no harm in a comment; the checks see to it in a value.
         text = file.data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
@@ -116,7 +116,7 @@ class SettingsReader:
         if value.unset:
             # Not by its name where it may be a part of a password.
             which = _("a variable") if setting is SMTP_PASS else f"${value.unset[0]}"
-            text = _("{place}: {which} is set nowhere, so it is empty")
+            text = _("{place}: {which} is not set anywhere, so it is empty")
             self.warnings.append(text.format(place=self.place(given, setting), which=which))
 
     def place(self, given: GivenValue, setting: Setting) -> str:
@@ -145,10 +145,10 @@ def _used_later(value: ExpandedValue, scripts: Sequence[Script]) -> bool:
 def _unknown_key(name: str) -> str:
     """Say what is wrong with a name that is no key."""
     if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
-        return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
+        return _("an environment variable, not a setting: set it where gpuwatch-tray is started")
     import difflib  # a tray whose settings are right never needs it
 
     near = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=0.7)
     if near:
-        return _("unknown key: is {name} meant?").format(name=near[0])
-    return _("unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)")
+        return _("unknown key: did you mean {name}?").format(name=near[0])
+    return _("unknown key, and no later line uses it: remove it (config/*.env.example lists the keys)")

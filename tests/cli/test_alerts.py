@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from gpuwatch_tray.engine.audit import REASONS
+from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
 
@@ -31,7 +33,7 @@ def record(installed):
 def test_nothing_on_file(installed):
     """Where nothing has ever fired, it says so and ends with 0."""
     done = installed.run("alerts")
-    assert (done.returncode, done.stdout) == (0, "no alert is active, and none is on file\n")
+    assert (done.returncode, done.stdout) == (0, "no active alerts and no past ones\n")
 
 
 def test_an_alert_with_its_history(fired):
@@ -45,7 +47,9 @@ def test_an_alert_with_its_history(fired):
     ]
     told = fired.run("alerts", "list").stdout
     assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use; the limit is 1" in told
-    assert "email queued (first, away)" in told
+    assert "mail queued (it is new and no one is at the desk)" in told
+    for internal in (*REASONS, "email waits"):
+        assert f"({internal}" not in told
 
 
 def test_an_acknowledged_alert_is_not_mailed_again(fired, server):
@@ -59,6 +63,8 @@ def test_an_acknowledged_alert_is_not_mailed_again(fired, server):
     (alert,) = record(fired)["active"]
     assert alert["acknowledged"] is True
     assert ("email waits", "acknowledged") in [(each["what"], each["why"]) for each in alert["history"]]
+    told = fired.run("alerts").stdout
+    assert "not mailed (you have seen it; you are notified again when it gets worse)" in told
 
 
 @pytest.mark.parametrize("what", [[], ["gpu_limit"], ["1"]], ids=["everything", "rule", "alert"])
@@ -89,7 +95,7 @@ def test_the_end_of_an_alert_is_mailed_where_its_beginning_was(fired, server):
     assert "- GPU_COUNT(2) > GPU_LIMIT(1) (after " in server.messages[1].text
     found = record(fired)
     assert (found["active"], [alert["phase"] for alert in found["past"]]) == ([], ["resolved"])
-    assert "No alert is active." in fired.run("alerts").stdout
+    assert "No active alerts." in fired.run("alerts").stdout
 
 
 def test_no_end_is_mailed_where_the_settings_say_so(fired, server):
@@ -116,12 +122,14 @@ def test_explain_without_a_watcher(fired):
     """Each rule with value and threshold, each alert with what will be sent when and why, each reason."""
     done = fired.run("alerts", "explain")
     assert done.returncode == 0
-    assert "nothing watches here at the moment" in done.stdout
+    assert "no tray or watch is running" in done.stdout
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
-    again = "in 59 min if it still fires (cooldown)"
+    again = "in 59 min if it still fires\n"
     assert f"not now: the cooldown is not over; {again}" in done.stdout
-    assert "monitor_blind: needs several readings" in done.stdout
+    once = "These rules need several readings; only the tray and `watch` check them:\n\n"
+    assert f"{once}monitor_blind\n  It fires when " in done.stdout
+    assert done.stdout.count("It fires when ") + done.stdout.count(": switched off by ") == len(RULES)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_through_a_running_watcher(installed, server, two):
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout
-        assert "you have seen it; you are notified again when it gets worse (acknowledged)" in explained
+        assert "you have seen it; you are notified again when it gets worse\n" in explained
         refused = installed.run("alerts", "ack", "99")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "no alert '99' is active" in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -83,10 +84,68 @@ def test_dry_run_prints_and_changes_nothing(installed, server, two):
     assert len(server.messages) == 1
 
 
-def test_dry_run_with_nothing_triggered_is_silent(installed, server):
-    """As the Bash tool, --dry-run prints nothing when there is no reason."""
+def test_dry_run_with_nothing_triggered_says_so_on_standard_error(installed, server):
+    """As the Bash tool, --dry-run prints nothing when there is no reason; a person is told all the same."""
     done = installed.run("check", "--dry-run")
-    assert (done.returncode, done.stdout, done.stderr, server.messages) == (0, "", "", ())
+    assert (done.returncode, done.stdout, server.messages) == (0, "", ())
+    assert done.stderr == "nothing fires: no mail would be sent\n"
+
+
+def test_dry_run_needs_no_address(installed, two):
+    """Without an address it shows the mail all the same, and notes that the real run ends with an error."""
+    installed.configure(TO_EMAIL="")
+    installed.play(busy(*two))
+    done = installed.run("check", "--dry-run")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "=== DRY RUN (not sending) ===")
+    assert "- GPU_COUNT(2) > GPU_LIMIT(1)\n" in done.stdout
+    place = f"{installed.folder / 'gpu-watch.env'}:1: TO_EMAIL is empty"
+    assert done.stderr == f"note: no address is set, so `check` itself would end with an error: {place}\n"
+
+
+def test_dry_run_of_a_demo_asks_the_one_that_runs(installed):
+    """What fires in the running demo is shown, labelled, without a note about an address."""
+    installed.configure(TO_EMAIL="", GPU_LIMIT=1, POLL_SEC=0.2)
+    with installed.watching("--demo"):
+
+        def alerts():
+            return json.loads(installed.run("status", "--demo", "--json").stdout)["alerts"]
+
+        wait_until(alerts, "an alert of the demo")
+        done = installed.run("check", "--demo", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    label, frame, *mail = done.stdout.splitlines()
+    assert (label[:9], frame) == ("SIMULATED", "=== DRY RUN (not sending) ===")
+    assert any(line.startswith("- GPU_COUNT(2) > GPU_LIMIT(1)") for line in mail)
+
+
+# Settings; the exit codes of `setup config --check`, `mail test` and `check --test-mail`; what each says.
+JUDGED = {
+    "example address": (
+        {"TO_EMAIL": "you@example.com"},
+        "",
+        (0, 2, 2),
+        "TO_EMAIL is still the example address",
+    ),
+    "no address": ({"TO_EMAIL": ""}, "", (0, 2, 2), "TO_EMAIL is empty"),
+    "a mistake and no address": ({"TO_EMAIL": "", "POLL_SEC": "soon"}, "", (2, 2, 2), "TO_EMAIL is empty"),
+    "a mistake": ({"POLL_SEC": "soon"}, "", (2, 2, 2), "POLL_SEC: expected seconds"),
+    "no address that is one": ({"TO_EMAIL": "ada@@lab"}, "", (2, 2, 2), "TO_EMAIL: "),
+    "no way out": ({}, "", (1, 1, 1), "neither SMTP nor Gmail is set up"),
+    "no password": ({}, "SMTP_HOST=127.0.0.1\nSMTP_USER=ada\n", (1, 1, 1), "SMTP_PASS"),
+}
+
+
+@pytest.mark.parametrize(("keys", "smtp", "codes", "text"), JUDGED.values(), ids=JUDGED)
+def test_the_settings_are_judged_alike_by_all(installed, tmp_path, keys, smtp, codes, text):
+    """`setup config --check`, `mail test`, `check --test-mail` and `check --dry-run` find the same."""
+    installed.configure(**keys)
+    installed.write("smtp.env", smtp)
+    empty = {"PATH": str(tmp_path)}  # no mailer of this computer's
+    commands = (("setup", "config", "--check"), ("mail", "test"), ("check", "--test-mail"))
+    for words, code in zip(commands, codes, strict=True):
+        done = installed.run(*words, **empty)
+        assert (done.returncode, text in done.stdout + done.stderr) == (code, True), (words, done)
+    assert text in installed.run("check", "--dry-run", **empty).stderr
 
 
 def test_test_mail_is_sent_past_everything(installed, server, two):
@@ -133,7 +192,7 @@ def test_a_test_mail_that_fails_says_why(installed):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("flag", [[], ["--dry-run"], ["--test-mail"]])
+@pytest.mark.parametrize("flag", [[], ["--test-mail"]])
 def test_without_a_recipient_check_ends_with_2(installed, flag):
     """TO_EMAIL empty is a wrong configuration, as in the Bash tool."""
     installed.configure(TO_EMAIL="")
@@ -351,7 +410,7 @@ def test_a_state_folder_that_cannot_be_used_is_named(installed, server, short):
 def test_the_demo_does_not_touch_the_real_outbox(installed, server):
     """A demo mails nowhere, so it is wrong use to ask it to deliver."""
     done = installed.run("mail", "deliver", "--demo")
-    assert (done.returncode, "mails nowhere" in done.stderr) == (2, True)
+    assert (done.returncode, "sends no mail" in done.stderr) == (2, True)
 
 
 def test_what_lies_in_the_current_folder_is_not_run(installed, server, two):

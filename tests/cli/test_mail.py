@@ -159,7 +159,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
         f"Signed in: {gmail}",
         "Allows: https://www.googleapis.com/auth/gmail.send",
         "Access token: ended on 2026-01-07 12:00, renewed at the next mail",
-        "Whether Google still takes it, `gpuwatch-tray mail test` says.",
+        "`gpuwatch-tray mail test` checks whether Google still accepts it.",
     ]
     assert google.requests == []
     silent(done)

@@ -39,6 +39,13 @@ def test_ps_prints_the_bash_tools_list(installed, process_with_key, tmp_path):
     assert (empty, end, done.stderr, done.returncode) == ("", "", "", 0)
 
 
+def test_ps_of_nothing(installed):
+    """Where nothing runs, --all says so in words; the list of one's own stays the Bash tool's: empty."""
+    assert installed.run("ps", "--all").stdout == "no GPU processes\n"
+    assert installed.run("ps").stdout == ""
+    assert json.loads(installed.run("ps", "--all", "--json").stdout)["processes"] == []
+
+
 def test_ps_leaves_out_graphics_and_shows_a_process_without_memory(installed, process_with_key):
     """A graphics-only process is no compute process; memory that the driver does not give is [N/A]."""
     installed.play(

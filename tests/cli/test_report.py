@@ -84,7 +84,7 @@ def test_what_a_killed_program_left_is_removed(tmp_path):
         (["--hours", "721"], 2, "--hours: expected at most 720"),
         (["--out", "no/such/folder/page.html"], 1, "no/such/folder/page.html: No such file or directory"),
         (["--out", ""], 2, "--out: expected a file's name, or - for standard output"),
-        (["--out", "-", "--open"], 2, "--out - and --open exclude each other"),
+        (["--out", "-", "--open"], 2, "--out - and --open cannot be used together"),
         (["--demo"], 1, "no demo is running"),
     ],
 )

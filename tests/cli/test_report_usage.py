@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -122,3 +123,43 @@ def test_what_a_watcher_saw_is_told(installed):
     assert {each["kind"] for each in samples} == {"gpu", "user", "process"}
     by_process = installed.run("report", "usage", "--by", "process", "--csv").stdout
     assert str(os.getpid()) in by_process
+
+
+def test_hours_without_known_energy_are_told():
+    """The table says of how many hours the energy is missing, where it is more than a hundredth."""
+    found = history()
+    ((gpu, (sample,)),) = found.samples.items()
+    dark = replace(sample, at=600, covered=1800.0, energy=None)
+    for covered, told in ((1800.0, True), (60.0, False)):
+        mixed = replace(found, samples={gpu: (sample, replace(dark, covered=covered))})
+        answer = usage_json(usage(mixed, GroupBy.GPU), mixed, None)
+        assert answer["energy_unknown_hours"] == pytest.approx(covered / 3600, abs=1e-4)
+        assert (
+            any("energy is missing for 0.5 of them" in line for line in usage_lines(answer, GroupBy.GPU))
+            is told
+        )
+
+
+@pytest.mark.driver
+def test_impossible_power_and_energy_add_up_to_nothing(installed):
+    """4,294,967 W, a counter that runs backwards and one that leaps are in no sum, and the table says why."""
+    gpu = FakeGpu.numbered(
+        0, FakeProcess(os.getpid(), 2048 * MIB), utilisation=50, power=0xFFFFFFFF / 1000, energy=5000
+    )
+    installed.play(Scenario(gpus=[gpu]))
+    installed.configure(POLL_SEC=0.2, ENERGY_PRICE="0.5", TO_EMAIL="")
+    with installed.watching():
+        for counter in (5000, 100, 1e12):
+            installed.play(Scenario(gpus=[replace(gpu, energy=counter)]))
+            time.sleep(1)
+    answer = json.loads(installed.run("report", "usage", "--json").stdout)
+    assert answer["total"]["gpu_hours"] > 0.5 / 3600
+    for row in (*answer["rows"], answer["total"]):
+        assert (row["energy_kwh"], row["cost"]) == (None, None)
+    assert answer["energy_unknown_hours"] == pytest.approx(sum(answer["seen_hours"].values()), abs=1e-3)
+    (sample,) = [
+        row for row in json.loads(installed.run("report", "samples", "--json").stdout) if row["kind"] == "gpu"
+    ][:1]
+    assert (sample["energy"], sample["power_high"]) == (None, None)
+    told = installed.run("report", "usage").stdout
+    assert "no energy is known: the driver gave no power, or only impossible readings" in told

@@ -21,18 +21,19 @@ def test_it_writes_them_once(bare):
     first = bare.run("setup", "config")
     assert (first.returncode, first.stdout.count("written: ")) == (0, 3)
     again = bare.run("setup", "config")
-    assert (again.returncode, again.stdout.count("left as it is: ")) == (0, 3)
+    assert (again.returncode, again.stdout.count("already there: ")) == (0, 3)
     checked = bare.run("setup", "config", "--check")
     place = f"{bare.folder / 'gpu-watch.env'}:11: TO_EMAIL"
     assert (checked.returncode, checked.stdout.splitlines()) == (
         0,
         [
-            "no mistake in the settings",
-            f"Email is off: {place}: still the example's address: put your own",
+            "no mistakes in the settings",
+            f"Email is off: {place} is still the example address; replace it with yours",
+            "`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address.",
         ],
     )
     bare.configure()
-    assert bare.run("setup", "config", "--check").stdout == "no mistake in the settings\n"
+    assert bare.run("setup", "config", "--check").stdout == "no mistakes in the settings\n"
 
 
 def test_check_names_every_mistake(bare):

@@ -16,7 +16,7 @@ from tests.support.workers import workers
 
 pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
 
-NOBODY = "nothing watches at the moment: start gpuwatch-tray\n"
+NOBODY = "nothing is watching now: start gpuwatch-tray\n"
 SECRET = "hf_canary0123456789abcdefghijkl"
 CALM = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)])
 
@@ -48,7 +48,7 @@ def test_a_free_gpu_is_mailed_once(installed, server, worker):
         (mail,) = server.wait_for(1)
         assert mail.message["Subject"].startswith("[GPU Watchdog] 2 GPUs free: ada@")
         assert "- GPU 0 (NVIDIA Test 4090), GPU 1 (NVIDIA Test 4090) are free: no compute" in mail.text
-        assert when(installed, "list") == "nothing is waited for\n"
+        assert when(installed, "list") == "no pending reminders\n"
     with installed.watching():
         time.sleep(2.5)  # two polls, in which it could be told again
     assert len(server.messages) == 1
@@ -140,7 +140,7 @@ def test_mistakes(installed, worker, there):
         assert "there is no reminder 7 (pending: none)" in when(installed, "cancel", "7", code=1)
         assert "expected a duration" in when(installed, "free", "1", "--for", "soon", code=2)
         assert "expected a whole number above 0" in when(installed, "free", "0", code=2)
-        assert when(installed, "list") == "nothing is waited for\n"
+        assert when(installed, "list") == "no pending reminders\n"
 
     if not there:
         check()
@@ -186,7 +186,7 @@ def test_a_command_is_reported(installed, server, there):
     for line in ("started", "--token ***", "broken"):
         assert f"\n  {line}\n" in mail.text
     assert "canary" not in mail.raw.decode("ascii", "replace")
-    assert when(installed, "list") == "nothing is waited for\n"
+    assert when(installed, "list") == "no pending reminders\n"
 
 
 def test_a_command_with_its_peak(installed, server):

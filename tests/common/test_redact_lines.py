@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.common import redact, secret_names, secret_shapes
+from gpuwatch_tray.common import redact, secret_names, secret_programs, secret_shapes
 
 DATA = Path(__file__).parent / "data"
 CANARIES = ("Xq7canaryZk93", "hunter2canary")
@@ -170,8 +170,20 @@ ATOMS = [
         "1,",
     ),
     *("authorization: ", "cookie", "?token=", "&token=", "\ud800", "é", "漢"),
+    *("~/", "~/a", "/home/", "/home/a/", "://a/t/", "/t/a", "open -u a", "open -u a,", "id=a,", "id=a,b="),
+    *(
+        "sha256-",
+        "sha256-a",
+        "{deadbeef-",
+        "20240501T1022",
+        "$A_",
+        "bearer $A_",
+        "$(cat ",
+        "a.b(",
+        "Token: a ",
+    ),
 ]
-MODULES = (redact, secret_names, secret_shapes)
+MODULES = (redact, secret_names, secret_programs, secret_shapes)
 SOURCE = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in MODULES)
 PATTERNS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": value

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.common.text import align_columns, clip_utf16, cut_to_width, display_width, pad_to_width
+from gpuwatch_tray.common.text import (
+    align_columns,
+    clip_utf16,
+    cut_to_width,
+    display_width,
+    pad_to_width,
+    wrap_to_width,
+)
 from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.menu import labels
 
@@ -69,3 +76,25 @@ def test_a_table_is_aligned_by_what_is_seen():
     assert align_columns(rows, 1) == ["用户   GPU-HOURS", "alice       2.50", "bo"]
     assert align_columns(rows[2:], 2, least=4) == ["bo"]
     assert align_columns([["a", "b"]], 2, least=4) == ["a     b"]
+
+
+@pytest.mark.parametrize("columns", [10, 20, 37, 80])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "check that everything works here, with a fix for what does not",
+        "检查此处的一切是否正常，并给出修复办法，如有必要，再试一次。",
+        "启动 gpuwatch-tray，在 tmux 中运行 `watch`：不需要桌面。",
+        "",
+        "one",
+    ],
+)
+def test_a_wrapped_text_fits_and_loses_nothing(text, columns):
+    """Each line fits, no word is broken, no line begins with a closing mark, and nothing is lost."""
+    lines = wrap_to_width(text, columns)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    words = [word for word in text.split() if word.isascii()]
+    assert all(any(word in line for line in lines) for word in words)
+    for line in lines:
+        assert display_width(line) <= columns or " " not in line
+        assert line[0] not in "，。：、"

@@ -34,7 +34,7 @@ def test_on_and_off_leave_nothing_but_the_users_own(tmp_path):
     assert installed.run("setup", "desktop").stdout.startswith("incomplete: ")
     for _twice in range(2):
         off = installed.run("setup", "desktop", "off")
-        assert (off.returncode, off.stdout) == (0, "off: the desktop's menu does not have it\n")
+        assert (off.returncode, off.stdout) == (0, "off: not in the desktop's menu\n")
     assert found(share) == before
     assert [path.name for path in share.iterdir()] == ["applications"]
     assert installed.run("--demo", "setup", "desktop", "on").returncode == 2

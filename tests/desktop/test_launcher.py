@@ -144,7 +144,7 @@ def test_a_command_runs_in_the_desktops_own_terminal(tools, desktop, there, take
     assert has_terminal(environ)
     open_terminal(["printf", "%s.", "two words", "it's"], environ)
     wait_until(lambda: "Enter" in (tools / "window").read_text(), "the end of the command")
-    assert (tools / "window").read_text() == "two words.it's.\nEnter closes this window. "
+    assert (tools / "window").read_text() == "two words.it's.\nPress Enter to close this window. "
     assert (tools / "called").read_text() == f"{tools / taken.split()[0]} {taken.split()[1]}\n"
 
 

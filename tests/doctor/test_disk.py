@@ -47,7 +47,7 @@ def test_a_folder_that_is_none(tmp_path):
     assert line.state is CheckState.PROBLEM
     assert "GPUWATCH_CACHE" in line.mend
     (line,) = check_state_file(tmp_path / "new" / "deep" / "state-box.sqlite3")
-    assert line == ok("state", f"{tmp_path / 'new' / 'deep'} is made at the first start")
+    assert line == ok("state", f"{tmp_path / 'new' / 'deep'} will be created at the first start")
 
 
 def test_a_state_that_is_kept_elsewhere(tmp_path):
@@ -72,7 +72,7 @@ def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     (line,) = check_state_file(tmp_path / "state-box.sqlite3")
-    assert (line.state, "only 10 MiB are free" in line.text) == (CheckState.WARNING, True)
+    assert (line.state, "only 10 MiB free" in line.text) == (CheckState.WARNING, True)
 
 
 @pytest.mark.parametrize(("kind", "told"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])

@@ -86,7 +86,7 @@ def test_a_gpu_that_reports_all_lets_every_rule_fire():
     first, gpu, events = look(snapshot(gpus=(full(),)))
     assert (first.topic, first.text) == ("driver", "library 550.54.14, 1 GPU")
     assert gpu.text == "Test GPU: 18 of 18 rules can fire"
-    assert (events.state, events.text) == (CheckState.OK, "are received")
+    assert (events.state, events.text) == (CheckState.OK, "received")
 
 
 def test_mig_devices_are_counted_by_themselves():
@@ -155,8 +155,8 @@ def _on_a_real_driver(rig):
     ("hidden", "text"),
     [
         (0, "1 GPU"),
-        (1, "1 GPU, 1 more is not given to this session"),
-        (2, "1 GPU, 2 more are not given to this session"),
+        (1, "1 GPU, 1 more is not available to this session"),
+        (2, "1 GPU, 2 more are not available to this session"),
     ],
 )
 def test_gpus_that_are_not_given_to_this_session_are_counted(hidden, text):

@@ -11,7 +11,7 @@ from gpuwatch_tray.ipc.lock import LockHolder
 def test_nobody(tmp_path):
     """Nothing that answers is no problem: cron may do the work."""
     (line,) = check_running(LockHolder(), [str(tmp_path / "nobody")])
-    assert (line.state, "nothing watches" in line.text) == (CheckState.OK, True)
+    assert (line.state, "nothing is watching" in line.text) == (CheckState.OK, True)
 
 
 def test_the_one_that_answers(tmp_path):

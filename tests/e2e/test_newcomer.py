@@ -158,7 +158,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         files[0].write_text(edited)
         desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=20)
         checked = ada.says("setup", "config", "--check")
-        assert checked.startswith("no mistake in the settings\nEmail is off: ")
+        assert checked.startswith("no mistakes in the settings\nEmail is off: ")
 
         # At every login, and in the desktop's menu.
         assert ada.says("setup", "autostart", "on").startswith(f"on: at login it starts {ada.program}\n")

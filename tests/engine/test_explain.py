@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.engine.explain import MEANING
-from gpuwatch_tray.model import EmailWhen, Reason
+from gpuwatch_tray.engine.explain import MEANING, describe_entry
+from gpuwatch_tray.model import EmailWhen, Limits, Reason
+from gpuwatch_tray.rules import RULES, is_on, threshold
 from tests.engine.bench import BUSY, CALM, DARK, Bench
 
 WORDS = (
@@ -63,8 +64,11 @@ def test_it_says_what_will_be_sent_when_and_why(bench):
     lines = bench.evaluator.explain(BUSY)
     at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use; the limit is 1")
     assert lines[at + 1 : at + 3] == (
-        "    email: not now: the popup comes first; in 9 min if it still fires (at-the-desk)",
-        "    popup: not now: the cooldown is not over; in 59 min if it still fires (cooldown)",
+        "    email: not now: the popup comes first; in 9 min if it still fires",
+        (
+            "    popup: not now: the cooldown is not over;"
+            " in 59 min if it still fires"
+        ),
     )
 
 
@@ -77,17 +81,39 @@ def test_it_changes_nothing(bench):
     """Asked ten times about something new, nothing is written, told or counted."""
     before = bench.store.saved_state()
     for _ in range(10):
-        assert any("(at-the-desk)" in line for line in bench.evaluator.explain(BUSY))
+        assert any("the popup comes first" in line for line in bench.evaluator.explain(BUSY))
     assert bench.store.saved_state() == before
     assert bench.history == []
     assert [change.kind.value for change in bench.look(BUSY).changes] == ["fired"]
 
 
 def test_it_says_what_cannot_be_judged(folder):
-    """Missing data and a hold that cron cannot span are named as such."""
+    """Missing data is named as such, and once the rules whose hold cron cannot span, with their terms."""
     bench = Bench(folder, in_loop=False, popups=False)
     lines = bench.evaluator.explain(DARK)
     assert "gpu_limit: cannot be checked now: driver not loaded" in lines
-    not_here = "needs several readings; only the tray and `watch` check this rule"
-    assert f"monitor_blind: {not_here}" in lines
+    (at,) = (number for number, line in enumerate(lines) if "need several readings" in line)
+    assert lines[at + 1 : at + 4] == ("", "monitor_blind", WORDS[4])
     bench.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "why", "shown"),
+    [
+        ("email queued", "first, away", ("mail queued", "it is new and no one is at the desk")),
+        ("email waits", "no-channel", ("not mailed", "no mail is sent: TO_EMAIL is not set")),
+        ("popup waits", "acknowledged", ("no popup", MEANING[Reason.ACKNOWLEDGED])),
+        ("email waits", "of-a-later-version", ("not mailed", "of-a-later-version")),
+        ("severity_rose", "GPU 0 is at 93 °C", ("severity rose", "GPU 0 is at 93 °C")),
+    ],
+)
+def test_an_entry_of_the_log_is_told_in_words(what, why, shown):
+    """A decision reads as what happened and why; a text of the alert itself stays as it is."""
+    assert describe_entry(what, why) == shown
+
+
+def test_every_rule_that_is_on_has_a_condition():
+    """Each rule can say when it fires before anything was read; one that is off is not asked."""
+    limits = Limits()
+    for name in RULES:
+        assert bool(threshold(name, limits)) is is_on(name, limits)

@@ -65,7 +65,7 @@ def test_a_file_that_goes_is_a_mistake_until_it_is_back(installed_house, changes
     other = installed_house.write(SMTP, "SMTP_PORT=none\n", user=True)
     changes.check()
     _settings, (gone, wrong) = changes.check()
-    assert str(gone) == f"{file}: is gone: put it back, or start again to go by the defaults"
+    assert str(gone) == f"{file}: is gone: put it back, or restart to use the defaults"
     assert "smtp.env:1: SMTP_PORT" in str(wrong)
     other.write_text("# SMTP_PORT\n")
     changes.check()

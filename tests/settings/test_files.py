@@ -103,11 +103,11 @@ def test_what_cannot_be_read_is_a_problem(house):
     long = house.root / "long.env"
     long.write_bytes(b"#" * (LARGEST_FILE + 1))
     assert house.load()[1] == [
-        "config/gpu-watch.env: is a folder: name the file in it",
-        "config/notify.env: is a link that leads nowhere",
-        "config/smtp.env: is not a plain file",
+        "config/gpu-watch.env: is a folder: give the file in it",
+        "config/notify.env: is a broken link",
+        "config/smtp.env: is not a regular file",
     ]
-    assert "longer than 1 MiB" in house.load(GPUWATCH_CONFIG=str(long))[1][0]
+    assert "larger than 1 MiB" in house.load(GPUWATCH_CONFIG=str(long))[1][0]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
@@ -162,7 +162,7 @@ def test_a_value_that_is_not_utf8_is_a_problem_unless_it_is_a_path(house):
 def test_what_is_no_text_is_a_problem(house, content):
     """A file in UTF-16, as editors on Windows write it, is told how to be saved."""
     house.write(WATCH, content)
-    assert house.load()[1] == ["config/gpu-watch.env: not a text in UTF-8: save it as UTF-8"]
+    assert house.load()[1] == ["config/gpu-watch.env: not UTF-8 text: save it as UTF-8"]
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_files(house):
@@ -189,13 +189,13 @@ def test_the_example_of_a_problem(house):
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("GPU_LIMT=3", "unknown key: is GPU_LIMIT meant?"),
-        ("gpu_limit=3", "unknown key: is GPU_LIMIT meant?"),
-        ("SMTP_PASSWORD=x", "unknown key: is SMTP_PASS meant?"),
+        ("GPU_LIMT=3", "unknown key: did you mean GPU_LIMIT?"),
+        ("gpu_limit=3", "unknown key: did you mean GPU_LIMIT?"),
+        ("SMTP_PASSWORD=x", "unknown key: did you mean SMTP_PASS?"),
         ("BASE=/x", "unknown key, and no later line uses it"),
         ("BASE=$BASE/x", "unknown key, and no later line uses it"),
-        ("PATH=/usr/local/cuda/bin:$PATH", "a variable of the environment"),
-        ("GPUWATCH_CACHE=/x", "a variable of the environment"),
+        ("PATH=/usr/local/cuda/bin:$PATH", "an environment variable"),
+        ("GPUWATCH_CACHE=/x", "an environment variable"),
     ],
 )
 def test_an_unknown_key_is_a_problem(house, line, part):
@@ -240,7 +240,7 @@ def test_an_account_without_a_home_is_told_to_name_the_state_folder(house):
     where = replace(house.places, state=Path("~/.local/state/x"), config=Path("~/.config/x"))
     settings, problems = load({}, where)
     assert [str(problem) for problem in problems] == [
-        "GPUWATCH_CACHE: not set, and this account has no home folder: name the folder for the state"
+        "GPUWATCH_CACHE: not set, and this account has no home folder: set it to a folder for the state"
     ]
     assert load({"GPUWATCH_CACHE": "/x"}, where)[1] == ()
     assert settings.config == house.checkout / "config" / WATCH

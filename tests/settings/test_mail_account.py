@@ -11,7 +11,7 @@ from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 AUTO, BY_SMTP, GMAIL = NotifyMethod.AUTO, NotifyMethod.SMTP, NotifyMethod.GMAIL_API
 UNTOUCHED_SMTP = 'SMTP_HOST="smtp.example.com"\nSMTP_PORT=587\nSMTP_USER="your_user"\nSMTP_PASS="your_pass"\n'
-HALF = "but SMTP_HOST is: set it, or none of them"
+HALF = "but SMTP_HOST is: set all of them or none"
 UNTOUCHED_GMAIL = (
     'GMAIL_API_CREDENTIALS="/ABS/PATH/to/credentials.json"\nGMAIL_API_TOKEN="/ABS/PATH/to/token.json"\n'
 )
@@ -70,11 +70,11 @@ def test_smtp_keys_may_stand_in_any_file(house):
         ),
         (
             UNTOUCHED_SMTP + "SMTP_HOST=mail.example.org\nSMTP_USER=me\n",
-            [f"config/smtp.env:4: SMTP_PASS: still the example's value, {HALF}"],
+            [f"config/smtp.env:4: SMTP_PASS: still the example value, {HALF}"],
         ),
         (
             "SMTP_USER=me\nSMTP_PASS=x\n",
-            ["config/smtp.env: SMTP_HOST: not set, but SMTP_USER is: set it, or none of them"],
+            ["config/smtp.env: SMTP_HOST: not set, but SMTP_USER is: set all of them or none"],
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_server_elsewhere_is_never_spoken_to_in_plain_text(house, host):
     """SMTP_SECURITY=none for another computer is a problem on its line, and the mail waits."""
     house.write(SMTP, SMTP_TEXT + f"SMTP_HOST={host}\nSMTP_SECURITY=none\n")
     settings, (problem,) = house.load()
-    assert problem.startswith("config/smtp.env:5: SMTP_SECURITY: none is for a server on this computer")
+    assert problem.startswith("config/smtp.env:5: SMTP_SECURITY: none is only for a server on this computer")
     assert (settings.notify_method, settings.smtp) == (BY_SMTP, None)
 
 
@@ -173,7 +173,7 @@ def test_a_relay_needs_a_host(house):
     house.write(SMTP, "SMTP_SECURITY=none\n")
     settings, problems = house.load()
     assert problems == [
-        "config/smtp.env: SMTP_HOST: not set, but another of its keys is: set it, or none of them"
+        "config/smtp.env: SMTP_HOST: not set, but another of its keys is: set all of them or none"
     ]
     assert settings.notify_method is BY_SMTP
 
@@ -189,7 +189,7 @@ def test_a_login_that_a_relay_does_not_get_is_told(house):
 def test_notify_method_smtp_needs_a_server(house):
     """NOTIFY_METHOD=smtp with nothing set up names the three keys."""
     house.write(NOTIFY, "NOTIFY_METHOD=smtp\n")
-    why = "not set, but NOTIFY_METHOD=smtp needs it: set it, or NOTIFY_METHOD=auto"
+    why = "not set, but NOTIFY_METHOD=smtp needs it: set it, or use NOTIFY_METHOD=auto"
     assert house.load()[1] == [f"config/smtp.env: SMTP_{part}: {why}" for part in ("HOST", "USER", "PASS")]
 
 
@@ -197,7 +197,7 @@ def test_notify_method_gmail_api_needs_both_paths(house):
     """The Bash tool's untouched notify.env, which asks for Gmail, names both, on their lines."""
     house.write(NOTIFY, "NOTIFY_METHOD=gmail_api\n" + UNTOUCHED_GMAIL)
     settings, problems = house.load()
-    why = "still the example's value, but NOTIFY_METHOD=gmail_api needs it: set it, or NOTIFY_METHOD=auto"
+    why = "still the example value, but NOTIFY_METHOD=gmail_api needs it: set it, or use NOTIFY_METHOD=auto"
     assert problems == [
         f"config/notify.env:2: GMAIL_API_CREDENTIALS: {why}",
         f"config/notify.env:3: GMAIL_API_TOKEN: {why}",
@@ -210,7 +210,7 @@ def test_gmail_half_set_up_is_a_problem_and_its_mail_waits(house):
     house.write(NOTIFY, "GMAIL_API_TOKEN=/t.json\n")
     settings, problems = house.load()
     assert problems == [
-        "config/notify.env: GMAIL_API_CREDENTIALS: not set, but GMAIL_API_TOKEN is: set it, or none of them"
+        "config/notify.env: GMAIL_API_CREDENTIALS: not set, but GMAIL_API_TOKEN is: set all of them or none"
     ]
     assert (settings.notify_method, settings.gmail_token) == (GMAIL, Path("/t.json"))
 

@@ -10,6 +10,7 @@ import pytest
 from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 ADD = 'TO_EMAIL="name@host"'
+EXAMPLE = "TO_EMAIL is still the example address; replace it with yours"
 
 
 @pytest.mark.parametrize(
@@ -17,15 +18,15 @@ ADD = 'TO_EMAIL="name@host"'
     [
         (
             "\n" * 9 + 'TO_EMAIL="you@example.com"\n',
-            ":10: TO_EMAIL: still the example's address: put your own",
+            f":10: {EXAMPLE}",
         ),
-        ("TO_EMAIL='you@example.com, '\n", ":1: TO_EMAIL: still the example's address: put your own"),
-        ("TO_EMAIL=$NOBODY\n", ":1: TO_EMAIL: is empty"),
-        ("TO_EMAIL=' , '\n", ":1: TO_EMAIL: is empty"),
-        ("TO_EMAIL=you@example.com\nTO_EMAIL=\n", ":2: TO_EMAIL: is empty"),
-        ("TO_EMAIL=\nTO_EMAIL=you@example.com\n", ":2: TO_EMAIL: still the example's address: put your own"),
-        ("GPU_LIMIT=1\n", f": TO_EMAIL: is not set: add {ADD}"),
-        ("", f": TO_EMAIL: is not set: add {ADD}"),
+        ("TO_EMAIL='you@example.com, '\n", f":1: {EXAMPLE}"),
+        ("TO_EMAIL=$NOBODY\n", ":1: TO_EMAIL is empty"),
+        ("TO_EMAIL=' , '\n", ":1: TO_EMAIL is empty"),
+        ("TO_EMAIL=you@example.com\nTO_EMAIL=\n", ":2: TO_EMAIL is empty"),
+        ("TO_EMAIL=\nTO_EMAIL=you@example.com\n", f":2: {EXAMPLE}"),
+        ("GPU_LIMIT=1\n", f": TO_EMAIL is not set; add {ADD}"),
+        ("", f": TO_EMAIL is not set; add {ADD}"),
         ("TO_EMAIL=a@b.org\n", None),
         ("TO_EMAIL=a@b.org,you@example.com\n", None),
     ],
@@ -46,7 +47,7 @@ def test_without_a_file_it_is_to_be_written(house):
 def test_another_file_may_name_the_recipient(house):
     """The place named is where the last assignment stands."""
     house.write(NOTIFY, "\nTO_EMAIL=you@example.com\n")
-    assert house.settings().no_recipient.startswith("config/notify.env:2: TO_EMAIL: still")
+    assert house.settings().no_recipient.startswith("config/notify.env:2: TO_EMAIL is still")
 
 
 @pytest.mark.parametrize("text", ["TO_EMAIL=a@b@c\n", "TO_EMAIL=$(id)\n", "a\rb"])
@@ -66,13 +67,13 @@ def test_a_carriage_return_that_ends_no_line_is_a_problem(house, content, line):
     house.write(WATCH, content)
     settings, (problem,) = house.load()
     assert problem == (
-        f"config/gpu-watch.env:{line}: a carriage return that ends no line: save the file with the line ends"
-        " LF or CRLF"
+        f"config/gpu-watch.env:{line}: a carriage return within a line: save the file with LF or CRLF"
+        " line ends"
     )
     assert (settings.to_email, settings.limits.gpu_limit) == ((), 2)
 
 
-WARNING = "FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail"
+WARNING = "FROM_EMAIL is not set and SMTP_USER is not an address: many servers refuse such mail"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_an_account_without_a_home_is_told_so():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "GPUWATCH_CACHE: not set, and this account has no home folder: name the folder for the state",
+        "GPUWATCH_CACHE: not set, and this account has no home folder: set it to a folder for the state",
         "/x",
     ]
 

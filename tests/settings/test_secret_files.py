@@ -111,7 +111,7 @@ def test_a_variable_that_is_set_nowhere_is_warned_of(house):
     """It is empty, as in Bash, and its line is named: a typo would pass for an empty value."""
     house.write(NOTIFY, "\nGMAIL_API_TOKEN=$TOPP/t.json GMAIL_API_CREDENTIALS=/c.json\n")
     assert house.settings().warnings == (
-        "config/notify.env:2: GMAIL_API_TOKEN: $TOPP is set nowhere, so it is empty",
+        "config/notify.env:2: GMAIL_API_TOKEN: $TOPP is not set anywhere, so it is empty",
     )
 
 
@@ -129,5 +129,5 @@ def test_a_password_pasted_from_a_text_is_questioned(house, password, names):
     house.write(SMTP, f"SMTP_HOST=h.org\nSMTP_USER=u@h.org\nSMTP_PASS={password}\n")
     settings = house.settings()
     assert "lab-p" in settings.smtp.password.reveal()
-    expected = f"config/smtp.env:3: SMTP_PASS: contains {names}: type it again, between plain single quotes"
+    expected = f"config/smtp.env:3: SMTP_PASS: contains {names}: type it by hand, in plain single quotes"
     assert settings.warnings == ((expected,) if names else ())

@@ -99,10 +99,10 @@ class Installed:
             database.execute("UPDATE deliveries SET at = at - ?, uptime = uptime - ?", (seconds, seconds))
 
     @contextmanager
-    def watching(self) -> Iterator[subprocess.Popen[str]]:
-        """A running `watch`, past its first poll."""
+    def watching(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A running `watch` with these options, past its first poll."""
         running = subprocess.Popen(
-            [str(self.script), "watch"],
+            [str(self.script), "watch", *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -150,7 +150,7 @@ class _RedirectHandler(BaseHTTPRequestHandler):
             return
         try:
             text = _("Google's answer has arrived.") if "code" in answer else _("The sign-in was refused.")
-            page = f"{text} {_('You may close this window.')}\n".encode()
+            page = f"{text} {_('You can close this window.')}\n".encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(page)))

@@ -95,8 +95,10 @@ def alerts_html(
         shape, state, colour = "○", _("test: nothing is firing"), NEUTRAL
     else:
         shape, word, colour = SEVERITY_STYLES[ordered[0].severity]
-        again = _("still firing") if is_repeat else _("firing")
-        state = f"{_(word)} · {_('test') if kind is MessageKind.TEST else again}"
+        what = _("still firing") if is_repeat else _("firing")
+        if kind is MessageKind.TEST:
+            what = _("test")
+        state = f"{_(word)} · {what}"
     band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(identity, now))
     parts = [_rows(_("Reasons"), [_reason(alert, now) for alert in ordered])]
     parts.append(_rows(_("Could not be read"), [_plain(line) for line in lost]))
@@ -128,7 +130,9 @@ def digest_html(
         why = ngettext("{count} mail was held back", "{count} mails were held back", len(mails))
     worst = max((mail.details.severity for mail, _points in mails if mail.details.severity), default=None)
     shape, word, colour = SEVERITY_STYLES[worst] if worst else ("≡", "", NEUTRAL)
-    state = f"{_('digest')} · {_(word)}" if word else _("digest")
+    state = _("digest")
+    if word:
+        state = f"{state} · {_(word)}"
     band = Band(shape, state, colour, why.format(count=len(mails)), _where(identity, now))
     rows = [_mail(mail, points) for mail, points in mails]
     return _page(identity, band, [_rows(_("Mails in this digest"), rows, MOST_MAILS)])

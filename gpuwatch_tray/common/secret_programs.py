@@ -1,0 +1,107 @@
+"""Which short options of which programs take a secret: `-p` is a password of one and a port of another."""
+
+from __future__ import annotations
+
+import re
+
+from gpuwatch_tray.common.secret_names import Secrecy, words_of
+
+# Programs that take a secret in a short option of their own.
+_PROGRAM_OPTIONS = {
+    program: tuple(options.split())
+    for options, programs in {
+        "-p": "sshpass mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop cypher-shell",
+        "-P": "zip unzip sqlcmd bcp tsql ipmitool",
+        "-a": "redis-cli http https xh",
+        "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
+        "-k -K": "openssl",
+        "-t": "frpc frps doctl influx",
+        "-N -P": "ssh-keygen",
+        "-w -p": "security",
+        "-A -X": "snmpwalk snmpget snmpset",
+    }.items()
+    for program in programs.split()
+}
+_GLUED = frozenset({"-p", "-P", "-a"})
+# Programs whose -p has the secret glued on or none at all: `mysql -p lab` asks for it, and lab is a database.
+_ONLY_GLUED = words_of(
+    "mysql mysqldump mysqladmin mysqlimport mariadb mariadb-dump mariadb-admin 7z 7za 7zr rar unrar"
+)
+_SECRET_STORES = frozenset({"gcloud", "docker", "podman", "buildah", "nerdctl"})  # --secret is its name
+_LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
+# Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
+_OTHER_P = words_of(
+    """
+    rsync make mkdir cp tar gmx gmx_mpi mpirun mpiexec srun sbatch salloc squeue sinfo ssh scp sftp nmap
+    blender install patch pgrep pkill perf nc lsof ollama llama-cli main stable-diffusion sd pytest
+    cmake xargs ps cut sed grep ffmpeg screen tmux curl wget find time taskset chrt
+    psql pg_dump pg_dumpall pg_restore pg_isready createdb dropdb pgbench redis-cli redis-server
+    redis-benchmark
+    """
+)
+_LOGIN_WORDS = words_of(
+    """
+    login authtoken add-authtoken htpasswd smbpasswd mkpasswd passwd wpa_passphrase alias authorize-account
+    authorize_account authenticate auth signin unlock activate add_user adduser create-user createuser
+    """
+)
+_KNOWN_PROGRAMS = (
+    frozenset(_PROGRAM_OPTIONS)
+    | _ONLY_GLUED
+    | _OTHER_P
+    | _LOGIN_PROGRAMS
+    | _SECRET_STORES
+    | {"curl", "sqlplus"}
+)
+SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
+_USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
+_GLUED_LOGIN = re.compile(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
+_PORTS = re.compile(r"[\d:.]+")
+
+
+class ProgramLine:
+    """What the words of a command line so far say about those that follow."""
+
+    def __init__(self) -> None:
+        self.programs: set[str] = set()
+        self.user = False  # a user was named: a -p is likely the password
+        self.login = False  # a word such as `login`: what looks like a password is one
+
+    @property
+    def names_secrets(self) -> bool:
+        """Whether `--secret` gives the name of a secret that is kept elsewhere."""
+        return bool(self.programs & _SECRET_STORES)
+
+    def note(self, word: str, file_name: str) -> None:
+        """Note a word, and its file name, that may be a program, a subcommand or an option for the user."""
+        name = file_name.lower().removesuffix(".exe")
+        if name in _KNOWN_PROGRAMS:
+            self.programs.add(name)
+        self.login |= name in _LOGIN_WORDS
+        self.user |= word in _USER_OPTIONS or word.startswith("/u:")
+
+    def option(self, word: str) -> Secrecy:
+        """Tell what a short option says about the value behind it."""
+        if any(word in _PROGRAM_OPTIONS.get(name, ()) for name in self.programs):
+            return Secrecy.ALWAYS
+        if word == "-p" and self.login and self.programs & _LOGIN_PROGRAMS:
+            return Secrecy.ALWAYS
+        if word == "-b" and "curl" in self.programs:
+            return Secrecy.IF_TEXT
+        if word in {"-p", "-P"} and self.programs & _ONLY_GLUED:
+            return Secrecy.NONE
+        if word in {"-p", "-P", "/p"} and not self.programs & _OTHER_P:
+            a_person = (self.user or self.login) and "docker" not in self.programs
+            return Secrecy.IF_TEXT if a_person else Secrecy.IF_RANDOM
+        return Secrecy.NONE
+
+    def glued(self, word: str) -> str:
+        """Return the beginning of an option with its secret glued on, '' for none: `-psecret`, `-uU:PW`."""
+        option, value = word[:2], word[2:]
+        if not value or word.startswith("--"):
+            return ""
+        if "curl" in self.programs and (found := _GLUED_LOGIN.match(word)):
+            return found[0]
+        takes_it = self.option(option) is Secrecy.ALWAYS or (option == "-p" and self.programs & _ONLY_GLUED)
+        secret = option in _GLUED and takes_it and not _PORTS.fullmatch(value)
+        return option if secret else ""
