@@ -80,10 +80,18 @@ class Welcome:
             return
         self._done = True
         try:
-            if not self._store.was_greeted() and self._popups.show(self._popup(snapshot)):
-                self._store.record_greeting()
+            if not self._store.was_greeted():
+                self._popups.show(self._popup(snapshot), self._answered)
         except StoreError as error:
             log.warning("%s", error)
+
+    def _answered(self, shown: bool) -> None:
+        """Greet nobody twice; who has not seen the greeting gets it at the next start."""
+        if shown:
+            try:
+                self._store.record_greeting()
+            except StoreError as error:
+                log.warning("%s", error)
 
     def _popup(self, snapshot: Snapshot) -> Popup:
         whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
@@ -250,7 +258,6 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             welcome.on_snapshot,
         )
         engine = create_engine(context, store, presence=detector.check)
-        popups.on_lost(lambda key: engine.record_popup(engine.alerts_of_popup(key), shown=False))
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
         dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
