@@ -29,7 +29,8 @@ from gpuwatch_tray.app.bootstrap import (
     reconfigure_source,
 )
 from gpuwatch_tray.app.control import answering
-from gpuwatch_tray.app.headless import STOP_WITHIN, headless, stop_on_signals
+from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
+from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
 from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
@@ -148,24 +149,27 @@ def run(context: RunContext) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.log_to_file(context)
+    relaunch = Relaunch()
     try:
-        return _run_here(context)
+        code = _run_here(context, relaunch)
+        relaunch.start_anew()
     except Exception as error:
         notify_exit(error)
         raise
+    return code
 
 
-def _run_here(context: RunContext) -> int:
+def _run_here(context: RunContext, relaunch: Relaunch) -> int:
     login_item.repair_login_item(context)
     for problem in context.problems:
         log.warning("%s", problem)
     bus = None
     try:
         bus, why = desktop_bus()
-        return _run(context, bus, why)
+        return _run(context, bus, why, relaunch)
     except NoDesktopError as error:
         text = _("no desktop here ({why}): watching in the terminal; Ctrl-C ends")
-        return headless(context, text.format(why=error))
+        return headless(context, relaunch, text.format(why=error))
     finally:
         if bus is not None:
             bus.close()
@@ -198,13 +202,13 @@ def _settle_memory() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
-def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
+def _run(context: RunContext, bus: SessionBus | None, why: str, relaunch: Relaunch) -> int:
     try:
         with acquire_store(context, "tray") as lease:
             if bus is not None and (pid := _claimed(context, bus)) is not None:
                 print("\n".join(describe_namesake(context, pid)))
                 return 0
-            ended = _show(context, bus, lease, why)
+            ended = _show(context, bus, lease, why, relaunch)
     except AlreadyRunningError as other:
         print("\n".join(second_start_lines(context, other.holder)))
         return 0
@@ -226,7 +230,9 @@ def _claimed(context: RunContext, bus: SessionBus) -> int | None:
     return statusnotifier.claim_name(bus, statusnotifier.bus_name_for(scope))
 
 
-def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str) -> bool:
+def _show(
+    context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str, relaunch: Relaunch
+) -> bool:
     """Run the tray from its start to Quit; False when a thread is stuck in the driver."""
     store, settings = lease.store, context.settings
     dispatcher = ActionDispatcher(
@@ -270,6 +276,7 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             dispatcher.reconfigure(new)
 
         reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
+        installation = relaunch.watch(monitor, popups, tray.stop, partial(can_stop, monitor, lease))
         _settle_memory()
 
         def start() -> None:
@@ -277,12 +284,14 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             if context.problems:
                 popups.show(problem_popup(context, _("The settings have an error")))
             reloader.start()
+            installation.start()
 
         if bus is not None and tray.needs_panel:
             _warn_without_a_panel(bus, popups)
         with answering(context, lease, monitor, tray.stop):
             tray.run(start)
             reloader.stop()
+            installation.stop()
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
