@@ -151,7 +151,7 @@ class InstallationWatch:
         if self._why is None or (self._why and now >= self._try_at):
             self._try_at = now + TRY_AGAIN
             self._why = self._trial()
-            self._tell(self._why and _trouble(self._why))
+            self._tell(self._why and self._trouble(self._why))
         if self._why:
             return
         if self._restart is None:
@@ -159,6 +159,13 @@ class InstallationWatch:
         elif now >= self._earliest and self._may_restart():
             log.info("the program on disk is another one now (version %s): it starts anew", seen.version)
             self._restart()
+
+    def _trouble(self, why: str) -> str:
+        fix = _("install it again; what runs goes on, and then starts anew by itself")
+        if self._restart is None:
+            fix = _("restart gpuwatch-tray, or install it again")
+        text = _("the installation of gpuwatch-tray is gone or does not work: {why} ({fix})")
+        return text.format(why=why, fix=fix)
 
     def _tell(self, trouble: str) -> None:
         if trouble == self._monitor.program_trouble:
@@ -172,11 +179,6 @@ class InstallationWatch:
                 self._popups.show(Popup(POPUP_KEY, title, trouble, Severity.WARNING))
             else:
                 self._popups.close(POPUP_KEY)
-
-
-def _trouble(why: str) -> str:
-    text = _("the installation of gpuwatch-tray is gone or does not work: {why} ({fix})")
-    return text.format(why=why, fix=_("install it again; what runs goes on, and then starts anew by itself"))
 
 
 class Relaunch:

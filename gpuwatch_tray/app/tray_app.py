@@ -215,6 +215,7 @@ def _run(context: RunContext, bus: SessionBus | None, why: str, relaunch: Relaun
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
         log.warning("a driver call does not return: leaving without it")
+        relaunch.start_anew()
         logging.shutdown()
         os._exit(0)
     return 0
