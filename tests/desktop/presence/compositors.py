@@ -105,6 +105,7 @@ class PlayedCompositor:
         self.environment = {"WAYLAND_DISPLAY": "wayland-7", "XDG_RUNTIME_DIR": str(folder)}
         self.requests: list[tuple[int, int, bytes]] = []  # object, opcode and body, of the present client
         self.answers = True
+        self.unanswered: list[bytes] = []  # bodies of sync
         self.clients = 0
         self._offered = offered
         self._client: socket.socket | None = None
@@ -134,6 +135,15 @@ class PlayedCompositor:
         """Send bytes."""
         assert self._client is not None
         self._client.sendall(data)
+
+    def answer(self) -> None:
+        """Answer what is unanswered."""
+        while self.unanswered:
+            self._answer(self.unanswered.pop())
+
+    def _answer(self, callback: bytes) -> None:
+        self.say(struct.unpack("=I", callback)[0], 0, struct.pack("=I", 0))
+        self.say(1, 1, callback)
 
     def offer(self, name: int, interface: str, version: int) -> None:
         """Announce a global."""
@@ -170,6 +180,8 @@ class PlayedCompositor:
             if request[:2] == (1, 1):
                 for name, (interface, version) in enumerate(self._offered, 1):
                     self.offer(name, interface, version)
-            elif request[:2] == (1, 0) and self.answers:
-                self.say(struct.unpack("=I", body)[0], 0, struct.pack("=I", 0))
-                self.say(1, 1, body)
+            elif request[:2] == (1, 0):
+                if self.answers:
+                    self._answer(body)
+                else:
+                    self.unanswered.append(body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import subprocess
-import time
 
 import pytest
 
@@ -126,17 +125,15 @@ def test_a_compositor_that_stands_still_is_no_sign_of_a_person(play):
     compositor.say(number, RESUMED)
     wait_until(lambda: evidence(source) is Evidence.INPUT, "input")
     compositor.answers = False
+    wait_until(lambda: compositor.unanswered, "a question that stays unanswered")
     asked = len(compositor.requests)
-    wait_until(lambda: len(compositor.requests) > asked, "the next question")
     before = source.reading(moment()).at
-    compositor.say(number, RESUMED)
-    time.sleep(0.3)  # some intervals
+    compositor.say(number, IDLED)
+    wait_until(lambda: evidence(source) is Evidence.IDLE, "the report, which is no answer")
     assert source.reading(moment()).at == before
-    assert len(compositor.requests) == asked + 1
+    assert len(compositor.requests) == asked
     compositor.answers = True
-    (callback,) = struct.unpack("=I", compositor.requests[-1][2])
-    compositor.say(callback, 0, struct.pack("=I", 0))
-    compositor.say(1, 1, struct.pack("=I", callback))
+    compositor.answer()
     wait_until(lambda: source.reading(moment()).at > before, "a newer time")
 
 
@@ -167,11 +164,12 @@ def test_bytes_that_come_one_by_one(play):
     compositor, source = play(NOTIFIER, SEAT)
     (number,) = watched(compositor)
     compositor.answers = False  # nothing else is said meanwhile
-    asked = len(compositor.requests)
-    wait_until(lambda: len(compositor.requests) > asked, "the next question")
-    for byte in struct.pack("=II", number, 8 << 16 | IDLED):
+    wait_until(lambda: compositor.unanswered, "a question that stays unanswered")
+    message = struct.pack("=II", number, 8 << 16 | IDLED)
+    for count, byte in enumerate(message, 1):
         compositor.raw(bytes([byte]))
-        time.sleep(0.01)
+        left = count % len(message)
+        wait_until(lambda left=left: len(source._connection._buffer) == left, f"byte {count} to be read")
     wait_until(lambda: evidence(source) is Evidence.IDLE_AT_LEAST, "idle")
 
 
