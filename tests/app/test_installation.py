@@ -6,8 +6,11 @@ import os
 
 import pytest
 
-from gpuwatch_tray.app import installation
-from gpuwatch_tray.app.installation import Installation, InstallationWatch, look
+from gpuwatch_tray.app import installation, tray_app
+from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, store_lock
+from gpuwatch_tray.app.installation import RESTARTED, Installation, InstallationWatch, Relaunch, look
+from gpuwatch_tray.common import host
+from gpuwatch_tray.settings import Settings
 from tests.support.fakes import Clock, FakePopups
 
 RUNNING = Installation("1.0", (1, 10), (5, 50))
@@ -175,3 +178,37 @@ def test_the_trial_is_of_this_interpreter(monkeypatch, tmp_path):
     assert installation.trial() == "ModuleNotFoundError: No module named 'no_such_module'"
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     assert installation.trial() == f"{tmp_path}/python: No such file or directory"
+
+
+class BecomesAnotherError(Exception):
+    """Stands for the end of this program's code in its process."""
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_new_program_gets_the_same_words_and_finds_the_lock_free(monkeypatch, tmp_path, ended):
+    """Also where a call of the driver is stuck, beside which the process would leave without a word."""
+    context = RunContext(
+        Settings(tmp_path / "gpu-watch.env", tmp_path / "state"), (), SourceKind.NVML, "box", "ada"
+    )
+    became = []
+
+    def execve(program, command, environment):
+        became.append((program, command, environment[RESTARTED], store_lock(context).is_free()))
+        raise BecomesAnotherError
+
+    def show(_context, _bus, _lease, _why, relaunch):
+        relaunch.wanted = True
+        return ended
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(tray_app, "_show", show)
+    monkeypatch.setattr("sys.argv", ["/usr/bin/gpuwatch-tray", "--source", "nvml"])
+
+    def run(relaunch):
+        tray_app._run(context, None, "", relaunch)
+        relaunch.start_anew()
+
+    with pytest.raises(BecomesAnotherError):
+        run(Relaunch())
+    program, *_ = host.this_program()
+    assert became == [(program, [*host.this_program(), "--source", "nvml"], "1", True)]
