@@ -45,11 +45,18 @@ def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: flo
             time.sleep(PRESENCE_POLL)
         answer, *sources = (redact.text(line) for line in detector.sources())
         is_known = detector.check().presence is not Presence.UNKNOWN
+        listening = detector.listening()
     if is_known:
         yield ok(PRESENCE_TOPIC, answer)
         return
+    if listening:
+        text = _("known by {source} after the program has run for a while")
+        yield ok(PRESENCE_TOPIC, text.format(source=listening))
+        return
     text = _("cannot tell whether you are at the desk: {sources}").format(sources="; ".join(sources))
-    mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")
+    mend = _(
+        "mail goes after ESCALATE_MIN without an answer; a compositor without ext-idle-notify needs swayidle"
+    )
     yield warning(PRESENCE_TOPIC, text, mend)
 
 

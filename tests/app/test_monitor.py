@@ -10,6 +10,7 @@ import pytest
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.engine.operations import Reminders
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
@@ -98,6 +99,57 @@ def test_an_alert_is_shown_popped_up_and_mailed_once(loop):
     assert (len(loop.popups.shown), loop.mail.kicks) == (1, 1)
     loop.poll(CALM)
     assert loop.popups.closed == [loop.popups.shown[0].key]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_popup_that_is_answered_late(loop, shown):
+    """No poll repeats it meanwhile; if it fails after all the person at the desk gets a mail."""
+    loop.presence, loop.popups.slow = Presence.PRESENT, True
+    for _ in range(3):
+        loop.poll(BUSY)
+    assert (len(loop.popups.shown), loop.mail.kicks) == (1, 0)
+    loop.popups.unanswered[0](shown)
+    loop.popups.slow, loop.popups.works = False, shown
+    loop.poll(BUSY)
+    assert (len(loop.popups.shown), loop.mail.kicks) == (1, 0 if shown else 1)
+    said = [entry.what for entry in loop.store.history(0)[1]]
+    assert ("popup could not be shown" in said) is not shown
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_reminder_stays_on_file_until_its_popup_is_answered(loop, shown):
+    """Nothing repeats it meanwhile; one that was not shown after all is mailed."""
+    loop.presence, loop.popups.slow = Presence.PRESENT, True
+    reminders = Reminders(loop.store, loop.clock.instant)
+    reminders.add_gpus_free(4, BUSY)
+    for _ in range(20):
+        loop.poll(snapshot())
+    assert len(loop.popups.unanswered) == 1
+    assert len(reminders.lines()) == 1
+    loop.popups.unanswered[0](shown)
+    loop.popups.works = False
+    loop.poll(snapshot())
+    assert reminders.lines() == []
+    assert loop.mail.kicks == (0 if shown else 1)
+
+
+def test_a_popup_about_the_mail_that_could_not_be_shown_comes_again(loop):
+    """Late or at once, by a daemon that is back."""
+    loop.mail.waiting, loop.mail.news = (
+        OutboxSummary(1, START, START + 900, "535 wrong", "configuration"),
+        True,
+    )
+    loop.popups.slow = True
+    loop.monitor.housekeep()
+    loop.mail.news = False
+    loop.popups.unanswered[0](False)
+    loop.popups.slow, loop.popups.works = False, False
+    loop.hang(10)
+    loop.popups.works = True
+    loop.monotonic.advance(60)
+    loop.monitor.housekeep()
+    loop.hang(10)
+    assert [popup.key for popup in loop.popups.shown] == ["mail-blocked"] * 2
 
 
 def test_a_popup_that_fails_is_tried_at_the_next_poll(loop):

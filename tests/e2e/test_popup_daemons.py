@@ -13,7 +13,7 @@ from PIL import Image, ImageChops  # the test looks at the screen
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Level, Popup, Severity
-from gpuwatch_tray.notify import desktop_popups
+from gpuwatch_tray.notify import desktop_popups, one_at_a_time
 from gpuwatch_tray.notify.desktop_popups import DesktopPopups
 from gpuwatch_tray.rules import RULES
 from tests.e2e import rig
@@ -166,7 +166,7 @@ def slow(client):
 @pytest.fixture
 def impatient(monkeypatch):
     """Make whoever shows a popup wait for a moment only."""
-    monkeypatch.setattr(desktop_popups, "POPUP_TIMEOUT", 0.1)
+    monkeypatch.setattr(one_at_a_time, "POPUP_TIMEOUT", 0.1)
 
 
 def test_a_slow_daemon_holds_nobody_up(popups, slow):
@@ -223,12 +223,11 @@ def test_what_is_over_before_it_was_shown_is_closed_when_its_number_comes(popups
 def test_a_popup_that_fails_after_all_is_reported(popups, client, monkeypatch):
     """The daemon dies, or does not answer within the bus's time: a mail may have to go instead."""
     monkeypatch.setattr(desktop_popups, "ANSWER_TIMEOUT", 0.5)
-    lost = []
-    popups.on_lost = lost.append
+    answers = []
     client.serve(PATH, SlowServer(["body"]), rig.NOTIFICATIONS)
-    assert popups.show(LIMIT)
-    wait_until(lambda: lost, "the report")
-    assert lost == ["limit"]
+    assert popups.show(LIMIT, answers.append)
+    wait_until(lambda: answers, "the report")
+    assert answers == [False]
 
 
 @pytest.mark.parametrize("daemon", ["dunst", "xfce4-notifyd"])

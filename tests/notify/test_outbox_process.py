@@ -142,14 +142,14 @@ def test_a_program_that_was_replaced_is_told_with_its_mend(parts, command, why):
     queue(store)
     outbox_process = OutboxProcess(store, command, clock, monotonic)
     health = outbox_module.MailHealth()
-    health.popups(store.outbox_summary(clock.now))
+    health.popups(store.outbox_summary(clock.now), monotonic())
     play(outbox_process, clock, monotonic, 10)
     waiting = outbox_process.waiting
     assert (waiting.count, waiting.failure) == (1, "configuration")
     assert waiting.next_at <= clock.now + 60
     assert why in waiting.error
     assert "restart gpuwatch-tray" in waiting.error
-    (popup,) = health.popups(waiting)
+    (popup,) = health.popups(waiting, monotonic())
     assert (popup.key, popup.body) == (outbox_module.BLOCKED_KEY, waiting.error)
     assert waiting.error in next(outbox_module.mail_notes(waiting, clock.now))
 

@@ -112,13 +112,13 @@ class OutboxUser:
         self.store = Store(folder, "lab")
         self.message = message
         self.health = MailHealth()
-        assert self.health.popups(self.store.outbox_summary(message.created)) == ()
+        assert self.health.popups(self.store.outbox_summary(message.created), 0.0) == ()
         self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, transport, now):
         """Run the worker once; return the popups that follow."""
         deliver_due(self.store, lambda: transport, lambda: now, chance=lambda: 0.0)
-        return self.health.popups(self.store.outbox_summary(now))
+        return self.health.popups(self.store.outbox_summary(now), 0.0)
 
     def fails(self, transport, row):
         """Check a first attempt, what the person sees of it and the outbox; return when it is due again."""
