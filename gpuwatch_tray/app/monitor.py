@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
-    from gpuwatch_tray.model import Popup
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import ConfigProblem
@@ -219,7 +218,7 @@ class Monitor:
         popups = self._outputs.popups
         if popups is None:
             return
-        self._tell_displacement(result.displaced, self._outputs.popups)
+        self._tell_displacement(result.displaced, popups)
         for popup, fingerprints in result.popups:
             self._show_alerts(popups, popup, fingerprints)
         for popup, number in result.reminder_popups:
@@ -256,7 +255,12 @@ class Monitor:
             self._displacement_told = False
         elif not self._displacement_told:
             title = _("The state cannot be written")
-            self._displacement_told = popups.show(Popup(STATE_KEY, title, why, Severity.WARNING))
+
+            def answered(shown: bool) -> None:
+                self._displacement_told = shown
+
+            popup = Popup(STATE_KEY, title, why, Severity.WARNING)
+            self._displacement_told = popups.show(popup, answered)
 
     def _publish(self) -> None:
         with self._lock:
