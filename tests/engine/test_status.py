@@ -101,6 +101,20 @@ def test_before_the_first_poll_and_after_the_last_there_is_no_data():
     assert (old.level, old.headline[:14]) == (Level.NO_DATA, "No data since ")
 
 
+def test_a_status_that_tells_of_gpus_has_their_reading():
+    """Only what has never been read has no snapshot, and no such status tells of an alert in its headline."""
+    reading = snapshot(process(1, 0), process(2, 1))
+    active, _ = step({}, judge(reading, LIMITS), NOW, "box")
+    assert active
+    for read in (status(reading, active), stale(status(reading, active))):
+        assert read.snapshot is reading
+    for unread in (starting(START), stale(starting(START))):
+        told = with_notes(replace(unread, alerts=tuple(active.values())), ["x"], warn=True)
+        assert told.snapshot is None
+        assert told.level is Level.NO_DATA
+        assert not any(one.message in told.headline for one in active.values())
+
+
 def test_a_broken_configuration_is_not_green():
     """Notes that warn turn ok into warning and leave the worse states alone."""
     ok = status(snapshot(process()))

@@ -436,7 +436,7 @@ def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
 def test_before_the_first_reading_the_menu_says_so():
     """No snapshot is not an empty machine."""
     rows = menu.build_menu(Status(Level.NO_DATA, "starting", NOW))
-    assert "The GPUs have not been read yet" in [row.label for row in rows]
+    assert "No GPU has been read yet" in [row.label for row in rows]
 
 
 def test_a_process_list_without_devices_still_has_its_gpus():

@@ -188,7 +188,8 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
             ngettext("{count} process", "{count} processes", count).format(count=count),
         ]
     below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
-    return MenuRow("gpus", labels.DOT.join(part for part in parts if part), children=tuple(below))
+    label = labels.DOT.join(part for part in parts if part)
+    return MenuRow("gpus", label, children=tuple(below), gone=_("No data"))
 
 
 def _rows_under_more(

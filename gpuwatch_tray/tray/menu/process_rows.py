@@ -224,11 +224,11 @@ def gpu_rows(
     `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
     """
     if snapshot is None:
-        return [text_row("problem", _("The GPUs have not been read yet"))]
+        return [_problem_row(_("No GPU has been read yet"))]
     if snapshot.problem is not None:
         texts = [redact.text(words) for words in (snapshot.problem.text, snapshot.problem.mend) if words]
         below = [row for place, words in enumerate(texts) for row in text_rows(f"problem:{place}", words)]
-        return [MenuRow("problem", labels.fit(texts[0]) or "?", children=tuple(below))]
+        return [_problem_row(texts[0], below)]
     if snapshot.source != LOCAL_SOURCE:
         offered = frozenset(offered) - LOCAL_ACTIONS
     held: dict[tuple[int | None, str], list[GpuProcess]] = {}
@@ -245,7 +245,13 @@ def gpu_rows(
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
         below = _process_rows(key, held[index, device], offered, reminded, chosen)
         shown.append(_gpu_submenu(key, label, below))
-    return unique_rows(shown) or [text_row("problem", _("No GPUs and no GPU processes are reported"))]
+    return unique_rows(shown) or [_problem_row(_("No GPUs and no GPU processes are reported"))]
+
+
+def _problem_row(words: str, below: Sequence[MenuRow] = ()) -> MenuRow:
+    """Return the row in the GPUs' place; in an open menu it stays after they are read, and says so."""
+    label = labels.fit(words) or "?"
+    return MenuRow("problem", label, enabled=bool(below), children=tuple(below), gone=_("Until now"))
 
 
 def _gpu_row(
