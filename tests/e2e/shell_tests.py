@@ -44,6 +44,7 @@ CLICKS = [
 ]
 STARTS = 20
 LIVE = 32  # seconds: a menu whose host does not tell of its closing counts as open for 30 s
+AFTER_START = 2.0  # seconds, by which the tray has said again what a host may have missed at first
 AWAY = 3.0  # seconds
 # A crowded machine: what a shell may use beside what it uses without us.
 GPUS, PROCESSES = 8, 100
@@ -93,6 +94,17 @@ class TrayOnShell:
         for level in (Level.OK, Level.SNOOZED, Level.CRITICAL, Level.NO_DATA, Level.WARNING):
             tray.show(looks(level=level))
             desk.icon_position(drawing.COLOURS[level])
+
+    @pytest.mark.parametrize("pause", [0.05, 0.15, 0.25, 0.35])
+    def test_two_changes_in_quick_succession_end_in_the_last_state(self, desk, tray, pause):
+        """The second one comes while the shell still fetches the picture of the first."""
+        rig.settle(AFTER_START)
+        tray.show(looks(level=Level.CRITICAL))
+        rig.settle(pause)
+        tray.show(looks(level=Level.OK))
+        desk.icon_position(OK)
+        tray.show(looks())
+        desk.icon_position(WARNING)
 
     def test_the_icon_is_right_in_every_start(self, desk):
         """Twenty starts, of which none stays on "no data" when the first reading comes at once."""

@@ -128,9 +128,14 @@ class WholeDesktop(Desktop):
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
         """Click the icon of this colour, once; the rows once they stand still."""
+        wait_until(self.has_menu, "the shell to have the icon's menu")
         self.press(self.icon_position(colour), button)
         wait_until(self.came, "the menu")
         return self.still()
+
+    def has_menu(self) -> bool:
+        """Whether a click on the icon can open its menu, as far as the shell says so."""
+        return True
 
     def came(self) -> bool:
         """Whether the menu is on the screen."""
