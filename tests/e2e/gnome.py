@@ -133,6 +133,8 @@ ROWS = (
     return found;
 })()"""
 )
+MENUS = """Object.entries(Main.panel.statusArea)
+    .filter(([role]) => role.startsWith('appindicator')).map(([, icon]) => !icon.menu.isEmpty())"""
 POPUP = (
     "(() => {"
     + BOX
@@ -192,6 +194,10 @@ class Gnome(WholeDesktop):
             self.ask("Main.overview.hide()")
             return False
         return True
+
+    def has_menu(self) -> bool:
+        """The icon is there before its rows are, and a click at an empty menu does nothing."""
+        return bool(self.ask(MENUS) == [True])
 
     def seen(self) -> list[SeenRow]:
         """As the shell says what is on its stage."""

@@ -22,7 +22,9 @@ from tests.support.tray_status import GIB, NOW, alert, gpu, named_process, proce
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.whole_desktop import WholeDesktop
+    from PIL import Image
+
+    from tests.e2e.whole_desktop import SeenRow, WholeDesktop
 
 SMALL_X11, SMALL_WAYLAND = Form(), Form(wayland=True)
 LARGE_X11, LARGE_WAYLAND = Form(dark=True, size=LARGE), Form(wayland=True, dark=True, size=LARGE)
@@ -44,6 +46,8 @@ CLICKS = [
     (("Show details…",), ("show the details", "")),
 ]
 STARTS = 20
+LIVE = 32  # seconds: a menu whose host does not tell of its closing counts as open for 30 s
+AFTER_START = 2.0  # seconds, by which the tray has said again what a host may have missed at first
 AWAY = 3.0  # seconds
 # A crowded machine: what a shell may use beside what it uses without us.
 GPUS, PROCESSES = 8, 100
@@ -94,6 +98,17 @@ class TrayOnShell:
             tray.show(looks(level=level))
             desk.icon_position(drawing.COLOURS[level])
 
+    @pytest.mark.parametrize("pause", [0.05, 0.15, 0.25, 0.35])
+    def test_two_changes_in_quick_succession_end_in_the_last_state(self, desk, tray, pause):
+        """The second one comes while the shell still fetches the picture of the first."""
+        rig.settle(AFTER_START)
+        tray.show(looks(level=Level.CRITICAL))
+        rig.settle(pause)
+        tray.show(looks(level=Level.OK))
+        desk.icon_position(OK)
+        tray.show(looks())
+        desk.icon_position(WARNING)
+
     def test_the_icon_is_right_in_every_start(self, desk):
         """Twenty starts, of which none stays on "no data" when the first reading comes at once."""
         wrong = []
@@ -101,7 +116,7 @@ class TrayOnShell:
             with running_tray(desk.address, desk.client) as running:
                 running.show(looks())
                 try:
-                    desk.icon_position(WARNING, timeout=5)
+                    desk.icon_position(WARNING)
                 except AssertionError:
                     wrong.append(number)
             desk.icon_gone(WARNING)
@@ -151,22 +166,39 @@ class TrayOnShell:
             assert [what for what, _thread in running.done] == ["quit"]
         desk.icon_gone(WARNING)
 
-    def test_numbers_move_in_the_open_menu(self, desk, tray):
-        """The row says the new number, and all rows stay where they were."""
+    @pytest.mark.timeout(240)
+    def test_numbers_run_in_the_open_menu(self, desk, tray):
+        """For half a minute: each second the row says the new number, and all rows stay where they were."""
         desk.open_menu(WARNING)
         desk.shows(*[row.label for row in desk.menu() if not row.separator])
         before = desk.still()
         row = desk.row("GPU 1")
+        for second in range(LIVE):
+            former = desk.picture(row.box)
+            tray.show(looks(20 + second))
+            wait_until(changed(desk, row, former), f"{20 + second} % to be on the screen")
+            assert f"{20 + second} %" in desk.row("GPU 1").label
+            assert [one.box[1::2] for one in desk.still()] == [one.box[1::2] for one in before]
+            rig.settle(1.0)
+
+    def test_an_alert_that_comes_meanwhile_moves_no_row(self, desk, tray):
+        """The status line and the row for alerts tell of it, and every row stays in its place."""
+        calm = looks(level=Level.OK)
+        tray.show(replace(calm, headline="All within limits"))
+        desk.open_menu(OK)
+        before = desk.still()
+        row = desk.row("No alerts")
         former = desk.picture(row.box)
-        for percent in (20, 50, 95):
-            tray.show(looks(percent))
-            rig.settle(0.3)
-        wait_until(
-            lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox(), "the number to change"
-        )
+        alerts = (alert(reason=HEADLINE), alert("a2", "GPU 1: a second alert"))
+        tray.show(replace(calm, level=Level.WARNING, alerts=alerts))
+        wait_until(changed(desk, row, former), "the row for alerts to change")
+        told = desk.row(f"Warning: {HEADLINE}")
         after = desk.still()
-        assert "95 %" in desk.row("GPU 1").label
-        assert [one.box[1::2] for one in after] == [one.box[1::2] for one in before]
+        assert after[0].label == HEADLINE
+        assert after.index(told) == before.index(row)
+        places = [(one.middle[1], two.middle[1]) for one, two in zip(before, after, strict=True)]
+        assert all(abs(one - two) <= 3 for one, two in places), places  # letters may hang lower
+        desk.close_menu()
 
     def test_a_process_that_ends_under_the_hand_says_so(self, desk, tray):
         """In the open list its row becomes "Ended", and the others stay where they are."""
@@ -175,9 +207,7 @@ class TrayOnShell:
         row, third = desk.row("python b.py"), desk.row("python c.py")
         former = desk.picture(row.box)
         tray.show(looks(held=[HELD[0], *HELD[2:]]))
-        wait_until(
-            lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox(), "the row to change"
-        )
+        wait_until(changed(desk, row, former), "the row to change")
         ended = desk.row("Ended: python b.py")
         assert abs(ended.middle[1] - row.middle[1]) <= 2
         assert abs(desk.row("python c.py").middle[1] - third.middle[1]) <= 2
@@ -291,6 +321,11 @@ class TrayOnShell:
             wait_until(lambda: running.asked, "the click")
             assert running.asked == [("tell when a process ends", TARGET)]
             large.icon_position(WARNING)
+
+
+def changed(desk: WholeDesktop, row: SeenRow, former: Image.Image) -> Callable[[], bool]:
+    """Whether the screen has something else where the row stood."""
+    return lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox() is not None
 
 
 def spent(desk: WholeDesktop, began: Cost, seconds: int, each_second: Callable[[int], None]) -> Cost:

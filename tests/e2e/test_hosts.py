@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from PIL import Image, ImageChops  # the test looks at the screen
 
@@ -20,6 +22,8 @@ HELD = [
     *(named_process("a.py", 11, 0, 5000.0), named_process("b.py", 12, 0, 4000.0)),
     *(named_process("c.py", 13, 0, 3000.0), named_process("d.py", 14, 1, 100.0)),
 ]
+STARTS = 20
+LIVE = 32  # seconds: a menu whose panel does not tell of its closing counts as open for 30 s
 NUMBERS = 260  # pixels at the end of a row, where the numbers are
 
 
@@ -58,10 +62,19 @@ class Eye:
         with Image.open(self.desk.screenshot(path)) as shot:
             return shot.convert("RGB").crop((0, 36, *rig.SCREEN))
 
+    def differs(self, former):
+        """Return whether the screen is another than it was."""
+        return changed(former, self.look())
+
     def menu(self):
         """Return the box of what is new on the screen, in its pixels; None for nothing."""
         box = ImageChops.difference(self.look(), self.empty).getbbox()
         return box and (box[0], box[1] + 36, box[2], box[3] + 36)
+
+    def has_grown(self, former, least):
+        """Return whether the menu has another box than it had, down to this line at least."""
+        box = self.menu()
+        return box is not None and box != former and box[3] > least
 
     def settled(self):
         """Return the box once it has stopped changing."""
@@ -96,6 +109,20 @@ def changed(before, after):
     return ImageChops.difference(before, after).getbbox()
 
 
+def test_the_icon_is_right_in_every_start(desk):
+    """Twenty starts, of which none stays on "no data" when the first reading comes at once."""
+    wrong = []
+    for number in range(STARTS):
+        with running_tray(desk.address, desk.client) as running:
+            running.show(looks(level=Level.WARNING))
+            try:
+                desk.icon_position(WARNING)
+            except AssertionError:
+                wrong.append(number)
+        desk.icon_gone(WARNING)
+    assert wrong == []
+
+
 def test_a_click_opens_the_menu(desk, panel_tray, eye):
     """By each button that this panel gives to menus; a click elsewhere closes it."""
     for button in desk.host.buttons:
@@ -110,15 +137,18 @@ def test_a_click_opens_the_menu(desk, panel_tray, eye):
     assert not panel_tray.done
 
 
+@pytest.mark.timeout(240)
 def test_numbers_run_in_the_open_menu_and_nothing_else_moves(desk, panel_tray, eye):
-    """Three polls later the menu stands where it stood, and only the ends of the GPU rows look different."""
+    """For half a minute the menu stands where it stood, and only the ends of the GPU rows look different."""
     box = opened(desk, eye)
-    before = eye.look()
-    for percent in (20, 50, 95):
-        panel_tray.show(looks(percent))
-    rig.settle()
+    before = former = eye.look()
+    for second in range(LIVE):
+        panel_tray.show(looks(20 + second))
+        wait_until(partial(eye.differs, former), f"{20 + second} % to be on the screen")
+        rig.settle(1.0)
+        assert eye.menu() == box
+        former = eye.look()
     after = eye.look("live")
-    assert eye.menu() == box
     left, top, right, bottom = changed(before, after)
     assert right - left < NUMBERS  # the numbers' digits
     rows = (bottom - top) / (box[3] - box[1])
@@ -207,12 +237,10 @@ def test_a_list_that_is_made_when_it_opens_is_whole(desk, panel_tray, eye):
         ("details", *["Down"] * 11, "Right"),
     ):
         desk.key(*keys)
-        rig.settle()
+        least = boxes[0][3] + (boxes[0][3] - boxes[0][1]) // 2  # with twelve processes below the last GPU
+        wait_until(partial(eye.has_grown, boxes[-1], least if name == "processes" else 0), f"the {name}")
         boxes.append(eye.settled())
         eye.look(f"crowd-{name}")
-    line = boxes[0][3] - boxes[0][1]
-    assert boxes[2][3] > boxes[0][1] + 1.5 * line  # twelve processes below the last GPU
-    assert boxes[3] != boxes[2]
     assert len(panel_tray.rows()) <= 160
     desk.close_menu()
     panel_tray.show(looks())

@@ -193,6 +193,21 @@ def test_the_picture_is_signalled_again_after_a_hosts_first_call(address, client
         assert len(client.of("NewIcon")) == len(statusnotifier.ICON_REPEATS)
 
 
+@pytest.mark.parametrize(
+    ("program", "more"), [("gnome-shell", len(statusnotifier.ICON_REPEATS)), ("waybar", 0)]
+)
+def test_gnome_is_told_of_each_new_picture_again(tray, client, program, more):
+    """Its extension drops a NewIcon that comes while it fetches the picture for another."""
+    tray.tray._backend.icon._new_host(program)
+    client.listen(f"type='signal',sender='{tray.name}',member='NewIcon'")
+    rig.settle(max(statusnotifier.ICON_REPEATS) + 0.5)
+    client.heard.clear()
+    tray.show(status(Level.CRITICAL))
+    wait_until(lambda: len(client.of("NewIcon")) == 1 + more, "the signals")
+    rig.settle()
+    assert len(client.of("NewIcon")) == 1 + more
+
+
 def test_a_panel_that_comes_back_gets_the_icon_again(address, tray):
     """Every new owner of the watcher's name is registered with."""
     for _ in range(3):
