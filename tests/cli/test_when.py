@@ -210,15 +210,6 @@ def test_a_command_with_its_peak(installed, server):
     assert "- the most GPU memory that it was seen with: 700 MiB\n" in mail.text
 
 
-@pytest.fixture
-def hang_up_ends():
-    """SIGHUP's default for the programs that the test starts, also where the tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hang_up_ends")
 def test_a_closed_terminal_loses_no_report(installed, server):
     """SIGHUP ends the command, as it would; its end is reported all the same."""
     with subprocess.Popen(
