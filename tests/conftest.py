@@ -160,7 +160,7 @@ def bus(address):
     turning.start()
     yield connected
     connected.stop()
-    turning.join(5)
+    turning.join(60)
     assert not turning.is_alive()
     connected.close()
 

@@ -29,7 +29,7 @@ def worker(tmp_path):
 
 def end(child):
     child.kill()
-    child.wait(10)
+    child.wait(60)
 
 
 def when(installed, *words, code=0, **more):
@@ -203,7 +203,7 @@ def test_a_command_with_its_peak(installed, server):
             while f"PID={pid}" not in installed.run("ps").stdout:
                 assert time.monotonic() < until
             time.sleep(2.5)  # two polls
-            running.communicate("\n", timeout=20)
+            running.communicate("\n", timeout=60)
             assert running.returncode == 0
         (mail,) = server.wait_for(1)
     assert mail.message["Subject"].startswith("[GPU Watchdog] Command finished: ")
@@ -221,7 +221,7 @@ def test_a_closed_terminal_loses_no_report(installed, server):
     ) as running:
         assert running.stdout.readline() == b"ready\n"
         os.killpg(running.pid, signal.SIGHUP)
-        assert running.wait(20) == 128 + signal.SIGHUP
+        assert running.wait(60) == 128 + signal.SIGHUP
     (mail,) = server.wait_for(1)
     assert ": exit code 129 after" in mail.text
 

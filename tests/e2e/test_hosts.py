@@ -232,6 +232,6 @@ def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, panel_tra
     desk.stop_panel()
     panel_tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
     desk.start_panel()
-    desk.icon_position(WARNING, timeout=10)
+    desk.icon_position(WARNING, timeout=60)
     panel_tray.show(looks())
     desk.icon_position(OK)

@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_a_problem(house):
 
 @pytest.mark.skipif(os.name != "posix", reason="files have other rights there")
 def test_a_file_without_permission_is_a_problem(short):
-    """A file that may not be read is named with the reason; root, who may read all, is another user for it."""
+    """A file that may not be read is named with the reason; root, who may read all, is another user."""
     short.chmod(0o755)
     house = House(short)
     house.write(WATCH, "").chmod(0)
