@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import closing
@@ -64,6 +65,8 @@ TRAY_TOPIC, POPUPS_TOPIC = "tray", "popups"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 NATIVE_SYSTEMS = {"win32": "Windows", "darwin": "macOS"}  # where pystray uses the system's own tray
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 3.0, 2.0  # seconds
+# The process of one plugin of xfce4-panel, as it names itself: up to 4.18, and since.
+_XFCE_PLUGIN = re.compile(r"^(?:panel-\d+-.*|wrapper-\d.*)$")
 
 
 def check_desktop(
@@ -111,7 +114,7 @@ def _check_tray(
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER_TIMEOUT)
     except DBusCallError:
         return ok(TRAY_TOPIC, _("tray icons are shown"))
-    name = program(int(pid)) or "?"
+    name = _XFCE_PLUGIN.sub("xfce4-panel", program(int(pid))) or "?"
     return ok(TRAY_TOPIC, _("tray icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
 
 

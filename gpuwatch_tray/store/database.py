@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common.private import make_private_folder
@@ -163,6 +164,7 @@ class Database:
                     state_file.set_aside(self._path, error, memory)
                 except (sqlite3.Error, OSError) as failed:
                     if not (self._keeper and is_unwritable(failed)):
+                        memory.close()
                         raise
                     self._claim.acquire()
                     self._use_memory(memory, failed, whole=True)
@@ -181,9 +183,9 @@ class Database:
         make_private_folder(self._path.parent)
         with state_file.replacement_lock(self._path):
             if state_file.file_identity(self._path) is None:
-                memory = memory_database()
-                copy_state(held, memory)
-                state_file.build_replacement(self._path, memory)
+                with closing(memory_database()) as memory:
+                    copy_state(held, memory)
+                    state_file.build_replacement(self._path, memory)
                 log.warning("the state file %s was deleted: written again", self._path)
 
     def _switch_to_memory(self, error: Exception) -> None:

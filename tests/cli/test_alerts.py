@@ -190,5 +190,5 @@ def test_through_a_running_watcher(installed, server, two):
         assert "no alert '99' is active" in refused.stderr
         done = installed.run("quit")
         assert (done.returncode, done.stdout) == (0, f"ended: watch, PID {running.pid}\n")
-        assert running.wait(5) == 0
+        assert running.wait(60) == 0
     assert installed.run("status").returncode == 1

@@ -16,7 +16,7 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.faketime import shifted
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.timing import wait_until
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -236,7 +236,7 @@ def test_a_hanging_driver_is_given_up_after_20_seconds(installed, server):
     before = time.monotonic()
     done = installed.run("check")
     assert (done.returncode, "20 s" in done.stderr, server.messages) == (1, True, ())
-    assert 19 < time.monotonic() - before < 30
+    assert 19 < time.monotonic() - before < 30 * slowness()
 
 
 def test_with_one_gpu_lost_the_others_alerts_go_out_and_the_loss_is_named(installed, server, two):
@@ -265,7 +265,7 @@ def watcher(installed, *words, **variables):
             yield running, line
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(10) == 0
+            assert running.wait(60) == 0
 
 
 def test_beside_a_watcher_check_only_delivers(installed, server, two):
@@ -428,6 +428,6 @@ def test_ending_check_ends_the_program_it_runs(installed):
     with subprocess.Popen([installed.script, "check"], env=installed.environment | variables) as running:
         wait_until(lambda: marker.exists() and marker.read_text().strip(), "the program")
         running.terminate()
-        assert running.wait(10) != 0
+        assert running.wait(60) != 0
     pid = int(marker.read_text())
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")

@@ -280,7 +280,6 @@ class TrayOnShell:
         desk.open_menu(WARNING)
         desk.row(HEADLINE)
 
-    @pytest.mark.timeout(240)
     def test_a_crowded_machine_costs_the_shell_nothing(self, desk):
         """8 GPUs with 100 processes each, menu closed and open: CPU and memory are near the shell's own."""
         began = desk.cost()

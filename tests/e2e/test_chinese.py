@@ -51,7 +51,7 @@ def test_the_desktop_speaks_chinese(installed, desk, start, tmp_path):
         assert popup.body.splitlines()[0] == "正在使用 2 个 GPU，上限为 1"
         assert popup.actions[1::2][:3] == ["确认", "静默 1 小时", "显示"]
 
-        (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
+        (mail,) = wait_until(lambda: server.messages, "the mail", timeout=60)
         assert "Triggered:\n- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
         assert mail.message["Subject"].startswith("[GPU Watchdog] ada@")
         html = mail.message.get_body(("html",)).get_content()

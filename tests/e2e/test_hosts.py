@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -24,6 +25,8 @@ HELD = [
 ]
 STARTS = 20
 LIVE = 32  # seconds: a menu whose panel does not tell of its closing counts as open for 30 s
+WITH_KEYS = [name for name, host in HOSTS.items() if not host.wayland]  # elsewhere none reach the menu
+BACK_INTO_IT = ("Up", "Down", "Right")
 NUMBERS = 260  # pixels at the end of a row, where the numbers are
 
 
@@ -224,21 +227,33 @@ def test_the_menu_is_whole_when_it_is_opened_again(desk, panel_tray, eye):
     panel_tray.show(looks())
 
 
+def press_until(reached, keys, desk, eye):
+    """
+    Press the keys until the menu on the screen is as it shall be; once more out of the last row and back.
+
+    A GTK menu opens at once and never grows: where the tray is slow to answer, its list is whole next time.
+    """
+    for pressed in (keys, BACK_INTO_IT, BACK_INTO_IT):
+        desk.key(*pressed)
+        with suppress(AssertionError):
+            return wait_until(lambda: (box := eye.menu()) and reached(box), "a list", timeout=10, pause=0.1)
+    raise AssertionError(f"the menu does not show what {' '.join(keys)} opens")
+
+
+@pytest.mark.parametrize("desk", WITH_KEYS, indirect=True)
 def test_a_list_that_is_made_when_it_opens_is_whole(desk, panel_tray, eye):
     """Of eight GPUs with thirty processes each, the last list and what is below its last process."""
-    if desk.host.wayland:
-        pytest.skip("keys do not reach its menu")
     held = [process(100 * gpu + n, gpu, 1000.0 - n) for gpu in range(8) for n in range(30)]
     panel_tray.show(status(shown=snapshot([gpu(n) for n in range(8)], held)))
     boxes = [opened(desk, eye)]
-    for name, *keys in (
-        ("gpus", "Down", "Down", "Right"),
-        ("processes", *["Down"] * 7, "Right"),
-        ("details", *["Down"] * 11, "Right"),
+    _, top, _, bottom = boxes[0]
+    for name, keys, reached in (
+        ("gpus", ("Down", "Down", "Right"), lambda box: box[3] > bottom),  # eight below the row of all GPUs
+        # twelve processes below the last GPU
+        ("processes", (*["Down"] * 7, "Right"), lambda box: box[3] > top + 1.5 * (bottom - top)),
+        ("details", (*["Down"] * 11, "Right"), lambda box: box != boxes[2]),
     ):
-        desk.key(*keys)
-        least = boxes[0][3] + (boxes[0][3] - boxes[0][1]) // 2  # with twelve processes below the last GPU
-        wait_until(partial(eye.has_grown, boxes[-1], least if name == "processes" else 0), f"the {name}")
+        press_until(reached, keys, desk, eye)
         boxes.append(eye.settled())
         eye.look(f"crowd-{name}")
     assert len(panel_tray.rows()) <= 160
@@ -251,6 +266,6 @@ def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, panel_tra
     desk.stop_panel()
     panel_tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
     desk.start_panel()
-    desk.icon_position(WARNING, timeout=10)
+    desk.icon_position(WARNING, timeout=60)
     panel_tray.show(looks())
     desk.icon_position(OK)

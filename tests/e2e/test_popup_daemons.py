@@ -35,7 +35,7 @@ def popups_on(address):
 
     def end():
         bus.stop()
-        turning.join(5)
+        turning.join(60)
         bus.close()
 
     return DesktopPopups(bus), end

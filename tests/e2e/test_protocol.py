@@ -353,7 +353,7 @@ def test_quit_ends_the_tray_at_once(address, client):
     with running_tray(address, client, ONE_GPU) as tray:
         began = time.monotonic()
         tray.event(tray.rows()["Quit"].id, "clicked")
-        tray.thread.join(10)
+        tray.thread.join(60)
         assert not tray.thread.is_alive()
         tray.bus.close()
         wait_until(lambda: not client.owner(tray.name), "the tray's name to go")

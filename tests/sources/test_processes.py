@@ -25,7 +25,7 @@ from gpuwatch_tray.sources.processes import (
 from tests.support.fakes import Clock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-NOBODY = 4_194_303  # the last PID that Linux can give
+NOBODY = 4_194_304  # Linux gives PIDs below its pid_max, which is this at most (proc(5))
 ME = os.getpid()
 
 

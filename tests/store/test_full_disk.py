@@ -80,8 +80,8 @@ def watching(installed):
         finally:
             room(running.pid)
             running.send_signal(signal.SIGTERM)
-            assert running.wait(15) == 0
-            reader.join(10)
+            assert running.wait(60) == 0
+            reader.join(60)
     assert "Traceback" not in "".join(lines)
 
 

@@ -120,7 +120,7 @@ class Installed:
             yield running
         finally:
             running.terminate()
-            running.communicate(timeout=20)
+            running.communicate(timeout=60)
 
     def run(self, *words: str, timeout: float = 60.0, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the console script to its end."""

@@ -322,10 +322,10 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
     with google_credentials.token_lock(token):
         mail = threading.Thread(target=lambda: sent.append(transport(google, token).send(message)))
         mail.start()
-        assert looked.wait(10)
+        assert looked.wait(60)
         new = google.write_token(token.with_name("new.json"), refresh_token="1//second-sign-in").read_text()
         google_credentials.write_token(token, new)
-    mail.join(10)
+    mail.join(60)
     assert len(sent) == 1
     assert google.count("token") == 0
     assert json.loads(token.read_text())["refresh_token"] == "1//second-sign-in"
