@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import select
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.text import strip_escapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,8 +177,6 @@ SHOWN_LINES = 10  # lines
 KEPT_LINES = 40  # lines that are redacted together, for a secret may begin above those that are shown
 LONGEST_LINE = 4096  # bytes of a line: of a longer one the beginning, which names what follows
 LINE_WIDTH = 200  # characters of a line that is shown
-# What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 
 
 class TailBuffer:
@@ -203,7 +201,7 @@ class TailBuffer:
         """Return the last lines that are not blank, redacted and without escape sequences."""
         with self._lock:
             kept = [*self._lines, *self._open.values()]
-        plain = [_ESCAPES.sub("", line.rstrip(b"\r").decode("utf-8", "replace")) for line in kept]
+        plain = [strip_escapes(line.rstrip(b"\r").decode("utf-8", "replace")) for line in kept]
         shown = [line.rstrip() for line in redact.lines("\n".join(plain)) if line.strip()]
         return tuple(
             line if len(line) <= LINE_WIDTH else f"{line[: LINE_WIDTH - 1]}…" for line in shown[-SHOWN_LINES:]

@@ -1,7 +1,8 @@
-"""The room that a text takes: columns of a terminal or a menu, tables, and lengths as Windows counts them."""
+"""Texts on a terminal or in a menu: the columns that they take, tables, lengths as Windows counts them, colours."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,12 @@ def clip_utf16(text: str, units: int) -> str:
     """Cut `text` to at most `units` UTF-16 code units, never inside a character."""
     encoded = text.encode("utf-16-le", "replace")
     return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
+
+
+# What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+
+
+def strip_escapes(text: str) -> str:
+    """Remove what colours text and moves the cursor."""
+    return _ESCAPES.sub("", text)
