@@ -9,7 +9,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
+from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
+from gpuwatch_tray.app.run_facts import observed_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
@@ -101,6 +103,7 @@ OPERATIONS: dict[str, Operation] = {
             int(request["code"]),
             float(request["seconds"]),
             tuple(map(str, request["output"])),
+            report_from_json(request.get("report")),
         ),
         key="told",
     ),
@@ -306,7 +309,12 @@ def answering(
         monitor.flush_samples(WRITTEN_WITHIN)
         return {"folder": str(lease.store.path.parent)}
 
+    def run_facts(request: dict[str, Any]) -> dict[str, Any]:
+        command = Reminders(lease.store, host.now).command(int(request["id"]))
+        return observed_json(command, _next_snapshot(monitor))
+
     handlers = {
+        "run facts": run_facts,
         "status": status,
         "details": details,
         "quit": end,

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import subprocess
-from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
     RunContext,
     UsageError,
-    WorkError,
-    acquire_store,
-    create_engine,
-    deliver_command,
-    open_store,
 )
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import complain, positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import HOLD, Reminders, shown_command
+from gpuwatch_tray.engine.operations import HOLD
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.ipc.lock import LockError
-from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpuwatch_tray.cli.base import CommandGroup
-    from gpuwatch_tray.store import Store
 
 
 NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
@@ -73,93 +61,14 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
     return 0
 
 
-log = logging.getLogger(__name__)
-
-REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
-NOBODY_TO_TELL = N_("nothing watches here and no mail is sent: the end is reported once gpuwatch-tray runs")
-
-
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
-    """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
-    from gpuwatch_tray.common.child import RunningCommand, StartError
+    """Run the command, report its end and return its exit code, as a shell has it."""
+    from gpuwatch_tray.app.run_command import RunOptions, run
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
-    began = host.now()
-    try:
-        command = RunningCommand(words)
-    except StartError as error:
-        complain(str(error))
-        return error.code
-    number = _announce(context, command.pid, words)
-    code = command.wait()
-    if number is not None:
-        seconds = max(0.0, host.now().since(began))
-        report = {"do": "when ran", "id": number, "code": code, "seconds": seconds}
-        _report(context, {**report, "output": list(command.lines())})
-    return code
-
-
-def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
-    """Store the reminder: the end is then told even if this process is killed."""
-    from gpuwatch_tray.app.tray_client import request_or_use_store
-    from gpuwatch_tray.sources.processes import process_identity
-
-    identity, boot = process_identity(pid)
-    name = shown_command(argv)
-
-    def on_store(store: Store) -> dict[str, Any]:
-        policy = context.policy.routing
-        if not policy.mails or policy.email_when is EmailWhen.NEVER:
-            complain(_(NOBODY_TO_TELL))
-        return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
-
-    request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
-    try:
-        return int(request_or_use_store(context, request, on_store)["id"])
-    except REPORT_FAILURES as error:
-        complain(_("the end of this command will not be reported: {error}").format(error=error))
-        return None
-
-
-def _report(context: RunContext, request: dict[str, Any]) -> None:
-    """Report through the running program; where none runs, mail as it would without a desktop."""
-    from gpuwatch_tray.app.tray_client import try_request
-
-    try:
-        try:
-            if try_request(context, request) is not None:
-                return
-        except WorkError as error:
-            log.info("%s", error)  # the running program finds it in the store
-        try:
-            with acquire_store(context, "when run") as lease:
-                recorded = _record_end(lease.store, request)
-                if recorded and create_engine(context, lease.store, in_loop=False).mail_due_reminders():
-                    _deliver(context)
-        except AlreadyRunningError:
-            with closing(open_store(context)) as store:
-                _record_end(store, request)
-    except REPORT_FAILURES as error:
-        complain(_("the end of this command could not be reported: {error}").format(error=error))
-
-
-def _record_end(store: Store, request: dict[str, Any]) -> bool:
-    return Reminders(store, host.now).report_command(
-        request["id"], request["code"], request["seconds"], request["output"]
-    )
-
-
-def _deliver(context: RunContext) -> None:
-    """Start a child that sends the mail: the command's caller need not wait for the server."""
-    subprocess.Popen(
-        deliver_command(context),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    return run(context, RunOptions(tuple(words), args.name, args.log, tuple(args.attach)), complain)
 
 
 def add_commands(commands: CommandGroup) -> None:
@@ -179,6 +88,15 @@ def add_commands(commands: CommandGroup) -> None:
         run_and_remind,
         _("a command that it starts has ended; the command's exit code is passed on"),
         "when run -- python train.py",
+    )
+    run.add_argument("--name", default="", help=_("what to call it"))
+    run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
+    run.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help=_("files to attach to the mail"),
     )
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
     tasks.command("list", print_reminders, _("what is waited for"), "when list")

@@ -53,6 +53,7 @@ class MailDetails:
     replies_to: tuple[str, ...] = ()  # Message-IDs of the first mails about them, oldest first
     reminder: bool = False  # all were mailed before
     only: tuple[str, ...] = ()  # the recipients who have not got it yet; empty for all
+    run: int = 0  # the run whose log goes with it; 0 for none
 
 
 PLAIN = MailDetails()
@@ -105,6 +106,8 @@ class ReminderNotice:
     details: tuple[str, ...] = ()
     output: tuple[str, ...] = ()  # the last lines of a command
     severity: Severity = Severity.INFO  # a warning where something went wrong
+    run: int = 0  # the number of the run that it is about; 0 for none
+    gpus: tuple[str, ...] = ()  # the UUIDs of its GPUs
 
 
 @dataclass(frozen=True, slots=True)
