@@ -6,7 +6,7 @@ import argparse
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, setup, when
+from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.i18n import N_, _
 
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     top.set_defaults(run=run.run_tray)
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for module in (ps, check, run, alerts, when, report, mail):
+    for module in (ps, check, run, alerts, when, runs, report, mail):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     doctor.add_commands(commands)

@@ -60,6 +60,15 @@ PLAIN = MailDetails()
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail; text is redacted already."""
+
+    name: str
+    mime_type: str  # such as text/plain
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A mail without recipient and transport."""
 
@@ -69,7 +78,9 @@ class Message:
     message_id: str
     kind: MessageKind = MessageKind.ALERT
     details: MailDetails = PLAIN
-    picture: bytes = b""  # a PNG for the HTML part, drawn when the mail is sent and never stored
+    # Made when the mail is sent, and never stored: a PNG for the HTML part, and the files that go with it.
+    picture: bytes = b""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Button(Enum):
