@@ -68,46 +68,48 @@ class RunOptions:
     log: Path | None = None  # a file that gets the whole output as well
     attachments: tuple[str, ...] = ()  # patterns of files that go with the mail
     environ: Mapping[str, str] = field(default_factory=dict)
+    record: RunRecord | None = None  # that was made while it waited
 
 
 def run(context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> int:
     """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
-    return _Run(context, options, complain).run()
+    recorder = RunRecorder(context, options, complain)
+    recorder.open_log()
+    began = host.now()
+    try:
+        command = RunningCommand(options.argv, recorder.environ, recorder.write)
+    except StartError as error:
+        complain(str(error))
+        recorder.finish(Exited(error.code), error.code, 0.0, (), str(error).encode())
+        return error.code
+    recorder.announce(command.pid)
+    code = command.wait()
+    seconds = max(0.0, host.now().since(began))
+    end = Signalled(command.ended_by) if command.ended_by else Exited(code)
+    recorder.finish(end, code, seconds, command.lines())
+    return code
 
 
-class _Run:
+class RunRecorder:
+    """
+    The log, the record and the report of one run.
+
+    Whoever runs it calls `open_log` before, `announce` at its start, `write` with its output, and `finish`.
+    """
+
     def __init__(self, context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> None:
         self._context = context
         self._options = options
         self._complain = complain
-        self._environ = {**os.environ, **options.environ}
+        self.environ = {**os.environ, **options.environ}
         self._runs = RunFolder(context.settings.state)
-        self._record = RunRecord(0, shown_command(options.argv), options.name)
+        self._record = options.record or RunRecord(0, shown_command(options.argv), options.name)
         self._log: RunLog | None = None
         self._copy: int | None = None
+        self._reminder: int | None = None
+        self._watch = HostWatch()
 
-    def run(self) -> int:
-        self._open_log()
-        watch, began = HostWatch(), host.now()
-        try:
-            command = RunningCommand(self._options.argv, self._environ, self._write)
-        except StartError as error:
-            self._complain(str(error))
-            self._finish(Exited(error.code), error.code, 0.0, watch, {}, (), str(error).encode())
-            return error.code
-        reminder = self._announce(command.pid)
-        code = command.wait()
-        seconds = max(0.0, host.now().since(began))
-        end = Signalled(command.ended_by) if command.ended_by else Exited(code)
-        observed = self._observed(reminder) if code else {}
-        report = self._finish(end, code, seconds, watch, observed, command.lines())
-        if reminder is not None:
-            request = {"do": "when ran", "id": reminder, "code": code, "seconds": seconds}
-            output = list(command.lines())
-            self._report({**request, "output": output, "report": None if report is None else asdict(report)})
-        return code
-
-    def _open_log(self) -> None:
+    def open_log(self) -> None:
         """Make the run's folder, before anything can fail; without one the command runs all the same."""
         try:
             if not self._context.simulated:
@@ -116,16 +118,20 @@ class _Run:
                     "folder": str(Path.cwd()),
                     "began": time.time(),
                     "attachments": self._options.attachments,
+                    "waits": "",
                 }
-                self._record, folder = self._runs.create(self._record.command, **facts)
-                self._log = RunLog(folder)
+                if not self._record.number:
+                    self._record, _folder = self._runs.create(self._record.command)
+                self._log = RunLog(self._runs.folder(self._record.number))
+                self._change_record(**facts)
             if self._options.log is not None:
                 flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
                 self._copy = os.open(self._options.log, flags, 0o600)
         except OSError as error:
             self._complain(_("no log of this run is kept: {error}").format(error=error))
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Append output to the log."""
         if self._log is not None:
             self._log.write(data)
         if self._copy is not None:
@@ -136,7 +142,7 @@ class _Run:
                 text = _("{file}: not written any more: {error}")
                 self._complain(text.format(file=self._options.log, error=error))
 
-    def _announce(self, pid: int) -> int | None:
+    def announce(self, pid: int) -> None:
         """Store the reminder: the end is then told even if this process is killed."""
         identity, boot = process_identity(pid)
         self._change_record(pid=pid, identity=identity, boot=boot)
@@ -150,15 +156,23 @@ class _Run:
 
         request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
         try:
-            return int(request_or_use_store(self._context, request, on_store)["id"])
+            self._reminder = int(request_or_use_store(self._context, request, on_store)["id"])
         except FAILURES as error:
             self._complain(_("the end of this command will not be reported: {error}").format(error=error))
-            return None
 
-    def _observed(self, reminder: int | None) -> Mapping[str, Any]:
+    def finish(self, end: End, code: int, seconds: float, output: Sequence[str], said: bytes = b"") -> None:
+        """Find out why it ended, write it down and report it; `said` stands for the end of a log."""
+        observed = self._observed() if code else {}
+        report = self._write_end(end, code, seconds, observed, output, said)
+        if self._reminder is not None:
+            request = {"do": "when ran", "id": self._reminder, "code": code, "seconds": seconds}
+            told = None if report is None else asdict(report)
+            self._report({**request, "output": list(output), "report": told})
+
+    def _observed(self) -> Mapping[str, Any]:
         """Return what the running program has seen of the run; where none runs, what the driver says now."""
         try:
-            request = {"do": "run facts", "id": reminder or 0}
+            request = {"do": "run facts", "id": self._reminder or 0}
             answer = try_request(self._context, request, FACTS_WITHIN)
             if answer is not None or self._context.simulated:
                 return answer or {}
@@ -168,22 +182,21 @@ class _Run:
             log.info("nothing is known of the GPUs at the end of the run: %s", error)
             return {}
 
-    def _finish(
+    def _write_end(
         self,
         end: End,
         code: int,
         seconds: float,
-        watch: HostWatch,
         observed: Mapping[str, Any],
         output: Sequence[str],
-        said: bytes = b"",
+        said: bytes,
     ) -> RunReport | None:
         """Find the cause, and write it down; None where no log of the run is kept."""
         if self._log is not None:
             self._log.close()
         now = time.time()
         folder = self._record.folder or str(Path.cwd())
-        facts = join_facts(observed, watch, self._environ, self._options.argv, folder, now)
+        facts = join_facts(observed, self._watch, self.environ, self._options.argv, folder, now)
         cause = explain_end(said or self._log_end(), end, facts)
         on = tuple(gpu.name for gpu in facts.gpus) if observed.get("devices") else ()
         memory = _peak_memory()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
 from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.i18n import N_, _
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
 # Python words otherwise stays English.
@@ -69,3 +73,14 @@ def build_parser() -> argparse.ArgumentParser:
     setup.add_commands(commands, top)
     doctor.add_commands(commands)
     return top
+
+
+def parse_words(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; what follows `--` after `when free` is the command to run, options and all."""
+    parser = build_parser()
+    place = words.index("--") if "--" in words else len(words)
+    if not {"when", "free"} <= set(words[:place]):
+        return parser.parse_args(words)
+    args = parser.parse_args(words[:place])
+    args.argv = list(words[place + 1 :])
+    return args

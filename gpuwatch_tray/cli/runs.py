@@ -15,7 +15,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import duration, local_time, memory_text
-from gpuwatch_tray.runs import Unseen, explain_end
+from gpuwatch_tray.runs import Kind, Unseen, explain_end
 from gpuwatch_tray.runs.log_file import read_log
 from gpuwatch_tray.runs.run_folder import RunFolder, record_to_json
 
@@ -88,6 +88,9 @@ def _with_end(runs: RunFolder, record: RunRecord) -> RunRecord:
     """Explain the end of a run whose `when run` was killed: the log is there all the same."""
     if record.ended is not None or is_running(record):
         return record
+    if record.waits:
+        never = _("it was never started: its wait for {what} was ended").format(what=record.waits)
+        return replace(record, kind=Kind.UNKNOWN.value, sentence=never)
     try:
         log = read_log(runs.folder(record.number)).end(LOG_READ)
     except OSError:
@@ -108,12 +111,16 @@ def _row(record: RunRecord) -> tuple[str, ...]:
     if record.ended is not None:
         ran, why = duration(record.seconds or 0.0), record.sentence if record.code else ""
     else:
-        ran, why = "", _("runs") if not record.kind else record.sentence
+        ran, why = "", _present(record) if not record.kind else record.sentence
     called = redact.visible(record.called)
     if len(called) > LONGEST_NAME:
         called = f"{called[: LONGEST_NAME - 1]}…"
     what = f"{called}: {why}" if why else called
     return str(record.number), local_time(record.began, "%m-%d %H:%M"), ran, code, what
+
+
+def _present(record: RunRecord) -> str:
+    return _("waits for {what}").format(what=record.waits) if record.waits else _("runs")
 
 
 def _lines(record: RunRecord) -> Iterator[str]:
@@ -128,7 +135,7 @@ def _lines(record: RunRecord) -> Iterator[str]:
         )
         yield _("exit code: {code}").format(code=record.code)
     elif not record.kind:
-        yield _("it runs, PID {pid}").format(pid=record.pid)
+        yield f"{_present(record)}, PID {record.pid}"
         return
     yield _("why: {sentence}").format(sentence=record.sentence)
     if record.fix:

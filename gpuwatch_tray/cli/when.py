@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
 )
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import complain, positive_int
+from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.engine.operations import HOLD
@@ -28,12 +29,42 @@ NO_REMINDERS = N_("nothing is waited for")
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
-    """Add a reminder for N GPUs that have been free for a duration, by default a minute."""
+    """Add a reminder for N GPUs that have been free for a duration, or wait for them and run a command."""
+    seconds = HOLD if args.hold is None else _duration(args.hold)
+    if args.argv:
+        return _run_on_free(context, args, seconds)
+    for name in ("memory", "max_use", "only", "timeout", "detach", "name"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                _("{option} is for a command: when free 2 {option} ... -- COMMAND").format(option=option)
+            )
+    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def _duration(text: str) -> float:
     try:
-        seconds = HOLD if args.hold is None else operations.parse_duration(args.hold, host.now().wall)
+        return operations.parse_duration(text, host.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def _run_on_free(context: RunContext, args: argparse.Namespace, hold: float) -> int:
+    from gpuwatch_tray.app.gpu_wait import detach, wait_and_run
+    from gpuwatch_tray.app.run_command import RunOptions
+    from gpuwatch_tray.runs.gpu_choice import GpuWish
+
+    if context.simulated:
+        raise UsageError(_("the GPUs of a demo cannot be waited for"))
+    timeout = None if args.timeout is None else _duration(args.timeout)
+    if args.detach:
+        words = [word for word in sys.argv[1 : sys.argv.index("--")] if word != "--detach"]
+        pid = detach([*host.this_program(), *words, "--", *args.argv])
+        print(_("PID {pid} waits: `gpuwatch-tray runs` shows it, `kill {pid}` ends it").format(pid=pid))
+        return 0
+    wish = GpuWish(args.count, hold, args.memory, args.max_use, args.only)
+    options = RunOptions(tuple(args.argv), args.name)
+    return wait_and_run(context, wish, options, timeout, complain)
 
 
 def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
@@ -75,10 +106,23 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `when` and its tasks."""
     _parser, tasks = commands.group("when", _("tell me once when ..."), "when free 2", "when run -- make")
     free = tasks.command(
-        "free", add_free_reminder, _("at least N GPUs have no compute process"), "when free 2 --for 5m"
+        "free",
+        add_free_reminder,
+        _("at least N GPUs have no compute process; with a command, run it on them then"),
+        "when free 2 --for 5m",
+        "when free 1 --memory 20G -- python train.py",
     )
     free.add_argument("count", type=positive_int, metavar="N")
     free.add_argument("--for", dest="hold", metavar="DURATION", help=_("for so long (default 60s)"))
+    free.add_argument(
+        "--memory", type=memory_size, metavar="SIZE", help=_("with so much memory free on each: 20G")
+    )
+    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("at most so busy"))
+    free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
+    free.add_argument("--timeout", metavar="DURATION", help=_("give up after so long, with exit code 124"))
+    free.add_argument("--name", default="", help=_("what to call the run"))
+    free.add_argument("--detach", action="store_true", help=_("wait and run in the background"))
+    free.set_defaults(argv=[])
     ends = tasks.command(
         "ends", add_end_reminder, _("a process that is on a GPU is gone"), "when ends 2943615"
     )

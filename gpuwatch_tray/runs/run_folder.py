@@ -53,6 +53,7 @@ class RunRecord:
     output: tuple[str, ...] = ()  # its last lines, redacted
     attachments: tuple[str, ...] = ()  # files that go with its mail
     log_lost: int = 0  # bytes that a full disk did not take
+    waits: str = ""  # what it waits for, or has waited for, before it starts
 
     @property
     def called(self) -> str:
