@@ -9,19 +9,29 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.units import GIB, KIB, MIB, gib, memory_text, recent_time
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, UNNAMED_GPU
-from gpuwatch_tray.runs.cause import End, Exited, Kind, RunFacts, Signalled, Unseen, signal_name
+from gpuwatch_tray.runs.cause import End, Kind, RunFacts, Signalled, Unseen, signal_name
+from gpuwatch_tray.runs.fact_rules import SIGINT, SIGTERM
 from gpuwatch_tray.runs.log_tail import LogLine
 
 FULL = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 _SIZES = {"B": 1, "byte": 1, "KiB": KIB, "KB": KIB, "MiB": MIB, "MB": MIB, "GiB": GIB, "GB": GIB}
 _SIZE = r"([\d,]{1,30}(?:\.\d{1,6})?)\s?(B|bytes?|KiB|MiB|GiB|KB|MB|GB)\b"
-_ASKED = re.compile(rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}")
+_ASKED = re.compile(
+    rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}"
+)
 _FREE = re.compile(rf"of which {_SIZE} is free|{_SIZE} free")
 _GPU = re.compile(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
-_RANK = re.compile(r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up")
-_MODULE = re.compile(r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'|called ‘([^’]{1,80})’")
+_RANK = re.compile(
+    r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up"
+)
+_MODULE = re.compile(
+    r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'"
+    r"|called \u2018([^\u2019]{1,80})\u2019"
+)
 _LIBRARY = re.compile(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
-_PATH = re.compile(r"'([^'\n]{1,300})'$|‘([^’\n]{1,300})’|^([^\s:]{1,200}): (?:command )?not found")
+_PATH = re.compile(
+    r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|^([^\s:]{1,200}): (?:command )?not found"
+)
 _PORT = re.compile(r"port:? (\d{2,5})\b|[\]\d]:(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
 _SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
 
@@ -190,13 +200,19 @@ def _gpu_lost(story: Story) -> str:
 
 def _communication(story: Story) -> str:
     if story.rank:
-        return _("the ranks lost each other or waited in vain; rank {rank} said so first").format(rank=story.rank)
+        return _("the ranks lost each other or waited in vain; rank {rank} said so first").format(
+            rank=story.rank
+        )
     return _("the ranks lost each other or waited in vain")
 
 
 def _missing_module(story: Story) -> str:
     name = _first(_MODULE, story.evidence)
-    return _("the module {name} is missing").format(name=name) if name else _("a module or a part of it is missing")
+    return (
+        _("the module {name} is missing").format(name=name)
+        if name
+        else _("a module or a part of it is missing")
+    )
 
 
 def _missing_library(story: Story) -> str:
@@ -233,7 +249,9 @@ def _data_worker(story: Story) -> str:
 
 def _exception(story: Story) -> str:
     name = story.line.exception
-    return _("it did not catch an error: {name}").format(name=name) if name else _("it did not catch an error")
+    return (
+        _("it did not catch an error: {name}").format(name=name) if name else _("it did not catch an error")
+    )
 
 
 def _crash(story: Story) -> str:
@@ -251,9 +269,9 @@ def _killed(story: Story) -> str:
 def _stopped(story: Story) -> str:
     if story.facts.sender:
         return _("{sender} ended it").format(sender=redact.text(story.facts.sender))
-    if story.end.number == 2 or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
+    if story.end.number == SIGINT or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
         return _("it was ended with Ctrl-C")
-    return _("somebody ended it (SIGTERM)") if story.end.number == 15 else _("somebody ended it")
+    return _("somebody ended it (SIGTERM)") if story.end.number == SIGTERM else _("somebody ended it")
 
 
 def _time_limit(story: Story) -> str:
@@ -272,8 +290,7 @@ def _unknown(story: Story) -> str:
         return _("it is gone; its end was not seen, and nothing here tells why")
     if isinstance(story.end, Signalled):
         return _("a signal ended it ({name})").format(name=signal_name(story.end.number))
-    code = story.end.code if isinstance(story.end, Exited) else 0
-    return _("it ended with exit code {code}, and nothing here tells why").format(code=code)
+    return _("it ended with exit code {code}, and nothing here tells why").format(code=story.end.code)
 
 
 _MAKERS = {
