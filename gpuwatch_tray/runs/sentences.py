@@ -72,15 +72,15 @@ PLAIN = {
     Kind.DEVICE_ASSERT: N_("a check inside a GPU kernel failed, most often an index that is out of range"),
     Kind.DRIVER_MISMATCH: N_("the NVIDIA driver, its library and CUDA do not fit together"),
     Kind.NO_GPU: N_("no GPU could be used"),
-    Kind.GPU_LIBRARY: N_("a library of the GPU (cuDNN, cuBLAS and the like) failed"),
+    Kind.GPU_LIBRARY: N_("a GPU library (cuDNN, cuBLAS or the like) failed"),
     Kind.NO_KERNEL_IMAGE: N_("the program was not built for this GPU"),
-    Kind.PERMISSION: N_("it was not allowed to do that"),
-    Kind.NETWORK: N_("the network, or a server, did not give what was asked for"),
+    Kind.PERMISSION: N_("permission was denied"),
+    Kind.NETWORK: N_("a download or a connection failed"),
     Kind.SHARED_MEMORY: N_("shared memory ran out"),
     Kind.DIVERGED: N_("the loss became NaN or infinite"),
     Kind.ASSERTION: N_("a check in the program failed"),
-    Kind.WRONG_USE: N_("the program does not take these options"),
-    Kind.LOGOUT: N_("it ended with the login or the terminal that it belonged to"),
+    Kind.WRONG_USE: N_("it was started with options that it does not take"),
+    Kind.LOGOUT: N_("it ended with the login or terminal that it belonged to"),
 }
 FIXES = {
     Kind.GPU_MEMORY: N_("use a smaller batch or model, or wait until the GPU is free"),
@@ -106,7 +106,7 @@ FIXES = {
     Kind.DIVERGED: N_("lower the learning rate, clip gradients, or look for bad samples"),
     Kind.WRONG_USE: N_("see its --help"),
     Kind.CRASH: N_("run it with python -X faulthandler to see where"),
-    Kind.KILLED: N_("most often the memory of the machine was used up: ask the administrator"),
+    Kind.KILLED: N_("most often the machine ran out of memory: ask the administrator"),
     Kind.TIME_LIMIT: N_("ask for more time, or save checkpoints and go on from the last"),
     Kind.LOGOUT: N_("start it under tmux, screen or nohup"),
 }
@@ -138,11 +138,11 @@ def _gpu_memory(story: Story) -> str:
     gpu = f"GPU {index}" if index else gpus[0].name if len(gpus) == 1 else "GPU"
     asked, free = _bytes(_ASKED, text), _bytes(_FREE, text)
     if asked is not None and free is not None:
-        said = _("{gpu} had no memory left: {asked} were asked for, {free} were free")
+        said = _("{gpu} ran out of memory: {asked} asked for, {free} free")
     elif asked is not None:
-        said = _("{gpu} had no memory left: {asked} were asked for")
+        said = _("{gpu} ran out of memory: {asked} asked for")
     else:
-        said = _("{gpu} had no memory left")
+        said = _("{gpu} ran out of memory")
     said = said.format(gpu=gpu, asked=memory_text(asked or 0), free=memory_text(free or 0))
     return "".join([said, *_holders(story)])
 
@@ -170,13 +170,13 @@ def _holders(story: Story) -> list[str]:
 
 def _host_memory(story: Story) -> str:
     if story.facts.oom_kills:
-        return _("the memory of its group was used up, and the kernel killed it")
+        return _("it reached its memory limit (cgroup), and the kernel killed it")
     if story.facts.kernel_lines:
-        return _("the memory of the machine was used up, and the kernel killed it")
+        return _("the machine ran out of memory, and the kernel killed it")
     asked = _bytes(_ASKED, story.line.text)
     if asked is not None:
-        return _("the machine had no memory left: {asked} were asked for").format(asked=f"{gib(asked)} GiB")
-    return _("the machine, or what it may use of it, had no memory left")
+        return _("the machine ran out of memory: {asked} asked for").format(asked=f"{gib(asked)} GiB")
+    return _("the machine ran out of memory")
 
 
 def _xid(story: Story) -> str:
@@ -195,15 +195,15 @@ def _xid(story: Story) -> str:
 
 def _gpu_lost(story: Story) -> str:
     lost = [gpu.name for gpu in story.facts.gpus if gpu.lost]
-    return _("{gpu} was lost: it answers no more").format(gpu=", ".join(lost) or UNNAMED_GPU)
+    return _("{gpu} was lost: it no longer answers").format(gpu=", ".join(lost) or UNNAMED_GPU)
 
 
 def _communication(story: Story) -> str:
     if story.rank:
-        return _("the ranks lost each other or waited in vain; rank {rank} said so first").format(
+        return _("the ranks lost contact with each other; rank {rank} reported it first").format(
             rank=story.rank
         )
-    return _("the ranks lost each other or waited in vain")
+    return _("the ranks lost contact with each other")
 
 
 def _missing_module(story: Story) -> str:
@@ -243,27 +243,25 @@ def _port_in_use(story: Story) -> str:
 def _data_worker(story: Story) -> str:
     name = _first(_SIGNAL, story.evidence)
     if name:
-        return _("a worker process of it was ended by a signal ({name})").format(name=name)
-    return _("a worker process of it died")
+        return _("one of its worker processes was ended by a signal ({name})").format(name=name)
+    return _("one of its worker processes died")
 
 
 def _exception(story: Story) -> str:
     name = story.line.exception
-    return (
-        _("it did not catch an error: {name}").format(name=name) if name else _("it did not catch an error")
-    )
+    return _("it stopped at an error: {name}").format(name=name) if name else _("it stopped at an error")
 
 
 def _crash(story: Story) -> str:
     if story.end.number:
         return _("it crashed ({name})").format(name=signal_name(story.end.number))
-    return _("it, or a process of it, crashed")
+    return _("one of its processes crashed")
 
 
 def _killed(story: Story) -> str:
     if story.end.number:
-        return _("it was killed (SIGKILL), and nothing here tells by whom")
-    return _("a process of it was killed (SIGKILL), and nothing here tells by whom")
+        return _("it was killed (SIGKILL); by whom is not known")
+    return _("one of its processes was killed (SIGKILL); by whom is not known")
 
 
 def _stopped(story: Story) -> str:
@@ -271,14 +269,16 @@ def _stopped(story: Story) -> str:
         return _("{sender} ended it").format(sender=redact.text(story.facts.sender))
     if story.end.number == SIGINT or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
         return _("it was ended with Ctrl-C")
-    return _("somebody ended it (SIGTERM)") if story.end.number == SIGTERM else _("somebody ended it")
+    return (
+        _("it was asked to end (SIGTERM)") if story.end.number == SIGTERM else _("it was ended by somebody")
+    )
 
 
 def _time_limit(story: Story) -> str:
     if story.facts.deadline is not None:
         when = recent_time(story.facts.deadline, story.facts.ended)
-        return _("its time was over: it had until {time}").format(time=when)
-    return _("its time was over")
+        return _("it reached its time limit ({time})").format(time=when)
+    return _("it reached its time limit")
 
 
 def _unknown(story: Story) -> str:
@@ -287,10 +287,10 @@ def _unknown(story: Story) -> str:
         if full:
             text = _("it is gone; its end was not seen, and the memory of {gpu} was full before")
             return text.format(gpu=", ".join(full))
-        return _("it is gone; its end was not seen, and nothing here tells why")
+        return _("it is gone; its end was not seen, and the cause is not known")
     if isinstance(story.end, Signalled):
         return _("a signal ended it ({name})").format(name=signal_name(story.end.number))
-    return _("it ended with exit code {code}, and nothing here tells why").format(code=story.end.code)
+    return _("it ended with exit code {code}; the cause is not known").format(code=story.end.code)
 
 
 _MAKERS = {

@@ -1,4 +1,4 @@
-"""The table of signs: each row recognises its shapes, and not what only looks like them; none grows too fast."""
+"""The table of signs: each row knows its lines, and not what only looks like them; none grows too fast."""
 
 from __future__ import annotations
 
@@ -65,9 +65,44 @@ def test_no_pattern_grows_faster_than_a_line(name):
 
 
 ATOMS = [
-    *(" ", "a", "1", "'", ": ", "/", "(", "[", "\x1b[", "\x1b]", "\x1b]a", "\r", "\0", "│ ", "[rank1]: ", "漢", "a."),
-    *("Error: ", "CUDA ", "cuda", "loss is ", "python ", 'File "', "NCCL WARN ", "ImportError: requires ", "1: "),
-    *("Traceback (most recent call last):\n", '  File "', "step 1\n", "(A pid=1) ", "[1,1]<stdout>: ", "password="),
+    *(
+        " ",
+        "a",
+        "1",
+        "'",
+        ": ",
+        "/",
+        "(",
+        "[",
+        "\x1b[",
+        "\x1b]",
+        "\x1b]a",
+        "\r",
+        "\0",
+        "│ ",
+        "[rank1]: ",
+        "漢",
+        "a.",
+    ),
+    *(
+        "Error: ",
+        "CUDA ",
+        "cuda",
+        "loss is ",
+        "python ",
+        'File "',
+        "NCCL WARN ",
+        "ImportError: requires ",
+        "1: ",
+    ),
+    *(
+        "Traceback (most recent call last):\n",
+        '  File "',
+        "step 1\n",
+        "(A pid=1) ",
+        "[1,1]<stdout>: ",
+        "password=",
+    ),
 ]
 
 
