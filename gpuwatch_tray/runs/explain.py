@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.runs.cause import Cause, Confidence, Exited, Kind, RunFacts
 from gpuwatch_tray.runs.fact_rules import decide
-from gpuwatch_tray.runs.log_errors import Found, find_errors
+from gpuwatch_tray.runs.log_errors import Found, find_errors, pick_cause
 from gpuwatch_tray.runs.log_tail import LogLine, read_lines
 from gpuwatch_tray.runs.sentences import Story, fix_of, sentence_of
 from gpuwatch_tray.runs.sign import Weight
@@ -35,7 +35,7 @@ def explain_end(log: str | bytes, end: End, facts: RunFacts | None = None) -> Ca
     errors = find_errors(lines)
     if end == Exited(0):
         return _success(lines, errors, end, facts)
-    found = min(errors, key=lambda error: (-error.weight, error.at), default=None)
+    found = pick_cause(errors)
     kind, confidence = decide(found, end, facts)
     shown = found if found is not None and (found.kind is kind or kind in _BEHIND) else None
     evidence = _evidence(lines, shown) if shown else ""

@@ -178,7 +178,9 @@ HOST_SIGNS = (
     sign("check of glog", Kind.ASSERTION, PLAIN, "check failed",
         r"^F\d{4} .{0,80}\] Check failed: ", "https://google.github.io/glog/stable/logging/"),
     sign("assertion elsewhere", Kind.ASSERTION, PLAIN, "assert",
-        r"^(?:Uncaught )?AssertionError\b|^assertion (?:`.{0,200} failed|failed: )",
+        r"^(?:Uncaught )?AssertionError\b", "https://nodejs.org/api/assert.html"),
+    sign("assertion of Rust", Kind.ASSERTION, PARTIAL, "assertion",
+        r"^assertion (?:`.{0,200} failed|failed: )|panicked at 'assertion failed",
         "https://doc.rust-lang.org/std/macro.assert_eq.html"),
     sign("options", Kind.WRONG_USE, ROOT, "error: |no such option|missing |option|flags parsing|override",
         r"^\S{1,120}: error: (?:unrecognized arguments|the following arguments are required|argument "
@@ -203,8 +205,12 @@ HOST_SIGNS = (
         r"|^free\(\): |^corrupted (?:size|double)|stack smashing detected",
         "https://docs.python.org/3/library/faulthandler.html"),
     sign("crash of a rank", Kind.CRASH, ECHO, "exitcode|return code|with signal|received",
-        r"\bexitcode\s*: -(?:11|6|7|4|8)\b|return code = -(?:11|6|7|4|8)\b"
-        r"|terminated with signal SIG(?:SEGV|ABRT|BUS|ILL|FPE)|Signal (?:11|6|7|4|8) \(SIG\w+\) received",
+        r"\bexitcode\s*: -(?:11|7|4|8)\b|return code = -(?:11|7|4|8)\b"
+        r"|terminated with signal SIG(?:SEGV|BUS|ILL|FPE)|Signal (?:11|7|4|8) \(SIG\w+\) received",
+        f"{_TORCH}torch/distributed/elastic/multiprocessing/errors/__init__.py"),
+    # A rank that waited in vain aborts itself: this one does not explain the others.
+    sign("abort of a rank", Kind.CRASH, ECHO, "exitcode|return code|with signal|received",
+        r"\bexitcode\s*: -6\b|return code = -6\b|terminated with signal SIGABRT|Signal 6 \(SIGABRT\) received",
         f"{_TORCH}torch/distributed/elastic/multiprocessing/errors/__init__.py"),
     sign("kill of a rank", Kind.KILLED, ECHO, "exitcode|return code|with signal|received",
         r"\bexitcode\s*: -9\b|return code = -9\b|terminated with signal SIGKILL"

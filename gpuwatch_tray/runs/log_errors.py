@@ -46,12 +46,25 @@ _AFTERMATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An error in the log: its kind, how heavy it weighs, and where it is."""
+    """An error in the log: its kind, how heavy it weighs, where it is, and the name of the sign."""
 
     kind: Kind
     weight: Weight
     at: int
     line: LogLine
+    sign: str = ""
+
+
+_DEATHS = frozenset({"crash of a rank", "kill of a rank"})
+
+
+def pick_cause(errors: Sequence[Found]) -> Found | None:
+    """Return the heaviest error, the first among equals; None for none."""
+    found = min(errors, key=lambda error: (-error.weight, error.at), default=None)
+    if found is not None and found.kind is Kind.COMMUNICATION:
+        # A rank that a signal ended is why the others lost it.
+        return next((error for error in errors if error.sign in _DEATHS), found)
+    return found
 
 
 def find_errors(lines: Sequence[LogLine]) -> list[Found]:
@@ -87,7 +100,7 @@ def _match(at: int, line: LogLine, signs: Sequence[Sign]) -> Found | None:
         kind = Kind.ASSERTION if name == "AssertionError" else Kind.EXCEPTION
         if best is None or best.kind is Kind.EXCEPTION:
             return Found(kind, _weight_of(line), at, line)
-    return None if best is None else Found(best.kind, best.weight, at, line)
+    return None if best is None else Found(best.kind, best.weight, at, line, best.name)
 
 
 def _weight_of(line: LogLine) -> Weight:

@@ -79,6 +79,17 @@ def test_an_error_of_one_rank_counts_more_than_the_time_out_of_the_others():
     assert (cause.kind, cause.rank) == (Kind.GPU_MEMORY, "3")
 
 
+def test_a_rank_that_a_signal_ended_is_why_the_others_lost_it():
+    """The launcher's word that a rank was killed explains the broken connections of the others."""
+    lost = traceback("RuntimeError: [../gloo/transport/tcp/pair.cc:598] Connection closed by peer [::1]:17")
+    killed = "failed (exitcode: -9) local_rank: 1 (pid: 77) of binary: python\n"
+    assert explain_end(lost, Exited(1)).kind is Kind.COMMUNICATION
+    assert explain_end(lost + killed, Exited(1)).kind is Kind.KILLED
+    assert explain_end(lost + killed, Exited(1), facts(oom_kills=1)).kind is Kind.HOST_MEMORY
+    assert explain_end(lost + killed.replace("-9", "-11"), Exited(1)).kind is Kind.CRASH
+    assert explain_end(lost + killed.replace("-9", "-6"), Exited(1)).kind is Kind.COMMUNICATION
+
+
 def test_the_rank_that_timed_out_first_is_named():
     """Of many time-outs the first rank in the log is told."""
     line = (
