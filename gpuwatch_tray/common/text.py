@@ -1,4 +1,4 @@
-"""Texts on a terminal or in a menu: the columns that they take, tables, lengths as Windows counts them, colours."""
+"""Texts on a terminal or in a menu: columns, tables, lengths as Windows counts them, escape sequences."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ class RunFacts:
     """
     What the driver, the kernel, the disk and the neighbours told about a run; all may be missing.
 
-    Times are wall times. Xids are those of the run's GPUs during the run. `oom_kills` counts those of the run's
-    cgroup while it ran (`memory.events`); `kernel_lines` are the kernel's about the run's processes.
+    Times are wall times. Xids are those of the run's GPUs during the run. `oom_kills` counts those of the
+    run's cgroup while it ran (`memory.events`); `kernel_lines` are the kernel's about its processes.
     """
 
     ended: float = 0.0

@@ -20,7 +20,8 @@ _PREFIX = re.compile(
     | (?P<c>\d{1,4}):[ ]                                     # srun --label
     | \([\w.:-]{1,60}[ ]pid=\d{1,9}(?:,[ ]ip=[\d.]{1,40})?\)[ ]?  # Ray, vLLM
     | (?:ERROR|CRITICAL|FATAL)[ ]\d\d-\d\d[ ]\d\d:\d\d:\d\d[ ]\[[\w.:/ -]{1,60}\][ ]  # vLLM
-    | \[\d{4}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ](?:TP|DP|PP)\d{1,3})*\][ ](?:[\w ]{1,40}:[ ](?=Traceback))?  # SGLang
+    | \[\d{4}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ](?:TP|DP|PP)\d{1,3}){0,3}\][ ]  # SGLang
+      (?:[\w ]{1,40}:[ ](?=Traceback))?
     | [│|][ ]                                                # Rich, `nohup`'s tables
     """,
     re.VERBOSE,
@@ -35,7 +36,9 @@ _FRAME = re.compile(r"^\s{2,8}File \"")
 _INDENTED = re.compile(r"^(?:\s{2,}|[│╭╰])")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]{0,150}\.)?([A-Za-z_]\w{1,80})(?::\s|:?$)")
 # Before a traceback: it is only reported, and the program goes on.
-_REPORTED = re.compile(r"^(?:Exception ignored in|--- Logging error ---|Error in atexit|Exception in thread Thread)")
+_REPORTED = re.compile(
+    r"^(?:Exception ignored in|--- Logging error ---|Error in atexit|Exception in thread Thread)"
+)
 
 
 @dataclass(slots=True)
@@ -109,4 +112,9 @@ def _mark_tracebacks(lines: list[LogLine]) -> None:
 
 def is_progress(line: LogLine) -> bool:
     """Tell whether a line shows that the program is at work; wandb sums up a run that has ended, too."""
-    return not line.text.startswith("wandb") and not line.quoted and not line.exception and _PROGRESS.search(line.text) is not None
+    return (
+        not line.text.startswith("wandb")
+        and not line.quoted
+        and not line.exception
+        and _PROGRESS.search(line.text) is not None
+    )

@@ -9,19 +9,29 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.units import GIB, KIB, MIB, gib, memory_text, recent_time
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, UNNAMED_GPU
-from gpuwatch_tray.runs.cause import End, Exited, Kind, RunFacts, Signalled, Unseen, signal_name
+from gpuwatch_tray.runs.cause import End, Kind, RunFacts, Signalled, Unseen, signal_name
+from gpuwatch_tray.runs.fact_rules import SIGINT, SIGTERM
 from gpuwatch_tray.runs.log_tail import LogLine
 
 FULL = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 _SIZES = {"B": 1, "byte": 1, "KiB": KIB, "KB": KIB, "MiB": MIB, "MB": MIB, "GiB": GIB, "GB": GIB}
 _SIZE = r"([\d,]{1,30}(?:\.\d{1,6})?)\s?(B|bytes?|KiB|MiB|GiB|KB|MB|GB)\b"
-_ASKED = re.compile(rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}")
+_ASKED = re.compile(
+    rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}"
+)
 _FREE = re.compile(rf"of which {_SIZE} is free|{_SIZE} free")
 _GPU = re.compile(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
-_RANK = re.compile(r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up")
-_MODULE = re.compile(r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'|called ‘([^’]{1,80})’")
+_RANK = re.compile(
+    r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up"
+)
+_MODULE = re.compile(
+    r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'"
+    r"|called \u2018([^\u2019]{1,80})\u2019"
+)
 _LIBRARY = re.compile(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
-_PATH = re.compile(r"'([^'\n]{1,300})'$|‘([^’\n]{1,300})’|^([^\s:]{1,200}): (?:command )?not found")
+_PATH = re.compile(
+    r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|^([^\s:]{1,200}): (?:command )?not found"
+)
 _PORT = re.compile(r"port:? (\d{2,5})\b|[\]\d]:(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
 _SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
 
@@ -62,15 +72,15 @@ PLAIN = {
     Kind.DEVICE_ASSERT: N_("a check inside a GPU kernel failed, most often an index that is out of range"),
     Kind.DRIVER_MISMATCH: N_("the NVIDIA driver, its library and CUDA do not fit together"),
     Kind.NO_GPU: N_("no GPU could be used"),
-    Kind.GPU_LIBRARY: N_("a library of the GPU (cuDNN, cuBLAS and the like) failed"),
+    Kind.GPU_LIBRARY: N_("a GPU library (cuDNN, cuBLAS or the like) failed"),
     Kind.NO_KERNEL_IMAGE: N_("the program was not built for this GPU"),
-    Kind.PERMISSION: N_("it was not allowed to do that"),
-    Kind.NETWORK: N_("the network, or a server, did not give what was asked for"),
+    Kind.PERMISSION: N_("permission was denied"),
+    Kind.NETWORK: N_("a download or a connection failed"),
     Kind.SHARED_MEMORY: N_("shared memory ran out"),
     Kind.DIVERGED: N_("the loss became NaN or infinite"),
     Kind.ASSERTION: N_("a check in the program failed"),
-    Kind.WRONG_USE: N_("the program does not take these options"),
-    Kind.LOGOUT: N_("it ended with the login or the terminal that it belonged to"),
+    Kind.WRONG_USE: N_("it was started with options that it does not take"),
+    Kind.LOGOUT: N_("it ended with the login or terminal that it belonged to"),
 }
 FIXES = {
     Kind.GPU_MEMORY: N_("use a smaller batch or model, or wait until the GPU is free"),
@@ -96,7 +106,7 @@ FIXES = {
     Kind.DIVERGED: N_("lower the learning rate, clip gradients, or look for bad samples"),
     Kind.WRONG_USE: N_("see its --help"),
     Kind.CRASH: N_("run it with python -X faulthandler to see where"),
-    Kind.KILLED: N_("most often the memory of the machine was used up: ask the administrator"),
+    Kind.KILLED: N_("most often the machine ran out of memory: ask the administrator"),
     Kind.TIME_LIMIT: N_("ask for more time, or save checkpoints and go on from the last"),
     Kind.LOGOUT: N_("start it under tmux, screen or nohup"),
 }
@@ -128,11 +138,11 @@ def _gpu_memory(story: Story) -> str:
     gpu = f"GPU {index}" if index else gpus[0].name if len(gpus) == 1 else "GPU"
     asked, free = _bytes(_ASKED, text), _bytes(_FREE, text)
     if asked is not None and free is not None:
-        said = _("{gpu} had no memory left: {asked} were asked for, {free} were free")
+        said = _("{gpu} ran out of memory: {asked} asked for, {free} free")
     elif asked is not None:
-        said = _("{gpu} had no memory left: {asked} were asked for")
+        said = _("{gpu} ran out of memory: {asked} asked for")
     else:
-        said = _("{gpu} had no memory left")
+        said = _("{gpu} ran out of memory")
     said = said.format(gpu=gpu, asked=memory_text(asked or 0), free=memory_text(free or 0))
     return "".join([said, *_holders(story)])
 
@@ -160,13 +170,13 @@ def _holders(story: Story) -> list[str]:
 
 def _host_memory(story: Story) -> str:
     if story.facts.oom_kills:
-        return _("the memory of its group was used up, and the kernel killed it")
+        return _("it reached its memory limit (cgroup), and the kernel killed it")
     if story.facts.kernel_lines:
-        return _("the memory of the machine was used up, and the kernel killed it")
+        return _("the machine ran out of memory, and the kernel killed it")
     asked = _bytes(_ASKED, story.line.text)
     if asked is not None:
-        return _("the machine had no memory left: {asked} were asked for").format(asked=f"{gib(asked)} GiB")
-    return _("the machine, or what it may use of it, had no memory left")
+        return _("the machine ran out of memory: {asked} asked for").format(asked=f"{gib(asked)} GiB")
+    return _("the machine ran out of memory")
 
 
 def _xid(story: Story) -> str:
@@ -185,18 +195,24 @@ def _xid(story: Story) -> str:
 
 def _gpu_lost(story: Story) -> str:
     lost = [gpu.name for gpu in story.facts.gpus if gpu.lost]
-    return _("{gpu} was lost: it answers no more").format(gpu=", ".join(lost) or UNNAMED_GPU)
+    return _("{gpu} was lost: it no longer answers").format(gpu=", ".join(lost) or UNNAMED_GPU)
 
 
 def _communication(story: Story) -> str:
     if story.rank:
-        return _("the ranks lost each other or waited in vain; rank {rank} said so first").format(rank=story.rank)
-    return _("the ranks lost each other or waited in vain")
+        return _("the ranks lost contact with each other; rank {rank} reported it first").format(
+            rank=story.rank
+        )
+    return _("the ranks lost contact with each other")
 
 
 def _missing_module(story: Story) -> str:
     name = _first(_MODULE, story.evidence)
-    return _("the module {name} is missing").format(name=name) if name else _("a module or a part of it is missing")
+    return (
+        _("the module {name} is missing").format(name=name)
+        if name
+        else _("a module or a part of it is missing")
+    )
 
 
 def _missing_library(story: Story) -> str:
@@ -227,40 +243,42 @@ def _port_in_use(story: Story) -> str:
 def _data_worker(story: Story) -> str:
     name = _first(_SIGNAL, story.evidence)
     if name:
-        return _("a worker process of it was ended by a signal ({name})").format(name=name)
-    return _("a worker process of it died")
+        return _("one of its worker processes was ended by a signal ({name})").format(name=name)
+    return _("one of its worker processes died")
 
 
 def _exception(story: Story) -> str:
     name = story.line.exception
-    return _("it did not catch an error: {name}").format(name=name) if name else _("it did not catch an error")
+    return _("it stopped at an error: {name}").format(name=name) if name else _("it stopped at an error")
 
 
 def _crash(story: Story) -> str:
     if story.end.number:
         return _("it crashed ({name})").format(name=signal_name(story.end.number))
-    return _("it, or a process of it, crashed")
+    return _("one of its processes crashed")
 
 
 def _killed(story: Story) -> str:
     if story.end.number:
-        return _("it was killed (SIGKILL), and nothing here tells by whom")
-    return _("a process of it was killed (SIGKILL), and nothing here tells by whom")
+        return _("it was killed (SIGKILL); by whom is not known")
+    return _("one of its processes was killed (SIGKILL); by whom is not known")
 
 
 def _stopped(story: Story) -> str:
     if story.facts.sender:
         return _("{sender} ended it").format(sender=redact.text(story.facts.sender))
-    if story.end.number == 2 or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
+    if story.end.number == SIGINT or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
         return _("it was ended with Ctrl-C")
-    return _("somebody ended it (SIGTERM)") if story.end.number == 15 else _("somebody ended it")
+    return (
+        _("it was asked to end (SIGTERM)") if story.end.number == SIGTERM else _("it was ended by somebody")
+    )
 
 
 def _time_limit(story: Story) -> str:
     if story.facts.deadline is not None:
         when = recent_time(story.facts.deadline, story.facts.ended)
-        return _("its time was over: it had until {time}").format(time=when)
-    return _("its time was over")
+        return _("it reached its time limit ({time})").format(time=when)
+    return _("it reached its time limit")
 
 
 def _unknown(story: Story) -> str:
@@ -269,11 +287,10 @@ def _unknown(story: Story) -> str:
         if full:
             text = _("it is gone; its end was not seen, and the memory of {gpu} was full before")
             return text.format(gpu=", ".join(full))
-        return _("it is gone; its end was not seen, and nothing here tells why")
+        return _("it is gone; its end was not seen, and the cause is not known")
     if isinstance(story.end, Signalled):
         return _("a signal ended it ({name})").format(name=signal_name(story.end.number))
-    code = story.end.code if isinstance(story.end, Exited) else 0
-    return _("it ended with exit code {code}, and nothing here tells why").format(code=code)
+    return _("it ended with exit code {code}; the cause is not known").format(code=story.end.code)
 
 
 _MAKERS = {

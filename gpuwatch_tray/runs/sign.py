@@ -25,7 +25,7 @@ class Weight(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Sign:
     """
-    One row of the table: lines that hold one of `needles` (lower case) and match `pattern` are a sign of `kind`.
+    One row of the table: lines with one of `needles` (lower case) that match `pattern` are a sign of `kind`.
 
     `source` is where the shape is published: a page, an issue or a source file.
     """

@@ -2,8 +2,9 @@
 The corpus: ends of runs with their causes, in `data/`.
 
 A line of a file is JSON: `label`, the kind of the cause; `end`, how the run ended (`exit 1`, `signal 9`,
-`unseen`); `facts`, fields of RunFacts, with times in seconds from the end; `log`, the end of the log; `origin`:
-`made` by a program of `make_logs` that failed for real, or written after a published shape, which is named.
+`unseen`); `facts`, fields of RunFacts, with times in seconds from the end; `log`, the end of the log;
+`origin`: `made` by a program of `make_logs` that failed for real, or written after a published shape, which
+is named.
 
 The rules were written from `known.jsonl`. `aside.jsonl` was written before them and is not to be read while
 working on them: the shapes in it are others. What was made is parted by the name of its recipe.
@@ -63,7 +64,11 @@ def read_facts(fields):
         ended=ENDED,
         gpus=tuple(
             GpuFacts(
-                gpu["name"], gpu["uuid"], _whole(gpu.get("used")), _whole(gpu.get("total")), gpu.get("lost", False)
+                gpu["name"],
+                gpu["uuid"],
+                _whole(gpu.get("used")),
+                _whole(gpu.get("total")),
+                gpu.get("lost", False),
             )
             for gpu in fields.get("gpus", ())
         ),
