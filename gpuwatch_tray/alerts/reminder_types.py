@@ -43,6 +43,9 @@ class ProcessEnds:
     elapsed: float | None = None
     peak: int | None = None
     seen: Instant | None = None
+    devices: tuple[str, ...] = ()  # those GPUs by UUID
+    xids: tuple[tuple[str, int, float], ...] = ()  # of those: UUID, number, wall time
+    lost: tuple[str, ...] = ()  # of those, not readable when last looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ What could not be read is neither "free" nor "ended". All of it is pure.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.common import redact
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ReminderCondition, RunReport
     from gpuwatch_tray.model import Gpu, GpuProcess, Instant, Snapshot
+
+    Watched = TypeVar("Watched", CommandEnds, ProcessEnds)
 
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
@@ -55,6 +57,7 @@ def step_process(
     # decide, if every one could be read.
     snapshot = observation.snapshot
     boot = snapshot.boot_id or (observation.now.boot if condition.local else "")
+    condition = _with_devices(condition, on_gpus(condition, snapshot), snapshot)
     if condition.boot and boot and boot != condition.boot:
         return condition, _end_notice(condition, observation, RESTARTED)
     entries = on_gpus(condition, snapshot)
@@ -96,17 +99,18 @@ def step_command(
 MOST_XIDS = 32  # of a run: a GPU that fails for good reports one after the other
 
 
-def _with_devices(condition: CommandEnds, held: Sequence[GpuProcess], snapshot: Snapshot) -> CommandEnds:
-    """Note the GPUs of the command, and what the driver says of them."""
+def _with_devices(condition: Watched, held: Sequence[GpuProcess], snapshot: Snapshot) -> Watched:
+    """Note the GPUs of the command or process, and what the driver says of them."""
     if snapshot.problem is not None:
         return condition
     by_index = {gpu.index: gpu.uuid for gpu in snapshot.gpus if not gpu.physical}
-    seen = {by_index.get(entry.gpu, "") for entry in held if entry.gpu is not None} - {""}
-    devices = tuple(dict.fromkeys((*condition.devices, *sorted(seen))))
-    xids = tuple((xid.uuid, xid.code, xid.at) for xid in snapshot.events if xid.uuid in devices)
+    used: set[str] = {by_index.get(entry.gpu, "") for entry in held if entry.gpu is not None} - {""}
+    devices = tuple(dict.fromkeys((*condition.devices, *sorted(used))))
+    events = [xid for xid in snapshot.events if xid.uuid in devices]
+    new: tuple[tuple[str, int, float], ...] = tuple((xid.uuid, xid.code, xid.at) for xid in events)
     readable = {gpu.uuid for gpu in snapshot.gpus if gpu.problem is None}
     lost = tuple(uuid for uuid in devices if uuid not in readable)
-    return replace(condition, devices=devices, xids=(*condition.xids, *xids)[:MOST_XIDS], lost=lost)
+    return replace(condition, devices=devices, xids=(*condition.xids, *new)[:MOST_XIDS], lost=lost)
 
 
 def _command_ended(text: str, observation: Observation, *details: str) -> ReminderNotice:
@@ -322,7 +326,9 @@ def _essence(reminder: Reminder) -> tuple[object, ...]:
         return reminder.notice, condition.since, seen if held else _minute(seen)
     peak = None if condition.peak is None else condition.peak // PEAK_STEP
     if isinstance(condition, ProcessEnds):
-        return reminder.notice, peak, condition.gpus, condition.elapsed is None, _minute(condition.seen)
+        told = (condition.xids, condition.lost)
+        unknown = condition.elapsed is None
+        return reminder.notice, peak, condition.gpus, unknown, _minute(condition.seen), *told
     return reminder.notice, peak, condition.gone, condition.devices, condition.xids, condition.lost
 
 

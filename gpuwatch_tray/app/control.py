@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
-from gpuwatch_tray.app.run_facts import observed_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
@@ -27,6 +26,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import Missing, Phase, Why
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

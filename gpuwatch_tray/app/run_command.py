@@ -28,7 +28,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     read_once,
 )
-from gpuwatch_tray.app.run_facts import HostWatch, join_facts, observed_json
+from gpuwatch_tray.app.run_facts import HostWatch, join_facts
 from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
 from gpuwatch_tray.common import host
 from gpuwatch_tray.common.child import RunningCommand, StartError
@@ -39,6 +39,7 @@ from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import memory_text
 from gpuwatch_tray.runs import Exited, Signalled, explain_end
 from gpuwatch_tray.runs.log_file import RunLog, read_log
+from gpuwatch_tray.runs.observed import observed_json
 from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
 from gpuwatch_tray.sources.processes import is_alive, process_identity
 from gpuwatch_tray.store import StoreError

@@ -1,77 +1,21 @@
-"""What the driver, the neighbours, the kernel and the disks tell about a run, gathered at its end."""
+"""What the kernel and the disks tell about a run, gathered at its end and joined with what was seen."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.common import redact
-from gpuwatch_tray.model import Xid, known
-from gpuwatch_tray.runs import FolderSpace, GpuFacts, MemoryHolder, RunFacts
+from gpuwatch_tray.runs import FolderSpace
+from gpuwatch_tray.runs.observed import observed_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import CommandEnds
-    from gpuwatch_tray.model import Snapshot
-
-
-MOST_HOLDERS = 8
-
-
-def observed_json(command: CommandEnds | None, snapshot: Snapshot | None) -> dict[str, Any]:
-    """
-    Return what the running program has seen of a command, and sees now that it has ended.
-
-    `gpus` are the command's, or all where it was seen on none; memory in bytes, times are wall times. Keys:
-    gpus, holders, xids, peak, mismatch.
-    """
-    devices = () if command is None else command.devices
-    body: dict[str, Any] = {
-        "gpus": [],
-        "holders": [],
-        "xids": [] if command is None else [list(xid) for xid in command.xids],
-        "peak": None if command is None else command.peak,
-        "mismatch": False,
-        "devices": list(devices),
-    }
-    if snapshot is None:
-        return body
-    problem = snapshot.mismatch or snapshot.problem
-    body["mismatch"] = problem is not None and problem.mismatch
-    lost = () if command is None else command.lost
-    chosen = [gpu for gpu in snapshot.gpus if not gpu.physical and (not devices or gpu.uuid in devices)]
-    body["gpus"] = [
-        {
-            "name": f"GPU {gpu.index}",
-            "uuid": gpu.uuid,
-            "used": known(gpu.memory_used),
-            "total": known(gpu.memory_total),
-            "lost": gpu.uuid in lost or (bool(devices) and gpu.problem is not None),
-        }
-        for gpu in chosen
-    ]
-    by_index = {gpu.index: gpu.uuid for gpu in chosen}
-    own = None if command is None else (command.pid, command.identity)
-    holders: list[dict[str, Any]] = [
-        {
-            "gpu": by_index[process.gpu],
-            "user": redact.text(known(process.user) or ""),
-            "name": redact.process_name(known(process.name) or ""),
-            "pid": process.pid,
-            "memory": memory,
-            "since": known(process.started),
-        }
-        for process in snapshot.processes
-        if process.gpu in by_index
-        and (process.pid, process.identity) != own
-        and (memory := known(process.memory)) is not None
-    ]
-    body["holders"] = sorted(holders, key=lambda holder: -holder["memory"])[:MOST_HOLDERS]
-    return body
+    from gpuwatch_tray.runs import RunFacts
 
 
 class HostWatch:
@@ -168,22 +112,12 @@ def join_facts(
     ended: float,
 ) -> RunFacts:
     """Join what the running program has seen with what the host tells; `ended` is a wall time."""
-    return RunFacts(
-        ended=ended,
-        gpus=tuple(
-            GpuFacts(gpu["name"], gpu["uuid"], gpu["used"], gpu["total"], gpu["lost"])
-            for gpu in observed.get("gpus", ())
-        ),
-        holders=tuple(
-            MemoryHolder(row["gpu"], row["user"], row["name"], row["pid"], row["memory"], row["since"])
-            for row in observed.get("holders", ())
-        ),
-        xids=tuple(Xid(str(uuid), int(code), float(at)) for uuid, code, at in observed.get("xids", ())),
+    return replace(
+        observed_facts(observed, ended),
         oom_kills=host.oom_kills(),
         kernel_lines=host.kernel_lines(),
         full=full_folders(environ, folder),
         deadline=_deadline(environ),
-        mismatch=bool(observed.get("mismatch")),
         command=tuple(command),
     )
 

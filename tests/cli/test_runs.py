@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
+from tests.driver.scenario import FakeEvent, FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB
 from tests.support.terminal import terminal
 from tests.support.timing import wait_until
@@ -207,3 +207,26 @@ def test_a_program_that_is_not_there_is_explained(installed):
     (record,) = runs(installed)
     assert record["kind"] == "missing_file"
     assert time.time() - record["ended"] < 600
+
+
+def test_the_end_of_a_process_of_another_program_is_explained_by_its_gpu(installed, server):
+    """`when ends PID`: the driver reported an error of its GPU, so the notice says which, and what it means."""
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        gpu = FakeGpu.numbered(0, FakeProcess(worker.pid, 100 * MIB))
+        installed.play(Scenario(gpus=[gpu]))
+        with installed.watching():
+            installed.run("when", "ends", str(worker.pid))
+            installed.play(Scenario(gpus=[gpu], events=[FakeEvent(1, gpu.uuid, 13)]))
+            wait_until(lambda: "Xid" in installed.run("alerts").stdout, "the error")
+            worker.kill()
+            worker.wait(20)
+            mail = wait_until(lambda: next(filter(is_end, server.messages), None), "the mail")
+        assert "Xid 13" in mail.text
+    finally:
+        worker.kill()
+        worker.wait(20)
+
+
+def is_end(mail):
+    return "Process ended" in mail.message["Subject"]

@@ -71,7 +71,9 @@ def test_it_waits_until_the_other_has_ended(installed):
 
 def test_two_that_wait_never_get_the_same(installed):
     """The driver lists neither command; the claim of the first keeps the second off."""
-    first = start(installed, "1", "--for", "1s", "--", "sh", "-c", "echo on $CUDA_VISIBLE_DEVICES; exec sleep 600")
+    first = start(
+        installed, "1", "--for", "1s", "--", "sh", "-c", "echo on $CUDA_VISIBLE_DEVICES; exec sleep 600"
+    )
     try:
         assert first.stdout.readline() == f"on {UUIDS[0]}\n"
         assert free(installed, "1", "--for", "1s", *SHOW).stdout == f"on {UUIDS[1]}\n"
