@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
+from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
@@ -27,6 +28,7 @@ from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import Missing, Phase, Why
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -103,6 +105,7 @@ OPERATIONS: dict[str, Operation] = {
             int(request["code"]),
             float(request["seconds"]),
             tuple(map(str, request["output"])),
+            report_from_json(request.get("report")),
         ),
         key="told",
     ),
@@ -320,7 +323,12 @@ def answering(
             return {"mail": "", "unknown": [_("nothing has been read yet")]}
         return dry_run(context, snapshot, host.now())
 
+    def run_facts(request: dict[str, Any]) -> dict[str, Any]:
+        command = Reminders(lease.store, host.now).command(int(request["id"]))
+        return observed_json(command, _next_snapshot(monitor))
+
     handlers = {
+        "run facts": run_facts,
         "status": status,
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
