@@ -295,12 +295,13 @@ def record_end(store: Store, request: Mapping[str, Any]) -> bool:
 
 def _peak_memory() -> int | None:
     """Return the most memory (bytes) that the largest of the ended children had; None where not told."""
-    if sys.platform == "win32":
-        return None
-    import resource
+    peak: int | None = None
+    if sys.platform != "win32":
+        import resource
 
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # getrusage(2): bytes there, KiB here
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    return peak
 
 
 def _deliver(context: RunContext) -> None:

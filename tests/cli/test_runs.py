@@ -210,7 +210,7 @@ def test_a_program_that_is_not_there_is_explained(installed):
 
 
 def test_the_end_of_a_process_of_another_program_is_explained_by_its_gpu(installed, server):
-    """`when ends PID`: the driver reported an error of its GPU, so the notice says which, and what it means."""
+    """`when ends PID`: the driver reported an error of its GPU, and the notice says which."""
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         gpu = FakeGpu.numbered(0, FakeProcess(worker.pid, 100 * MIB))

@@ -48,7 +48,8 @@ def test_a_log_is_on_disk_before_its_writer_dies(tmp_path):
     """After kill -9 the last byte that came is there."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom gpuwatch_tray.runs.log_file import RunLog\n"
-        "log = RunLog(Path(sys.argv[1]))\nlog.write(b'step 1\\nstep 2')\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        "log = RunLog(Path(sys.argv[1]))\nlog.write(b'step 1\\nstep 2')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path], check=False, timeout=60)
     assert read_log(tmp_path).head == b"step 1\nstep 2"
