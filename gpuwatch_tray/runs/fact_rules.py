@@ -45,7 +45,9 @@ SHM = "/dev/shm"  # noqa: S108  # only named
 _OF_GPU = re.compile(r"(?i)cuda|nccl|\bgpu\b|nvml")
 _WRITING = re.compile(
     r"(?i)input/output error|PytorchStreamWriter|write failed|failed writing|unexpected pos|write\(\)"
+    r"|\d written"
 )
+_BUS = re.compile(r"[Bb]us error|SIGBUS|\bsignal 7\b|\bexitcode\s*: -7\b|return code = -7\b")
 _BLAMED = frozenset(
     {
         *(Kind.XID, Kind.GPU_LOST, Kind.ILLEGAL_ACCESS, Kind.COMMUNICATION, Kind.NO_GPU, Kind.GPU_LIBRARY),
@@ -110,8 +112,15 @@ def _killed_for_memory(facts: RunFacts, _end: End) -> bool:
     return facts.oom_kills > 0 or any("ut of memory" in line for line in facts.kernel_lines)
 
 
-def _shm_full(facts: RunFacts, end: End) -> bool:
-    return end.number == SIGBUS and any(folder.path.startswith(SHM) for folder in facts.full)
+def _bus_error(found: Found | None, end: End) -> bool:
+    """Tell whether it, or a process of it, touched a page that could not be had."""
+    if not _open(found, end):
+        return False
+    return end.number == SIGBUS or (found is not None and bool(_BUS.search(found.line.text)))
+
+
+def _shm_full(facts: RunFacts, _end: End) -> bool:
+    return any(folder.path.startswith(SHM) for folder in facts.full)
 
 
 def _session_ended(facts: RunFacts, end: End) -> bool:
@@ -144,7 +153,7 @@ FACT_RULES = (
     FactRule(
         Kind.SHARED_MEMORY,
         LIKELY,
-        _open,
+        _bus_error,
         _shm_full,
         "https://man7.org/linux/man-pages/man2/mmap.2.html",
     ),

@@ -55,7 +55,7 @@ class Found:
     sign: str = ""
 
 
-_DEATHS = frozenset({"crash of a rank", "kill of a rank"})
+_DEATHS = frozenset({"crash of a rank", "kill of a rank", "crash under mpirun", "kill under mpirun"})
 
 
 def pick_cause(errors: Sequence[Found]) -> Found | None:
