@@ -189,6 +189,20 @@ _BY_WEIGHT = {
 }
 
 
+# What Windows returns for a program that it ended (NTSTATUS).
+_OF_WINDOWS = {
+    0xC0000005: Kind.CRASH,  # access violation
+    0xC00000FD: Kind.CRASH,  # stack overflow
+    0xC0000409: Kind.CRASH,  # aborted
+    0xC000013A: Kind.STOPPED,  # Ctrl-C
+    0xC0000017: Kind.HOST_MEMORY,
+    0xC000012D: Kind.HOST_MEMORY,  # the commitment limit
+    0xC0000135: Kind.MISSING_LIBRARY,
+    0xC0000139: Kind.MISSING_LIBRARY,  # without the entry that is asked for
+}
+_WORD = 2**32
+
+
 def decide(found: Found | None, end: End, facts: RunFacts) -> tuple[Kind, Confidence]:
     """Return the kind of the cause and how sure it is, from the heaviest error of the log, if it has one."""
     for rule in FACT_RULES:
@@ -198,6 +212,8 @@ def decide(found: Found | None, end: End, facts: RunFacts) -> tuple[Kind, Confid
         return found.kind, _BY_WEIGHT[found.weight]
     if end.number in OF_SIGNALS:
         return OF_SIGNALS[end.number], Confidence.LIKELY
+    if isinstance(end, Exited) and end.code % _WORD in _OF_WINDOWS:
+        return _OF_WINDOWS[end.code % _WORD], Confidence.LIKELY
     if isinstance(end, Exited) and end.code == TIMED_OUT:
         return Kind.TIME_LIMIT, Confidence.POSSIBLE
     if found is not None and found.weight is Weight.ECHO:

@@ -70,6 +70,10 @@ GPU_SIGNS = (
         r"an illegal (?:memory access|instruction) was encountered|(?:CUDA_ERROR"
         r"|cudaError)_?(?i:illegal_?(?:address|instruction))|Warp Illegal (?:Address|Instruction)",
         _CUDA),
+    sign("physx", Kind.ILLEGAL_ACCESS, ROOT, "700", r"PhysX error: .{0,120}(?:failed!?|error|returned) 700\b",
+        "https://github.com/isaac-sim/IsaacLab/issues/1460"),
+    sign("physx launch", Kind.ILLEGAL_ACCESS, Weight.PARTIAL, "719", r"PhysX .{0,120}[Ee]rror code 719\b",
+        "https://github.com/isaac-sim/IsaacLab/issues/4668"),
     sign("launch too long", Kind.EXCEPTION, Weight.PARTIAL, "launch timed out",
         r"the launch timed out and was terminated|cudaErrorLaunchTimeout", _CUDA),
     sign("misaligned address", Kind.ILLEGAL_ACCESS, ROOT, "misaligned",

@@ -72,6 +72,8 @@ HOST_SIGNS = (
         f"{_TORCH}torch/utils/data/dataloader.py"),
     sign("loader timeout", Kind.DATA_WORKER, ROOT, "dataloader timed out",
         r"DataLoader timed out after", f"{_TORCH}torch/utils/data/dataloader.py"),
+    sign("background workers", Kind.DATA_WORKER, PLAIN, "background workers",
+        r"background workers are no longer alive", "https://github.com/MIC-DKFZ/nnUNet/issues/2725"),
     sign("pin memory", Kind.DATA_WORKER, PARTIAL, "pin memory thread",
         r"Pin memory thread exited unexpectedly", f"{_TORCH}torch/utils/data/dataloader.py"),
     sign("pool broken", Kind.DATA_WORKER, PARTIAL, "process",
@@ -275,9 +277,10 @@ HOST_SIGNS = (
         r"^(?:[a-z_][\w.]{0,80}\.)?[A-Z]\w{0,60}Error(?: \[\w{1,60}\])?: \S", f"{_PYTHON}exceptions.html"),
     # ---- crashes and signals
     sign("crash", Kind.CRASH, ECHO,
-        "segmentation fault|fatal python|core dumped|corruption|malloc(): |free(): |corrupted"
-        "|stack smashing",
-        r"Segmentation fault|Fatal Python error: |\(core dumped\)|double free or corruption|^malloc\(\): "
+        "segmentation fault|aborted|段错误|已放弃|核心已转储|speicherzugriffsfehler|erreur de seg"
+        "|fatal python|core dumped|corruption|malloc(): |free(): |corrupted|stack smashing",
+        r"Segmentation fault|段错误|已放弃|核心已转储|Speicherzugriffsfehler|Erreur de segmentation"
+        r"|^Aborted\b|Fatal Python error: |\(core dumped\)|double free or corruption|^malloc\(\): "
         r"|^free\(\): |^corrupted (?:size|double)|stack smashing detected",
         "https://docs.python.org/3/library/faulthandler.html"),
     sign("crash of a rank", Kind.CRASH, ECHO, "exitcode|return code|with signal|received",

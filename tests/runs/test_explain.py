@@ -265,6 +265,9 @@ def test_a_bus_error_with_full_shared_memory_is_that():
         (Exited(124), {"command": ("/usr/bin/timeout", "8h", "python")}, Kind.TIME_LIMIT),
         (Exited(137), {"command": ("timeout", "-s", "KILL", "8h", "python")}, Kind.TIME_LIMIT),
         (Exited(137), {"command": ("python", "timeout.py")}, Kind.KILLED),
+        (Exited(0xC0000005), {}, Kind.CRASH),
+        (Exited(0xC000013A), {}, Kind.STOPPED),
+        (Exited(0xC0000005 - 2**32), {}, Kind.CRASH),
     ],
 )
 def test_who_ended_it_follows_from_the_signal_and_the_facts(end, fields, kind):
