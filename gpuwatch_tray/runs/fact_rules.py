@@ -217,5 +217,6 @@ def decide(found: Found | None, end: End, facts: RunFacts) -> tuple[Kind, Confid
     if isinstance(end, Exited) and end.code == TIMED_OUT:
         return Kind.TIME_LIMIT, Confidence.POSSIBLE
     if found is not None and found.weight is Weight.ECHO:
-        return found.kind, Confidence.POSSIBLE
+        died = found.kind in {Kind.KILLED, Kind.CRASH}  # the launcher has seen it
+        return found.kind, Confidence.LIKELY if died else Confidence.POSSIBLE
     return Kind.UNKNOWN, Confidence.POSSIBLE

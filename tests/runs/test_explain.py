@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import Xid
@@ -27,6 +29,26 @@ OOM = (
     " 23.65 GiB of which 1.10 GiB is free."
 )
 STEPS = "".join(f"step {step} loss {2 / (step + 1)}\n" for step in range(5))
+
+
+LINES = [
+    OOM,
+    *STEPS.splitlines(),
+    "Traceback (most recent call last):",
+    '  File "a.py", line 1',
+    "    f()",
+    "KeyError",
+]
+LINES += [
+    "^C",
+    "Killed",
+    "[rank1]: ValueError: x",
+    "port: , in use",
+    "allocate  bytes",
+    "\x1b[0m",
+    "│ x",
+    "os error",
+]
 
 
 def traceback(line, rank=""):
@@ -331,6 +353,13 @@ def test_a_bare_assertion_shows_what_was_asserted():
             "port 29500 is in use",
         ),
         ("OSError: [Errno 122] Disk quota exceeded", "the disk quota was used up"),
+        ("OSError: libfoo.so: file too short", "the library libfoo.so does not fit"),
+        ("bash: line 1: accelerate: command not found", "accelerate does not exist"),
+        (
+            "OSError: [Errno 28] No space left on device: '/scratch/a.pt'",
+            "the disk of /scratch/a.pt was full",
+        ),
+        ("E0105 08:00:01.0 1 a.cc:1] 0.0.0.0:8001: Address already in use", "port 8001 is in use"),
         ("ValueError: too few", "it stopped at an error: ValueError"),
         (
             "RuntimeError: DataLoader worker (pid(s) 12) exited unexpectedly",
@@ -341,6 +370,21 @@ def test_a_bare_assertion_shows_what_was_asserted():
 def test_the_sentence_names_what_it_is_about(line, sentence):
     """The module, the library, the port, the exception are in the sentence."""
     assert explain_end(traceback(line), Exited(1)).sentence == sentence
+
+
+@given(
+    log=st.binary(max_size=400) | st.lists(st.sampled_from(LINES), max_size=12).map("\n".join),
+    end=st.builds(Exited, st.integers(0, 255)) | st.builds(Signalled, st.integers(1, 64)) | st.just(Unseen()),
+    kills=st.integers(0, 2),
+    lost=st.booleans(),
+)
+def test_any_log_and_any_end_are_explained(log, end, kills, lost):
+    """Nothing that a program writes makes it fail; only exit code 0 is a success; the same gives the same."""
+    told = facts(oom_kills=kills, gpus=(GpuFacts("GPU 0", "GPU-a", lost=lost),))
+    cause = explain_end(log, end, told)
+    assert cause.sentence
+    assert cause.failed == (end != Exited(0))
+    assert cause == explain_end(log, end, told)
 
 
 def test_the_sentence_is_translated():
