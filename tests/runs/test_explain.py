@@ -137,9 +137,26 @@ def test_the_progress_of_another_rank_does_not_undo_an_error():
     assert explain_end(log, Exited(1)).kind is Kind.GPU_MEMORY
 
 
+def test_what_a_command_of_a_script_complained_of_is_not_the_cause_of_what_came_later():
+    """A script goes on after a command that is missing; where nothing else is known, that is the cause."""
+    complaint = "run.sh: line 2: conda: command not found\n"
+    assert explain_end(complaint, Exited(127)).kind is Kind.MISSING_FILE
+    assert explain_end(complaint + traceback(OOM), Exited(1)).kind is Kind.GPU_MEMORY
+    assert explain_end(complaint + traceback("KeyError: 'x'"), Exited(1)).kind is Kind.EXCEPTION
+    assert (
+        explain_end(complaint + "run.sh: line 3: 77 Killed      python a.py\n", Exited(137)).kind
+        is Kind.KILLED
+    )
+    removed = "rm: cannot remove 'old': No such file or directory\n"
+    assert explain_end(removed, Exited(137), facts(oom_kills=1)).kind is Kind.HOST_MEMORY
+    assert explain_end(removed, Exited(1)).kind is Kind.MISSING_FILE
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "slurmstepd: error: couldn't chdir to `/x': No such file or directory: going to /tmp instead",
+        "OSError: [Errno 98] Address already in use: port 6006, trying another",
         "WARNING: CUDA out of memory. Tried to allocate 2 GiB, retrying with batch size 32",
         "UserWarning: CUDA error: out of memory (Triggered internally)",
         "[W socket.cpp:426] [c10d] The socket has failed to bind (errno: 98 - Address already in use).",
