@@ -13,10 +13,10 @@ from gpuwatch_tray.runs import (
     Confidence,
     Exited,
     FolderSpace,
-    GpuFacts,
     Kind,
     MemoryHolder,
     RunFacts,
+    RunGpu,
     Signalled,
     Unseen,
     explain_end,
@@ -221,7 +221,7 @@ def test_the_amount_is_read_from_every_framework(line, asked):
 
 def test_an_xid_is_named_with_its_meaning_and_gpu():
     """A fault of the hardware explains a CUDA error that says nothing, and ranks that waited for that GPU."""
-    told = facts(xids=(Xid("GPU-a", 119, ENDED - 5),), gpus=(GpuFacts("GPU 0", "GPU-a"),))
+    told = facts(xids=(Xid("GPU-a", 119, ENDED - 5),), gpus=(RunGpu("GPU 0", "GPU-a"),))
     for line in (
         "RuntimeError: CUDA error: unknown error",
         "RuntimeError: CUDA error: unspecified launch failure",
@@ -245,7 +245,7 @@ def test_an_xid_that_follows_from_a_kernel_does_not_replace_what_the_log_says():
 
 def test_a_lost_gpu_explains_what_followed():
     """The GPU that the driver lost is named, whatever CUDA or NCCL said afterwards."""
-    told = facts(gpus=(GpuFacts("GPU 2", "GPU-c", lost=True),))
+    told = facts(gpus=(RunGpu("GPU 2", "GPU-c", lost=True),))
     for log in (
         traceback("RuntimeError: CUDA error: unknown error"),
         "DistBackendError: NCCL error in: x",
@@ -322,7 +322,7 @@ def test_an_error_before_the_signal_is_the_cause():
 
 def test_an_end_that_was_not_seen_is_told_as_that():
     """Only facts can explain it; full memory is a hint, and no cause."""
-    full = facts(gpus=(GpuFacts("GPU 0", "GPU-a", 24 * GIB, 24 * GIB),))
+    full = facts(gpus=(RunGpu("GPU 0", "GPU-a", 24 * GIB, 24 * GIB),))
     cause = explain_end("", Unseen(), full)
     assert (cause.kind, cause.confidence) == (Kind.UNKNOWN, Confidence.POSSIBLE)
     assert "the memory of GPU 0 was full before" in cause.sentence
@@ -397,7 +397,7 @@ def test_the_sentence_names_what_it_is_about(line, sentence):
 )
 def test_any_log_and_any_end_are_explained(log, end, kills, lost):
     """Nothing that a program writes makes it fail; only exit code 0 is a success; the same gives the same."""
-    told = facts(oom_kills=kills, gpus=(GpuFacts("GPU 0", "GPU-a", lost=lost),))
+    told = facts(oom_kills=kills, gpus=(RunGpu("GPU 0", "GPU-a", lost=lost),))
     cause = explain_end(log, end, told)
     assert cause.sentence
     assert cause.failed == (end != Exited(0))
