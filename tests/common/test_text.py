@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.common.text import align_columns, clip_utf16, cut_to_width, display_width, pad_to_width
+from gpuwatch_tray.common.text import (
+    align_columns,
+    clip_utf16,
+    cut_to_width,
+    display_width,
+    pad_to_width,
+    strip_escapes,
+)
 from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.menu import labels
 
@@ -69,3 +76,9 @@ def test_a_table_is_aligned_by_what_is_seen():
     assert align_columns(rows, 1) == ["用户   GPU-HOURS", "alice       2.50", "bo"]
     assert align_columns(rows[2:], 2, least=4) == ["bo"]
     assert align_columns([["a", "b"]], 2, least=4) == ["a     b"]
+
+
+def test_escape_sequences_are_removed():
+    """Colours, movements of the cursor and titles go, the text between them stays."""
+    """Colours, movements of the cursor and titles go, the text between them stays."""
+    assert strip_escapes("a\x1b[") == "a\x1b["
