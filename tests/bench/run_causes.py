@@ -76,11 +76,11 @@ def main() -> None:
     times = []
     for _ in range(ROUNDS):
         for record in records:
-            began = time.perf_counter()
+            began = time.thread_time()
             record.explain()
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
     print(
-        f"\na run takes {statistics.median(times) * 1e3:.2f} ms (median), at most {max(times) * 1e3:.1f} ms"
+        f"\na run takes, of the processor, {statistics.median(times) * 1e3:.2f} ms (median), at most {max(times) * 1e3:.1f} ms"
     )
 
 
