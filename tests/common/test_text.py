@@ -80,5 +80,6 @@ def test_a_table_is_aligned_by_what_is_seen():
 
 def test_escape_sequences_are_removed():
     """Colours, movements of the cursor and titles go, the text between them stays."""
-    assert strip_escapes("\x1b[31mred\x1b[0m \x1b[2K\x1b]0;title\x07plain\x1b]8;;x\x1b\\link") == "red plainlink"
+    shown = "\x1b[31mred\x1b[0m \x1b[2K\x1b]0;title\x07plain\x1b]8;;x\x1b\\link"
+    assert strip_escapes(shown) == "red plainlink"
     assert strip_escapes("a\x1b[") == "a\x1b["
