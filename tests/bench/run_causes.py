@@ -79,9 +79,8 @@ def main() -> None:
             began = time.thread_time()
             record.explain()
             times.append(time.thread_time() - began)
-    print(
-        f"\na run takes, of the processor, {statistics.median(times) * 1e3:.2f} ms (median), at most {max(times) * 1e3:.1f} ms"
-    )
+    median, most = statistics.median(times) * 1e3, max(times) * 1e3
+    print(f"\nof the processor a run takes {median:.2f} ms (median), at most {most:.1f} ms")
 
 
 if __name__ == "__main__":
