@@ -11,14 +11,14 @@ from gpuwatch_tray.runs.cause import (
     End,
     Exited,
     FolderSpace,
-    GpuFacts,
     Kind,
     MemoryHolder,
     RunFacts,
+    RunGpu,
     Signalled,
     Unseen,
 )
-from gpuwatch_tray.runs.explain import explain_end
+from gpuwatch_tray.runs.explanation import explain_end
 
 __all__ = [
     "Cause",
@@ -26,10 +26,10 @@ __all__ = [
     "End",
     "Exited",
     "FolderSpace",
-    "GpuFacts",
     "Kind",
     "MemoryHolder",
     "RunFacts",
+    "RunGpu",
     "Signalled",
     "Unseen",
     "explain_end",

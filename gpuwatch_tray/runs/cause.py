@@ -121,7 +121,7 @@ def signal_name(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class GpuFacts:
+class RunGpu:
     """A GPU of the run: its memory in bytes as last read before the end, and whether the driver lost it."""
 
     name: str  # as people know it: GPU 0
@@ -161,7 +161,7 @@ class RunFacts:
     """
 
     ended: float = 0.0
-    gpus: tuple[GpuFacts, ...] = ()
+    gpus: tuple[RunGpu, ...] = ()
     holders: tuple[MemoryHolder, ...] = ()
     xids: tuple[Xid, ...] = ()
     oom_kills: int = 0

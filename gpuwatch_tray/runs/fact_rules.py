@@ -45,7 +45,9 @@ SHM = "/dev/shm"  # noqa: S108  # only named
 _OF_GPU = re.compile(r"(?i)cuda|nccl|\bgpu\b|nvml")
 _WRITING = re.compile(
     r"(?i)input/output error|PytorchStreamWriter|write failed|failed writing|unexpected pos|write\(\)"
+    r"|\d written"
 )
+_BUS = re.compile(r"[Bb]us error|SIGBUS|\bsignal 7\b|\bexitcode\s*: -7\b|return code = -7\b")
 _BLAMED = frozenset(
     {
         *(Kind.XID, Kind.GPU_LOST, Kind.ILLEGAL_ACCESS, Kind.COMMUNICATION, Kind.NO_GPU, Kind.GPU_LIBRARY),
@@ -110,8 +112,15 @@ def _killed_for_memory(facts: RunFacts, _end: End) -> bool:
     return facts.oom_kills > 0 or any("ut of memory" in line for line in facts.kernel_lines)
 
 
-def _shm_full(facts: RunFacts, end: End) -> bool:
-    return end.number == SIGBUS and any(folder.path.startswith(SHM) for folder in facts.full)
+def _bus_error(found: Found | None, end: End) -> bool:
+    """Tell whether it, or a process of it, touched a page that could not be had."""
+    if not _open(found, end):
+        return False
+    return end.number == SIGBUS or (found is not None and bool(_BUS.search(found.line.text)))
+
+
+def _shm_full(facts: RunFacts, _end: End) -> bool:
+    return any(folder.path.startswith(SHM) for folder in facts.full)
 
 
 def _session_ended(facts: RunFacts, end: End) -> bool:
@@ -144,7 +153,7 @@ FACT_RULES = (
     FactRule(
         Kind.SHARED_MEMORY,
         LIKELY,
-        _open,
+        _bus_error,
         _shm_full,
         "https://man7.org/linux/man-pages/man2/mmap.2.html",
     ),
@@ -180,6 +189,20 @@ _BY_WEIGHT = {
 }
 
 
+# What Windows returns for a program that it ended (NTSTATUS).
+_OF_WINDOWS = {
+    0xC0000005: Kind.CRASH,  # access violation
+    0xC00000FD: Kind.CRASH,  # stack overflow
+    0xC0000409: Kind.CRASH,  # aborted
+    0xC000013A: Kind.STOPPED,  # Ctrl-C
+    0xC0000017: Kind.HOST_MEMORY,
+    0xC000012D: Kind.HOST_MEMORY,  # the commitment limit
+    0xC0000135: Kind.MISSING_LIBRARY,
+    0xC0000139: Kind.MISSING_LIBRARY,  # without the entry that is asked for
+}
+_WORD = 2**32
+
+
 def decide(found: Found | None, end: End, facts: RunFacts) -> tuple[Kind, Confidence]:
     """Return the kind of the cause and how sure it is, from the heaviest error of the log, if it has one."""
     for rule in FACT_RULES:
@@ -189,8 +212,11 @@ def decide(found: Found | None, end: End, facts: RunFacts) -> tuple[Kind, Confid
         return found.kind, _BY_WEIGHT[found.weight]
     if end.number in OF_SIGNALS:
         return OF_SIGNALS[end.number], Confidence.LIKELY
+    if isinstance(end, Exited) and end.code % _WORD in _OF_WINDOWS:
+        return _OF_WINDOWS[end.code % _WORD], Confidence.LIKELY
     if isinstance(end, Exited) and end.code == TIMED_OUT:
         return Kind.TIME_LIMIT, Confidence.POSSIBLE
     if found is not None and found.weight is Weight.ECHO:
-        return found.kind, Confidence.POSSIBLE
+        died = found.kind in {Kind.KILLED, Kind.CRASH}  # the launcher has seen it
+        return found.kind, Confidence.LIKELY if died else Confidence.POSSIBLE
     return Kind.UNKNOWN, Confidence.POSSIBLE

@@ -13,7 +13,7 @@ _VLLM = "https://github.com/vllm-project/vllm/blob/main/vllm/v1/"
 _TENSORFLOW = "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/"
 # How programs begin what CUDA said: PyTorch, NCCL, samples, CuPy, Triton ...
 _OF_CUDA = (
-    r"(?:(?:CUDA|Cuda|cuda)\b.{0,40}?\b(?:[Ee]rror|ERROR|failure|failed)\b|\bcuda[A-Z]\w+|\bCUDA_ERROR_\w+"
+    r"(?:(?:CUDA|Cuda|cuda)\b.{0,60}?\b(?:[Ee]rror|ERROR|failure|failed)\b|\bcuda[A-Z]\w+|\bCUDA_ERROR_\w+"
     r"|GPUassert|THCudaCheck FAIL|Triton Error|ggml_cuda\w*|CUDA Exception)"
 )
 
@@ -50,6 +50,16 @@ GPU_SIGNS = (
     sign("sglang memory", Kind.GPU_MEMORY, ROOT, "mem-fraction-static",
         r"Not enough memory\. Please try",
         "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/model_executor/model_runner.py"),
+    sign("out of gpu memory", Kind.GPU_MEMORY, ROOT, "memory",
+        r"(?i)\bout of (?:gpu|device|video) memory\b|\binsufficient memory on (?:accelerator|device|gpu)\b"
+        r"|\bout of memory error on gpu\b|\bmemory on gpu \d+, .{0,80}available memory is only"
+        r"|\bnot enough (?:gpu|device|cuda|video) memory\b|\b(?:could not|failed to) allocate (?:gpu"
+        r"|device) memory\b|\bcuda runtime \(out of memory\)|VK_ERROR_OUT_OF_DEVICE_MEMORY",
+        "https://github.com/JuliaGPU/CUDA.jl/blob/master/src/memory.jl"),
+    sign("torch in other words", Kind.GPU_MEMORY, ROOT, "outofmemoryerror|executable batch size|dst tensor",
+        r"^torch\.(?:cuda\.)?OutOfMemoryError(?::|$)|No executable batch size found"
+        r"|Dst tensor is not initialized",
+        "https://github.com/huggingface/accelerate/blob/main/src/accelerate/utils/memory.py"),
     # ---- kernels
     sign("device assert in a kernel", Kind.DEVICE_ASSERT, ROOT, "assertion",
         r"block: \[\d+,\s?\d+,\s?\d+\], thread: \[\d+,\s?\d+,\s?\d+\] Assertion ",
@@ -60,6 +70,12 @@ GPU_SIGNS = (
         r"an illegal (?:memory access|instruction) was encountered|(?:CUDA_ERROR"
         r"|cudaError)_?(?i:illegal_?(?:address|instruction))|Warp Illegal (?:Address|Instruction)",
         _CUDA),
+    sign("physx", Kind.ILLEGAL_ACCESS, ROOT, "700", r"PhysX error: .{0,120}(?:failed!?|error|returned) 700\b",
+        "https://github.com/isaac-sim/IsaacLab/issues/1460"),
+    sign("physx launch", Kind.ILLEGAL_ACCESS, Weight.PARTIAL, "719", r"PhysX .{0,120}[Ee]rror code 719\b",
+        "https://github.com/isaac-sim/IsaacLab/issues/4668"),
+    sign("launch too long", Kind.EXCEPTION, Weight.PARTIAL, "launch timed out",
+        r"the launch timed out and was terminated|cudaErrorLaunchTimeout", _CUDA),
     sign("misaligned address", Kind.ILLEGAL_ACCESS, ROOT, "misaligned",
         rf"{_OF_CUDA}.{{0,80}}misaligned address|CUDA_ERROR_MISALIGNED_ADDRESS", _CUDA),
     sign("launch failure", Kind.ILLEGAL_ACCESS, Weight.PARTIAL, "launch",
@@ -95,9 +111,12 @@ GPU_SIGNS = (
         r"kernel version [\d.]+ does not match DSO version",
         f"{_XLA}stream_executor/cuda/cuda_diagnostics.cc"),
     # ---- no GPU to be used
-    sign("no gpu", Kind.NO_GPU, ROOT, "gpu",
-        r"No CUDA GPUs are available|No visible GPU devices|your machine only has: \[|Found no GPU"
-        r"|No supported gpu backend|You requested gpu: \[.{0,40}\]$",
+    sign("nvml or cuda out of reach", Kind.NO_GPU, ROOT, "nvml|cuda unknown error",
+        r"Failed to initialize NVML: (?!Driver/library)|CUDA unknown error - this may be due to",
+        "https://github.com/NVIDIA/nvidia-container-toolkit/issues/48"),
+    sign("no gpu", Kind.NO_GPU, ROOT, "gpu|device type",
+        r"Failed to infer device type|No CUDA GPUs are available|No visible GPU devices"
+        r"|your machine only has: \[|Found no GPU|No supported gpu backend|You requested gpu: \[.{0,40}\]$",
         f"{_TORCH}c10/cuda/CUDAFunctions.cpp"),
     sign("no device", Kind.NO_GPU, ROOT, "device",
         r"no CUDA-capable device is detected|CUDA-capable devices? (?:is|are) busy or unavailable"
@@ -116,6 +135,9 @@ GPU_SIGNS = (
     # ---- code that does not fit the GPU
     sign("no kernel image", Kind.NO_KERNEL_IMAGE, ROOT, "no kernel image",
         r"no kernel image is available for execution", _CUDA),
+    sign("kernel image invalid", Kind.NO_KERNEL_IMAGE, ROOT, "kernel image|capability",
+        r"device kernel image is invalid|requires device with capability|your GPU has capability",
+        "https://github.com/facebookresearch/xformers/blob/main/xformers/ops/fmha/dispatch.py"),
     sign("no binary", Kind.NO_KERNEL_IMAGE, ROOT, "no_binary_for_gpu",
         r"CUDA_ERROR_NO_BINARY_FOR_GPU", _CUDA),
     sign("ptx toolchain", Kind.NO_KERNEL_IMAGE, PLAIN, "unsupported toolchain",
@@ -141,6 +163,14 @@ GPU_SIGNS = (
         r"cuDNN version incompatibility|cuDNN failed to initialize|Unable to find a valid cuDNN algorithm"
         r"|Could not load library libcudnn\w*\.so|DNN library (?:initialization failed|is not found)",
         f"{_TORCH}torch/backends/cudnn/__init__.py"),
+    sign("library in words", Kind.GPU_LIBRARY, ROOT, "cu",
+        r"(?i)\bcu(?:solver|blas|blaslt|dnn|fft|sparse|rand|tensor)\b.{0,40}\b(?:internal error"
+        r"|not (?:been )?initialized|execution failed|initialization failed|error in \w+:)"
+        r"|(?i:could not (?:initialize|load|create) cu(?:dnn|blas|solver))",
+        "https://github.com/jax-ml/jax/issues/21950"),
+    sign("launch in a library", Kind.GPU_LIBRARY, ROOT, "blas|cudnn|execution plans",
+        r"Blas \w{0,8}GEM[MV]\w* launch failed|Unable to load cuDNN|No execution plans support the graph",
+        "https://github.com/NVIDIA/cudnn-frontend"),
     sign("dnn library", Kind.GPU_LIBRARY, ROOT, "dnn library",
         r"DNN library (?:initialization failed|is not found)", f"{_XLA}stream_executor/cuda/cuda_dnn.cc"),
     sign("no engine", Kind.GPU_LIBRARY, ROOT, "unable to find an engine",
@@ -152,9 +182,9 @@ GPU_SIGNS = (
         r"|Socket Timeout$|Timeout waiting for key",
         f"{_TORCH}torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp"),
     sign("nccl error", Kind.COMMUNICATION, PLAIN, "nccl",
-        r"NCCL error in: |NCCL Error \d|ncclSystemError|ncclRemoteError|ncclInternalError"
-        r"|ncclUnhandledCudaError|DistBackendError: NCCL|NCCL WARN .{0,80}(?:[Cc]onnect|[Cc]onnection"
-        r"|socket)",
+        r"NCCL error: |NCCL operations have failed or timed out|Timeout at NCCL work|NCCL error in: "
+        r"|NCCL Error \d|ncclSystemError|ncclRemoteError|ncclInternalError|ncclUnhandledCudaError"
+        r"|DistBackendError: NCCL|NCCL WARN .{0,80}(?:[Cc]onnect|[Cc]onnection|socket)",
         f"{_TORCH}torch/csrc/distributed/c10d/NCCLUtils.cpp"),
     sign("store timeout", Kind.COMMUNICATION, PLAIN, "timed out",
         r"Timed out after \d+ seconds waiting for clients|client socket has timed out after"
@@ -168,6 +198,17 @@ GPU_SIGNS = (
     sign("gloo", Kind.COMMUNICATION, PLAIN, "gloo",
         r"gloo/transport/\w+/\w+\.cc:\d+\]|Gloo connectFullMesh failed",
         "https://github.com/facebookincubator/gloo/blob/main/gloo/transport/tcp/pair.cc"),
+    sign("ranks out of step", Kind.COMMUNICATION, PLAIN, "collective",
+        r"mismatch between collectives on ranks|due to collective timeout or exception",
+        f"{_TORCH}torch/csrc/distributed/c10d/ProcessGroupWrapper.cpp"),
+    sign("jax tasks", Kind.COMMUNICATION, PLAIN, "task|jax distributed|heartbeat",
+        r"JAX distributed service detected fatal errors|tasks are unhealthy|heartbeat timeout",
+        f"{_XLA}tsl/distributed_runtime/coordination/coordination_service.cc"),
     sign("mpi daemons", Kind.COMMUNICATION, PLAIN, "unable to reliably start",
         r"(?:ORTE|PRTE) was unable to reliably start", "https://github.com/open-mpi/ompi/issues"),
+    # ---- anything else that CUDA says
+    sign("any cuda error", Kind.EXCEPTION, PLAIN, "cuda",
+        r"^(?:\S{1,60} )?(?:E )?C(?:UDA|uda) (?:runtime |driver )?(?:[Ee]rror|[Ff]ailure)(?: \d{1,4}"
+        r"| at \S{1,200})?\s?[:<(]",
+        _CUDA),
 )  # fmt: skip

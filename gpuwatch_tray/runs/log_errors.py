@@ -16,6 +16,8 @@ from gpuwatch_tray.runs.sign import Sign, Weight
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpuwatch_tray.runs.cause import End
+
 
 SIGNS: tuple[Sign, ...] = (*GPU_SIGNS, *HOST_SIGNS)
 FRESH = 2  # lines of progress after an error that show that the program went on
@@ -24,7 +26,8 @@ FRESH = 2  # lines of progress after an error that show that the program went on
 _MILD = re.compile(
     r"(?i)\bretrying\b|\bwill retry\b|\bretry (?:\d|loop)|\bfall(?:ing|s)? back\b|\bskipp(?:ed|ing)\b"
     r"|\bignor(?:ed|ing)\b|\bhandled\b|\bas expected\b|\busing \S{1,60} instead\b|\btrying less\b|\bcaught, "
-    r"|\bnot a failure\b|\breported 0 times\b"
+    r"|\bnot a failure\b|\breported 0 times\b|\bgoing to \S{1,80} instead\b"
+    r"|\btrying (?:another|the next|the other|again)\b"
 )
 # Of a level at which a program goes on: Python's logging and warnings, glog, PyTorch, TensorFlow.
 _LOW = re.compile(
@@ -55,16 +58,29 @@ class Found:
     sign: str = ""
 
 
-_DEATHS = frozenset({"crash of a rank", "kill of a rank"})
+_DEATHS = frozenset({"crash of a rank", "kill of a rank", "crash under mpirun", "kill under mpirun"})
 
 
-def pick_cause(errors: Sequence[Found]) -> Found | None:
+# What a command in a script says, which goes on after it unless it was told otherwise.
+_OF_COMMANDS = frozenset(
+    {"command", "no such file", "no such file in words", "permission", "access denied", "not found"}
+)
+
+
+def pick_cause(errors: Sequence[Found], end: End) -> Found | None:
     """Return the heaviest error, the first among equals; None for none."""
-    found = min(errors, key=lambda error: (-error.weight, error.at), default=None)
+    last = max((error.at for error in errors if error.weight > Weight.HINT), default=-1)
+    survived = {error.at for error in errors if _of_command(error) and (error.at < last or end.number)}
+    left = [error for error in errors if error.at not in survived]
+    found = min(left, key=lambda error: (-error.weight, error.at), default=None)
     if found is not None and found.kind is Kind.COMMUNICATION:
         # A rank that a signal ended is why the others lost it.
         return next((error for error in errors if error.sign in _DEATHS), found)
     return found
+
+
+def _of_command(error: Found) -> bool:
+    return error.sign in _OF_COMMANDS and not error.line.exception
 
 
 def find_errors(lines: Sequence[LogLine]) -> list[Found]:

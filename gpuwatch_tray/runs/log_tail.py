@@ -22,7 +22,8 @@ _PREFIX = re.compile(
     | (?:ERROR|CRITICAL|FATAL)[ ]\d\d-\d\d[ ]\d\d:\d\d:\d\d[ ]\[[\w.:/ -]{1,60}\][ ]  # vLLM
     | \[\d{4}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ](?:TP|DP|PP)\d{1,3}){0,3}\][ ]  # SGLang
       (?:[\w ]{1,40}:[ ](?=Traceback))?
-    | [│|][ ]                                                # Rich, `nohup`'s tables
+    | std(?:err|out):[ ]                                      # accelerate
+    | [IWEF]\d{4}[ ][\d:.]{8,16}[ ]+\d{1,20}[ ]run_docker\.py:\d{1,5}\][ ]  # AlphaFold's container
     """,
     re.VERBOSE,
 )
@@ -33,7 +34,7 @@ _PROGRESS = re.compile(
 )
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^\s*╭.{0,80}Traceback|^Original Traceback")
 _FRAME = re.compile(r"^\s{2,8}File \"")
-_INDENTED = re.compile(r"^(?:\s{2,}|[│╭╰])")
+_INDENTED = re.compile(r"^(?:\s{2,}|[│╭╰])")  # Rich draws a frame around its own
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]{0,150}\.)?([A-Za-z_]\w{1,80})(?::\s|:?$)")
 # Before a traceback: it is only reported, and the program goes on.
 _REPORTED = re.compile(

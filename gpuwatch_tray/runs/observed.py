@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.model import Xid, known
-from gpuwatch_tray.runs.cause import GpuFacts, MemoryHolder, RunFacts
+from gpuwatch_tray.runs.cause import MemoryHolder, RunFacts, RunGpu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def observed_facts(observed: Mapping[str, Any], ended: float) -> RunFacts:
     return RunFacts(
         ended=ended,
         gpus=tuple(
-            GpuFacts(gpu["name"], gpu["uuid"], gpu["used"], gpu["total"], gpu["lost"])
+            RunGpu(gpu["name"], gpu["uuid"], gpu["used"], gpu["total"], gpu["lost"])
             for gpu in observed.get("gpus", ())
         ),
         holders=tuple(

@@ -29,10 +29,14 @@ _MODULE = re.compile(
     r"|called \u2018([^\u2019]{1,80})\u2019"
 )
 _LIBRARY = re.compile(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
-_PATH = re.compile(
-    r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|^([^\s:]{1,200}): (?:command )?not found"
+_FAILED_LIBRARY = re.compile(
+    r"(lib[\w.+-]{1,80}\.so[\w.]{0,20}): (?:cannot open|undefined|version|file too|invalid)"
 )
-_PORT = re.compile(r"port:? (\d{2,5})\b|[\]\d]:(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
+_UNFIT = re.compile(r"symbol|version|file too short|ELF")
+_PATH = re.compile(
+    r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|(?:^|: )([^\s:]{1,200}): (?:command )?not found"
+)
+_PORT = re.compile(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
 _SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
 
 
@@ -216,8 +220,8 @@ def _missing_module(story: Story) -> str:
 
 
 def _missing_library(story: Story) -> str:
-    name = _first(_LIBRARY, story.evidence)
-    if "symbol" in story.evidence or "version" in story.evidence:
+    name = _first(_FAILED_LIBRARY, story.evidence) or _first(_LIBRARY, story.evidence)
+    if _UNFIT.search(story.evidence):
         return _("the library {name} does not fit").format(name=name) if name else _("a library does not fit")
     return _("the library {name} is missing").format(name=name) if name else _("a library is missing")
 
@@ -232,7 +236,8 @@ def _disk_full(story: Story) -> str:
         return _("the disk quota was used up")
     if story.facts.full:
         return _("the disk of {path} was full").format(path=redact.text(story.facts.full[0].path))
-    return _("the disk was full")
+    path = _first(_PATH, story.evidence)
+    return _("the disk of {path} was full").format(path=path) if path else _("the disk was full")
 
 
 def _port_in_use(story: Story) -> str:

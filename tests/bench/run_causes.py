@@ -76,12 +76,11 @@ def main() -> None:
     times = []
     for _ in range(ROUNDS):
         for record in records:
-            began = time.perf_counter()
+            began = time.thread_time()
             record.explain()
-            times.append(time.perf_counter() - began)
-    print(
-        f"\na run takes {statistics.median(times) * 1e3:.2f} ms (median), at most {max(times) * 1e3:.1f} ms"
-    )
+            times.append(time.thread_time() - began)
+    median, most = statistics.median(times) * 1e3, max(times) * 1e3
+    print(f"\nof the processor a run takes {median:.2f} ms (median), at most {most:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,11 @@ is named.
 
 The rules were written from `known.jsonl`. `aside.jsonl` was written before them and is not to be read while
 working on them: the shapes in it are others. What was made is parted by the name of its recipe.
+
+Both halves are of one hand, so the number for the second flatters. Four times, shapes of further frameworks
+were taken from issues and tried before any rule was changed: 47 of 97 runs were right, then 40 of 74,
+56 of 82 and 40 of 48; of the others all but 6 were told as an error or as unknown. The first three are part
+of the first half since; the fourth is part of the second, and no rule was changed after it.
 """
 
 from __future__ import annotations
@@ -20,10 +25,10 @@ from gpuwatch_tray.model import Xid
 from gpuwatch_tray.runs import (
     Exited,
     FolderSpace,
-    GpuFacts,
     Kind,
     MemoryHolder,
     RunFacts,
+    RunGpu,
     Signalled,
     Unseen,
     explain_end,
@@ -63,7 +68,7 @@ def read_facts(fields):
     return RunFacts(
         ended=ENDED,
         gpus=tuple(
-            GpuFacts(
+            RunGpu(
                 gpu["name"],
                 gpu["uuid"],
                 _whole(gpu.get("used")),

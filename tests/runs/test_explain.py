@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import Xid
@@ -11,10 +13,10 @@ from gpuwatch_tray.runs import (
     Confidence,
     Exited,
     FolderSpace,
-    GpuFacts,
     Kind,
     MemoryHolder,
     RunFacts,
+    RunGpu,
     Signalled,
     Unseen,
     explain_end,
@@ -27,6 +29,26 @@ OOM = (
     " 23.65 GiB of which 1.10 GiB is free."
 )
 STEPS = "".join(f"step {step} loss {2 / (step + 1)}\n" for step in range(5))
+
+
+LINES = [
+    OOM,
+    *STEPS.splitlines(),
+    "Traceback (most recent call last):",
+    '  File "a.py", line 1',
+    "    f()",
+    "KeyError",
+]
+LINES += [
+    "^C",
+    "Killed",
+    "[rank1]: ValueError: x",
+    "port: , in use",
+    "allocate  bytes",
+    "\x1b[0m",
+    "│ x",
+    "os error",
+]
 
 
 def traceback(line, rank=""):
@@ -115,9 +137,26 @@ def test_the_progress_of_another_rank_does_not_undo_an_error():
     assert explain_end(log, Exited(1)).kind is Kind.GPU_MEMORY
 
 
+def test_what_a_command_of_a_script_complained_of_is_not_the_cause_of_what_came_later():
+    """A script goes on after a command that is missing; where nothing else is known, that is the cause."""
+    complaint = "run.sh: line 2: conda: command not found\n"
+    assert explain_end(complaint, Exited(127)).kind is Kind.MISSING_FILE
+    assert explain_end(complaint + traceback(OOM), Exited(1)).kind is Kind.GPU_MEMORY
+    assert explain_end(complaint + traceback("KeyError: 'x'"), Exited(1)).kind is Kind.EXCEPTION
+    assert (
+        explain_end(complaint + "run.sh: line 3: 77 Killed      python a.py\n", Exited(137)).kind
+        is Kind.KILLED
+    )
+    removed = "rm: cannot remove 'old': No such file or directory\n"
+    assert explain_end(removed, Exited(137), facts(oom_kills=1)).kind is Kind.HOST_MEMORY
+    assert explain_end(removed, Exited(1)).kind is Kind.MISSING_FILE
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "slurmstepd: error: couldn't chdir to `/x': No such file or directory: going to /tmp instead",
+        "OSError: [Errno 98] Address already in use: port 6006, trying another",
         "WARNING: CUDA out of memory. Tried to allocate 2 GiB, retrying with batch size 32",
         "UserWarning: CUDA error: out of memory (Triggered internally)",
         "[W socket.cpp:426] [c10d] The socket has failed to bind (errno: 98 - Address already in use).",
@@ -182,7 +221,7 @@ def test_the_amount_is_read_from_every_framework(line, asked):
 
 def test_an_xid_is_named_with_its_meaning_and_gpu():
     """A fault of the hardware explains a CUDA error that says nothing, and ranks that waited for that GPU."""
-    told = facts(xids=(Xid("GPU-a", 119, ENDED - 5),), gpus=(GpuFacts("GPU 0", "GPU-a"),))
+    told = facts(xids=(Xid("GPU-a", 119, ENDED - 5),), gpus=(RunGpu("GPU 0", "GPU-a"),))
     for line in (
         "RuntimeError: CUDA error: unknown error",
         "RuntimeError: CUDA error: unspecified launch failure",
@@ -206,7 +245,7 @@ def test_an_xid_that_follows_from_a_kernel_does_not_replace_what_the_log_says():
 
 def test_a_lost_gpu_explains_what_followed():
     """The GPU that the driver lost is named, whatever CUDA or NCCL said afterwards."""
-    told = facts(gpus=(GpuFacts("GPU 2", "GPU-c", lost=True),))
+    told = facts(gpus=(RunGpu("GPU 2", "GPU-c", lost=True),))
     for log in (
         traceback("RuntimeError: CUDA error: unknown error"),
         "DistBackendError: NCCL error in: x",
@@ -265,6 +304,9 @@ def test_a_bus_error_with_full_shared_memory_is_that():
         (Exited(124), {"command": ("/usr/bin/timeout", "8h", "python")}, Kind.TIME_LIMIT),
         (Exited(137), {"command": ("timeout", "-s", "KILL", "8h", "python")}, Kind.TIME_LIMIT),
         (Exited(137), {"command": ("python", "timeout.py")}, Kind.KILLED),
+        (Exited(0xC0000005), {}, Kind.CRASH),
+        (Exited(0xC000013A), {}, Kind.STOPPED),
+        (Exited(0xC0000005 - 2**32), {}, Kind.CRASH),
     ],
 )
 def test_who_ended_it_follows_from_the_signal_and_the_facts(end, fields, kind):
@@ -280,7 +322,7 @@ def test_an_error_before_the_signal_is_the_cause():
 
 def test_an_end_that_was_not_seen_is_told_as_that():
     """Only facts can explain it; full memory is a hint, and no cause."""
-    full = facts(gpus=(GpuFacts("GPU 0", "GPU-a", 24 * GIB, 24 * GIB),))
+    full = facts(gpus=(RunGpu("GPU 0", "GPU-a", 24 * GIB, 24 * GIB),))
     cause = explain_end("", Unseen(), full)
     assert (cause.kind, cause.confidence) == (Kind.UNKNOWN, Confidence.POSSIBLE)
     assert "the memory of GPU 0 was full before" in cause.sentence
@@ -328,6 +370,13 @@ def test_a_bare_assertion_shows_what_was_asserted():
             "port 29500 is in use",
         ),
         ("OSError: [Errno 122] Disk quota exceeded", "the disk quota was used up"),
+        ("OSError: libfoo.so: file too short", "the library libfoo.so does not fit"),
+        ("bash: line 1: accelerate: command not found", "accelerate does not exist"),
+        (
+            "OSError: [Errno 28] No space left on device: '/scratch/a.pt'",
+            "the disk of /scratch/a.pt was full",
+        ),
+        ("E0105 08:00:01.0 1 a.cc:1] 0.0.0.0:8001: Address already in use", "port 8001 is in use"),
         ("ValueError: too few", "it stopped at an error: ValueError"),
         (
             "RuntimeError: DataLoader worker (pid(s) 12) exited unexpectedly",
@@ -338,6 +387,21 @@ def test_a_bare_assertion_shows_what_was_asserted():
 def test_the_sentence_names_what_it_is_about(line, sentence):
     """The module, the library, the port, the exception are in the sentence."""
     assert explain_end(traceback(line), Exited(1)).sentence == sentence
+
+
+@given(
+    log=st.binary(max_size=400) | st.lists(st.sampled_from(LINES), max_size=12).map("\n".join),
+    end=st.builds(Exited, st.integers(0, 255)) | st.builds(Signalled, st.integers(1, 64)) | st.just(Unseen()),
+    kills=st.integers(0, 2),
+    lost=st.booleans(),
+)
+def test_any_log_and_any_end_are_explained(log, end, kills, lost):
+    """Nothing that a program writes makes it fail; only exit code 0 is a success; the same gives the same."""
+    told = facts(oom_kills=kills, gpus=(RunGpu("GPU 0", "GPU-a", lost=lost),))
+    cause = explain_end(log, end, told)
+    assert cause.sentence
+    assert cause.failed == (end != Exited(0))
+    assert cause == explain_end(log, end, told)
 
 
 def test_the_sentence_is_translated():

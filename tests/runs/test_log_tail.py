@@ -38,7 +38,8 @@ def test_bytes_that_are_no_text_do_no_harm():
         ("(EngineCore_DP0 pid=185173) KeyError: 'x'", ""),
         ("ERROR 05-07 02:14:18 [core.py:396] KeyError: 'x'", ""),
         ("(Worker pid=3) [rank2]: KeyError: 'x'", "2"),
-        ("│ KeyError: 'x'", ""),
+        ("stderr: KeyError: 'x'", ""),
+        ("I1129 20:40:09.033465 140678175391744 run_docker.py:255] KeyError: 'x'", ""),
     ],
 )
 def test_what_a_launcher_puts_before_a_line_is_taken_off(line, rank):
@@ -60,6 +61,20 @@ def test_source_code_in_a_traceback_is_no_line_of_the_log():
     assert all(line.quoted for line in quoted)
     assert (last.quoted, last.exception) == (False, "RuntimeError")
     assert last.code == 'raise RuntimeError("CUDA out of memory. Tried to allocate")'
+
+
+def test_a_traceback_in_a_frame_is_read():
+    """Rich draws a frame around the source; the exception stands below it."""
+    log = (
+        "╭───── Traceback (most recent call last) ─────╮\n"
+        "│ /home/kai/train.py:967 in <module>          │\n"
+        '│ ❱ 967 │   raise MemoryError("of the test")  │\n'
+        "╰─────────────────────────────────────────────╯\n"
+        "KeyError: 'x'\n"
+    )
+    *quoted, last = read_lines(log)
+    assert all(line.quoted for line in quoted)
+    assert (last.quoted, last.exception) == (False, "KeyError")
 
 
 def test_tracebacks_of_ranks_that_are_mixed_are_told_apart():

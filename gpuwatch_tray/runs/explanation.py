@@ -35,7 +35,7 @@ def explain_end(log: str | bytes, end: End, facts: RunFacts | None = None) -> Ca
     errors = find_errors(lines)
     if end == Exited(0):
         return _success(lines, errors, end, facts)
-    found = pick_cause(errors)
+    found = pick_cause(errors, end)
     kind, confidence = decide(found, end, facts)
     shown = found if found is not None and (found.kind is kind or kind in _BEHIND) else None
     evidence = _evidence(lines, shown) if shown else ""
