@@ -27,7 +27,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import state_file
-from gpuwatch_tray.store.errors import describe_error, is_damaged
+from gpuwatch_tray.store.errors import describe_error, is_damaged, is_unwritable
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction, schema_version
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
     database = state_file.open_connection(path, "mode=ro")
     try:
         version = schema_version(database)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         database.close()
+        if not is_unwritable(error):
+            raise
         database = state_file.connect_unwritable(path)
         version = schema_version(database)
     except BaseException:
