@@ -6,11 +6,14 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import fields
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
-from gpuwatch_tray.app.status_json import ResponderInfo, build_status
+from gpuwatch_tray.app.page_feed import PageFeed, file_name
+from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.engine.operations import (
@@ -24,6 +27,7 @@ from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.model.units import recent_time
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
 
 if TYPE_CHECKING:
@@ -227,15 +231,19 @@ def _mail_json(mail: OutboxMail) -> dict[str, Any]:
 def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
     """Build the answer to `details`: the one to `status` with processes, gaps and alerts; none if `stale`."""
     snapshot = None if stale else status.snapshot
+    alerts_ = [
+        {**alert, "note": _(", ").join(silence_texts(alert, partial(recent_time, now=status.at)))}
+        for alert in answer["alerts"]
+    ]
     if snapshot is None:
-        return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
+        return {"status": {**answer, "gpus": [], "alerts": alerts_}, "present": [], "commands": []}
     firing = _firing_by_gpu(status, snapshot)
     gpus = [
         {**gpu_json, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
         for gpu_json, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
     ]
     return {
-        "status": {**answer, "gpus": gpus},
+        "status": {**answer, "gpus": gpus, "alerts": alerts_},
         "present": [process.pid for process in snapshot.processes],
         "commands": [
             [process.pid, redact.command(process)] for process in snapshot.processes if process.mine
@@ -296,11 +304,17 @@ def answering(
         timer.start()
         return {"face": lease.holder.face, "pid": lease.holder.pid}
 
+    def about(shown: Status) -> dict[str, Any]:
+        return details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
+
     def details(_request: dict[str, Any]) -> dict[str, Any]:
-        shown = monitor.status  # once: another may follow at any moment
-        answer = details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
         # a demo's state is in a folder that nobody else knows
-        return {**answer, "state": str(lease.store.path.parent)}
+        return {**about(monitor.status), "state": str(lease.store.path.parent)}
+
+    feed = PageFeed(
+        file_name(context.state_name), lambda: monitor.status, about, host.now, lambda: monitor.poll
+    )
+    monitor.listen_to_minutes(feed.add_minute)
 
     def past(_request: dict[str, Any]) -> dict[str, Any]:
         monitor.flush_samples(WRITTEN_WITHIN)
@@ -309,6 +323,7 @@ def answering(
     handlers = {
         "status": status,
         "details": details,
+        "follow": lambda request: feed.follow(Path(str(request["folder"]))),
         "quit": end,
         "alerts": lambda _request: alerts_json(lease.store, host.now()),
         "explain": lambda _request: {"lines": list(monitor.explain())},
@@ -325,4 +340,7 @@ def answering(
     }
     with serve_requests(context, handlers) as address:
         lease.describe(address=address)
-        yield
+        try:
+            yield
+        finally:
+            feed.stop(WRITTEN_WITHIN)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.history import FinishedMinute, Sampler
     from gpuwatch_tray.history.sample_store import SampleStore
-    from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
+    from gpuwatch_tray.model import Alert, GpuSample, Instant, Limits, Snapshot
 
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class Recorder:
 
     def __init__(self, store: SampleStore, sampler: Sampler, clock: Callable[[], Instant]) -> None:
         self.trouble: str | None = None
+        self.on_minute: Callable[[Iterable[GpuSample]], None] | None = None  # told each minute that has ended
         self._store = store
         self._sampler = sampler
         self._clock = clock
@@ -87,7 +88,10 @@ class Recorder:
 
     def _write(self) -> None:
         while self._waiting:
-            self._store.add(self._waiting.popleft()())
+            minute = self._waiting.popleft()()
+            if self.on_minute is not None:
+                self.on_minute(minute.stretch.gpus)
+            self._store.add(minute)
 
     def _flush_now(self) -> None:
         self._write()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import History
-from gpuwatch_tray.report import PageContext, html
+from gpuwatch_tray.report.document import PageContext, html
 from tests.e2e.rig import shots
 from tests.report import histories
 from tests.report.histories import DAY, END
