@@ -231,24 +231,26 @@ def _mail_json(mail: OutboxMail) -> dict[str, Any]:
 def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
     """Build the answer to `details`: the one to `status` with processes, gaps and alerts; none if `stale`."""
     snapshot = None if stale else status.snapshot
-    alerts_ = [
-        {**alert, "note": _(", ").join(silence_texts(alert, partial(recent_time, now=status.at)))}
-        for alert in answer["alerts"]
-    ]
-    if snapshot is None:
-        return {"status": {**answer, "gpus": [], "alerts": alerts_}, "present": [], "commands": []}
-    firing = _firing_by_gpu(status, snapshot)
+    processes = () if snapshot is None else snapshot.processes
+    return {
+        "status": present_answer(status, answer, stale=stale),
+        "present": [process.pid for process in processes],
+        "commands": [[process.pid, redact.command(process)] for process in processes if process.mine],
+    }
+
+
+def present_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
+    """Build the answer to `status` with each GPU's gap and alerts, and what was said to each alert."""
+    time_text = partial(recent_time, now=status.at)
+    notes = [{**alert, "note": _(", ").join(silence_texts(alert, time_text))} for alert in answer["alerts"]]
+    if stale or status.snapshot is None:
+        return {**answer, "gpus": [], "alerts": notes}
+    firing = _firing_by_gpu(status, status.snapshot)
     gpus = [
         {**gpu_json, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
-        for gpu_json, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
+        for gpu_json, gpu in zip(answer["gpus"], status.snapshot.gpus, strict=True)
     ]
-    return {
-        "status": {**answer, "gpus": gpus, "alerts": alerts_},
-        "present": [process.pid for process in snapshot.processes],
-        "commands": [
-            [process.pid, redact.command(process)] for process in snapshot.processes if process.mine
-        ],
-    }
+    return {**answer, "gpus": gpus, "alerts": notes}
 
 
 def _firing_by_gpu(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
@@ -304,15 +306,17 @@ def answering(
         timer.start()
         return {"face": lease.holder.face, "pid": lease.holder.pid}
 
-    def about(shown: Status) -> dict[str, Any]:
-        return details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
-
     def details(_request: dict[str, Any]) -> dict[str, Any]:
+        shown = monitor.status  # once: another may follow at any moment
+        answer = details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
         # a demo's state is in a folder that nobody else knows
-        return {**about(monitor.status), "state": str(lease.store.path.parent)}
+        return {**answer, "state": str(lease.store.path.parent)}
+
+    def present(shown: Status) -> dict[str, Any]:
+        return present_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
 
     feed = PageFeed(
-        file_name(context.state_name), lambda: monitor.status, about, host.now, lambda: monitor.poll
+        file_name(context.state_name), lambda: monitor.status, present, host.now, lambda: monitor.poll
     )
     monitor.listen_to_minutes(feed.add_minute)
 

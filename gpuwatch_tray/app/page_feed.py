@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from gpuwatch_tray.model import GpuSample, Instant, Status
+    from gpuwatch_tray.model import GpuProcess, GpuSample, Instant, Status
 
 
 log = logging.getLogger(__name__)
@@ -47,15 +47,17 @@ def file_name(state_name: str) -> str:
 
 
 def build_news(
-    status: Status, details: Mapping[str, Any], minutes: Iterable[tuple[int, Mapping[str, Any]]]
+    status: Status,
+    live: Mapping[str, Any],
+    minutes: Iterable[tuple[int, Mapping[str, Any]]],
+    words: Callable[[GpuProcess], present.ProcessWords] = present.process_words,
 ) -> dict[str, Any]:
     """
-    Build what the page is told of the present; `details` is the answer to the request of that name.
+    Build what the page is told of the present; `live` is what `control.present_answer` makes of `status`.
 
     `minutes` are the minutes that have ended since: their start, and by a GPU's UUID the values as
     `present.sample_values` has them. Strings of others are values in it, never names.
     """
-    live = details["status"]
     rows = live["gpus"]
     gpus = []
     for row in rows:
@@ -77,7 +79,7 @@ def build_news(
         for alert in status.alerts
         if alert.fired is not None and alert.phase is not Phase.PENDING
     ]
-    processes, pids = _processes(status) if rows else ([], {})
+    processes, pids = _processes(status, words) if rows else ([], {})
     return {
         "at": status.at,
         "state": present.overall_state(live, status.at),
@@ -89,7 +91,9 @@ def build_news(
     }
 
 
-def _processes(status: Status) -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
+def _processes(
+    status: Status, words: Callable[[GpuProcess], present.ProcessWords]
+) -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
     """Return the newest processes, and the PIDs of all by GPU."""
     snapshot = status.snapshot
     if snapshot is None:
@@ -103,27 +107,50 @@ def _processes(status: Status) -> tuple[list[dict[str, Any]], dict[str, list[int
         pids.setdefault(uuid, []).append(process.pid)
         found.append((process, uuid))
     newest = sorted(found, key=lambda each: present.started(each[0], status.at), reverse=True)
-    return [present.process_data(*each, status.at) for each in newest[:MOST_PROCESSES]], pids
+    rows = [
+        present.process_data(process, uuid, words(process), status.at)
+        for process, uuid in newest[:MOST_PROCESSES]
+    ]
+    return rows, pids
+
+
+class KnownWords:
+    """The words of the processes that were asked for last, worked out once."""
+
+    def __init__(self) -> None:
+        self._before: dict[object, present.ProcessWords] = {}
+        self._now: dict[object, present.ProcessWords] = {}
+
+    def begin(self) -> None:
+        """Forget what was not asked for since the last time."""
+        self._before, self._now = self._now, {}
+
+    def of(self, process: GpuProcess) -> present.ProcessWords:
+        """Return what `present.process_words` does."""
+        key = (process.pid, process.mine, process.name, process.command)
+        found = self._before.get(key) or present.process_words(process)
+        self._now[key] = found
+        return found
 
 
 class PageFeed:
     """
     Writes the data file from `follow` on, on a thread of its own: a slow disk holds up no poll.
 
-    `status` returns what is shown at present, `details` the answer about it.
+    `status` returns what is shown at present, `live` the answer about it; `poll` is in seconds.
     """
 
     def __init__(
         self,
         name: str,
         status: Callable[[], Status],
-        details: Callable[[Status], Mapping[str, Any]],
+        live: Callable[[Status], Mapping[str, Any]],
         clock: Callable[[], Instant],
         poll: Callable[[], float],
     ) -> None:
         self._name = name
         self._status = status
-        self._details = details
+        self._live = live
         self._clock = clock
         self._poll = poll
         self._lock = threading.Lock()
@@ -135,6 +162,7 @@ class PageFeed:
         self._written: Instant | None = None
         self._minutes: deque[tuple[int, dict[str, Any]]] = deque(maxlen=MOST_MINUTES)
         self._trouble = ""
+        self._words = KnownWords()
 
     def follow(self, folder: Path) -> dict[str, Any]:
         """Write the file into this folder now, and for an hour. Raises RequestRefusedError."""
@@ -185,9 +213,10 @@ class PageFeed:
                 self._write_news(now)
                 self._trouble = ""
             except OSError as error:
-                if str(error) != self._trouble:  # the same one again would only fill the log
-                    log.warning("the details page is not followed: %s", error)
-                self._trouble = str(error)
+                trouble = f"{self._folder}: {error.strerror or error}"
+                if trouble != self._trouble:  # the same one again would only fill the log
+                    log.warning("the details page is not followed: %s", trouble)
+                self._trouble = trouble
             return True
 
     def _run(self) -> None:
@@ -205,7 +234,8 @@ class PageFeed:
     def _write_news(self, now: Instant) -> None:
         shown = self._status()
         opened = self._opened or now
-        news = build_news(shown, self._details(shown), tuple(self._minutes))
+        self._words.begin()
+        news = build_news(shown, self._live(shown), tuple(self._minutes), self._words.of)
         news |= {"until": opened.wall + FOLLOWED, "poll": self._poll()}
         self._write(news, now)
         self._shown, self._written = shown, now

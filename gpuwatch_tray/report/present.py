@@ -7,7 +7,7 @@ Light, for the tray loads it. Every text is one line without secrets.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
@@ -137,14 +137,26 @@ def clip(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
-def process_data(process: GpuProcess, uuid: str, now: float) -> dict[str, Any]:
-    """Return the row of a process that is on the GPU with this UUID now; the command of one's own alone."""
+ProcessWords: TypeAlias = (
+    "tuple[str, str]"  # a process's name and its command; empty where it is not one's own
+)
+
+
+def process_words(process: GpuProcess) -> ProcessWords:
+    """Return what may be shown of a process; to be kept, for it takes far longer than all the rest."""
+    name = clip(redact.process_name(known(process.name) or "")) or _("unknown")
+    return name, clip(redact.command(process)) if process.mine else ""
+
+
+def process_data(process: GpuProcess, uuid: str, words: ProcessWords, now: float) -> dict[str, Any]:
+    """Return the row of a process that is on the GPU with this UUID now."""
+    name, command = words
     return {
         "gpu": uuid,
         "pid": process.pid,
         "owner": owner(known(process.user)),
-        "name": clip(redact.process_name(known(process.name) or "")) or _("unknown"),
-        "command": clip(redact.command(process)) if process.mine else "",
+        "name": name,
+        "command": command,
         "start": int(started(process, now)),
         "memory": mib(known(process.memory)),
     }

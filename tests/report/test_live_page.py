@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import stat
 from contextlib import ExitStack
@@ -9,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.report.document import Feed, PageContext, html
+from gpuwatch_tray.report.script_json import script_safe_json
 from tests.driver.scenario import GIB, FakeGpu, FakeProcess, Scenario
+from tests.report import histories
 from tests.report.test_payload import HOSTILE
 from tests.support.installed import MIB
 from tests.support.timing import wait_until
@@ -38,6 +43,133 @@ def opened(installed, tmp_path, two):
         done = installed.run("report", "--open")
         assert done.returncode == 0, done.stderr
         yield running, Path(done.stdout.strip())
+
+
+class Played:
+    """A page of 20 minutes on file whose data file the test writes; `written` is its last word."""
+
+    def __init__(self, folder, browser):
+        self.folder = folder
+        self.browser = browser
+        self.made = int(browser.run("Date.now() / 1000"))
+        self.made -= self.made % 60
+        self.history = histories.history(1, 20 * 60, end=self.made, gap=False)
+        self.file = folder / "box.html"
+        feed = Feed("box.live.js", "MadeUpNonce")
+        live = histories.live(self.history, state="ok", headline="calm")
+        about = PageContext("box", self.made, live=live, present=histories.present(self.history), feed=feed)
+        self.file.write_text(html(self.history, about), encoding="utf-8")
+
+    def write(self, **news):
+        now = self.browser.run("Date.now() / 1000")
+        text = script_safe_json({"written": now, **news})
+        part = self.folder / "part"
+        part.write_text(f"gpuwatchLive({text});")
+        part.replace(self.folder / "box.live.js")
+
+    def news(self, at, *, values=(2048, 50, 60, 100), minutes=(), alerts=(), level="ok"):
+        """What the tray tells at this moment, in seconds after the page was made."""
+        state = {"level": level, "word": level, "reason": ""}
+        gpu = {"id": histories.uuid(0), "state": state, "facts": [["Temperature", f"{values[2]} °C", None]]}
+        self.write(
+            at=self.made + at,
+            until=self.made + 3600,
+            poll=1,
+            state={"level": level, "word": level, "headline": f"told at {at}"},
+            gpus=[{**gpu, "values": list(values)}],
+            minutes=[[self.made + start, [[histories.uuid(0), rows]]] for start, rows in minutes],
+            alerts=list(alerts),
+            processes=[],
+            pids=[],
+        )
+
+    def saved(self):
+        """The rows of the charts' data, as the page itself writes them."""
+        script = """(() => {
+          let made = null;
+          const before = URL.createObjectURL;
+          URL.createObjectURL = (blob) => { made = blob; return "#"; };
+          document.querySelector("a[download]").click();
+          URL.createObjectURL = before;
+          return made.text();
+        })()"""
+        return list(csv.DictReader(io.StringIO(self.browser.run(script))))
+
+
+@pytest.fixture
+def played(browser, tmp_path):
+    return Played(tmp_path, browser)
+
+
+def degrees(row):
+    return tuple(row[f"temperature_celsius_{part}"] for part in ("low", "mean", "high"))
+
+
+def test_readings_follow_the_minutes_and_give_way_to_them(browser, played):
+    """A reading is a value of its own until its minute is over; a minute in which nobody looked is a gap."""
+    played.news(5, values=(2048, 50, 61, 100))
+    browser.open(played.file)
+    seen(browser, f'{TEXT}.includes("told at 5")', "the first reading")
+    rows = played.saved()
+    assert len(rows) == 21
+    assert degrees(rows[-1]) == ("61", "61", "61")
+    played.news(8, values=(2048, 50, 62, 100))
+    seen(browser, f'{TEXT}.includes("told at 8")', "the second reading")
+    assert [degrees(row)[1] for row in played.saved()[-2:]] == ["61", "62"]
+    told = [[1024, 2048, 3072], [40, 50, 60], [58, 61, 63], None]
+    played.news(190, values=(2048, 50, 70, 100), minutes=[(0, told), (120, told)])
+    seen(browser, f'{TEXT}.includes("told at 190")', "two minutes")
+    rows = played.saved()
+    assert [degrees(row) for row in rows[-3:]] == [("58", "61", "63")] * 2 + [("70", "70", "70")]
+    assert rows[-2]["power_watt_mean"] == ""
+    assert browser.problems() == []
+
+
+def test_a_value_of_long_ago_is_not_live(browser, played):
+    """A file that was written before is told as what it is, however fresh the page; what is new makes it live."""
+    played.write(at=played.made - 4000, until=0, poll=1, gpus=[], written=played.made - 4000)
+    browser.open(played.file)
+    seen(browser, f'{LINE}.startsWith("Not live")', "it is old")
+    assert "GPUs now" not in browser.run(TEXT)
+    played.news(1, level="warning")
+    seen(browser, f'{LINE}.startsWith("Live: ")', "it is live")
+    assert "GPUs now" in browser.run(TEXT)
+    played.write(stopped=played.made + 2)
+    seen(browser, f'{LINE}.startsWith("Stopped following")', "it has stopped")
+    assert browser.run('document.querySelectorAll(".card .word")[0].innerText') == "no data"
+
+
+def test_a_page_whose_browser_cannot_read_the_file_says_so(browser, played):
+    """As one from Flatpak, which sees the page alone; it is not taken for the present."""
+    browser.open(played.file)
+    seen(browser, f'{LINE}.includes("cannot read box.live.js")', "it cannot be read")
+    assert browser.run('document.querySelectorAll(".card .word")[0].innerText') == "no data"
+
+
+def test_an_alert_comes_goes_and_can_be_copied(browser, played):
+    """Its row comes with the words to type, and says that it is over once it is."""
+    browser.ask("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    alert = {
+        "id": 7,
+        "level": "warning",
+        "word": "warning",
+        "rank": 2,
+        "title": "Hot",
+        "text": "GPU 0 is hot",
+    }
+    alert |= {"note": "", "at": played.made + 1, "end": None}
+    played.news(2, alerts=[alert])
+    browser.open(played.file)
+    seen(browser, f'{TEXT}.includes("GPU 0 is hot")', "the alert")
+    browser.run('document.querySelector(".act button").focus()')
+    played.news(3, alerts=[alert])
+    seen(browser, f'{TEXT}.includes("told at 3")', "the next reading")
+    assert browser.run("document.activeElement.textContent") == "Copy"  # not taken from under the person
+    browser.run("document.activeElement.click()")
+    seen(browser, 'document.querySelector(".act button").textContent === "Copied"', "it is copied")
+    played.news(63)
+    seen(browser, f'!{TEXT}.includes("still fires")', "it is over")
+    assert browser.run(ACTS) == []
 
 
 def seen(browser, script, what):
@@ -98,8 +230,6 @@ def test_a_watcher_that_ends_says_so_in_the_file(browser, opened):
 
 def test_hostile_words_in_the_data_file_stay_text(browser, opened):
     """What a process is called runs nothing, and the policy lets no other script in."""
-    from gpuwatch_tray.report.script_json import script_safe_json
-
     running, file = opened
     running.kill()
     data = file.with_name(f"{file.stem}.live.js")
