@@ -132,6 +132,7 @@ def page_texts() -> dict[str, str]:
         "colophon": _("gpuwatch-tray {version} · charts by uPlot (MIT)"),
         "live": _("Live: values of {age} ago. The page follows the tray until {until}."),
         "live_silent": _("Not live: last values of {age} ago. The tray has ended, or it hangs."),
+        "live_gone": _("Not live: last values of {age} ago. The tray has ended: its data file is gone."),
         "live_ended": _("Not live: the tray ended at {at}."),
         "live_stopped": _("Stopped following at {at}: open the page again from the tray's menu."),
         "live_missing": _(

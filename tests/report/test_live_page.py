@@ -25,6 +25,7 @@ TEXT = "document.body.innerText"
 LINE = 'document.getElementById("made").textContent'
 CARD = 'document.querySelectorAll(".card")[0].innerText'
 ACTS = '[...document.querySelectorAll(".act code")].map((each) => each.textContent)'
+SPAN = 'document.querySelector(".aside .quiet").textContent'
 OPENER = "#!/bin/sh\nexit 0\n"
 
 
@@ -111,6 +112,7 @@ def test_readings_follow_the_minutes_and_give_way_to_them(browser, played):
     browser.open(played.file)
     seen(browser, f'{TEXT}.includes("told at 5")', "the first reading")
     rows = played.saved()
+    spans = browser.run(SPAN)
     assert len(rows) == 21
     assert degrees(rows[-1]) == ("61", "61", "61")
     played.news(8, values=(2048, 50, 62, 100))
@@ -119,6 +121,7 @@ def test_readings_follow_the_minutes_and_give_way_to_them(browser, played):
     told = [[1024, 2048, 3072], [40, 50, 60], [58, 61, 63], None]
     played.news(190, values=(2048, 50, 70, 100), minutes=[(0, told), (120, told)])
     seen(browser, f'{TEXT}.includes("told at 190")', "two minutes")
+    assert browser.run(SPAN) != spans  # the charts go on with the values
     rows = played.saved()
     assert [degrees(row) for row in rows[-3:]] == [("58", "61", "63")] * 2 + [("70", "70", "70")]
     assert rows[-2]["power_watt_mean"] == ""
@@ -137,6 +140,14 @@ def test_a_value_of_long_ago_is_not_live(browser, played):
     played.write(stopped=played.made + 2)
     seen(browser, f'{LINE}.startsWith("Stopped following")', "it has stopped")
     assert browser.run('document.querySelectorAll(".card .word")[0].innerText') == "no data"
+    played.news(3)
+    seen(browser, f'{LINE}.startsWith("Live: ")', "it is live again")
+    (played.folder / "box.live.js").unlink()
+    seen(
+        browser,
+        f'{LINE}.includes("its data file is gone")',
+        "the file is gone, as a demo's folder goes with it",
+    )
 
 
 def test_a_page_whose_browser_cannot_read_the_file_says_so(browser, played):

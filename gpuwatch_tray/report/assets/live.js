@@ -156,6 +156,7 @@ function silence() {
   }
   if (news.stopped) return say(w.live_stopped, { at: clock(news.stopped) });
   if (news.ended) return say(w.live_ended, { at: exactly(news.ended) });
+  if (missing) return say(w.live_gone, { age: age(Date.now() / 1000 - seenAt) });  // a file that is replaced is never missing
   const quiet = Math.max(Date.now() / 1000 - news.written, (performance.now() - heardAt) / 1000);
   return quiet > SILENT ? say(w.live_silent, { age: age(Date.now() / 1000 - seenAt) }) : "";
 }

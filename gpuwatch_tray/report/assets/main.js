@@ -101,7 +101,7 @@ function button(text, label, act) {
 
 function tools() {
   const whole_ = data.end - data.start;
-  const hours = [1, 6, 24, 7 * 24].filter((each) => each * 3600 < whole_);
+  const hours = [1, 6, 24, 7 * 24].filter((each) => each * 3600 * 1.1 < whole_);
   const ranges = [...hours.map((each) => [each, each < 48 ? say(w.last_hours, { h: each }) : say(w.last_days, { d: each / 24 })]), [null, w.everything]];
   legend.ranges = ranges.map(([each, text]) => [each, button(text, null, () => zoom(each === null ? data.start : data.end - each * 3600, data.end))]);
   return make("div", { class: "tools", role: "group", "aria-label": w.zoom },
@@ -195,13 +195,13 @@ function history() {
 // What is drawn anew once other values are there; a span that reaches the end goes on with it.
 function renew(before) {
   const { min, max } = plots[0].plot.scales.x;
-  const atEnd = max >= before - Math.max(data.step, 1);
-  for (const { plot, metric } of plots) plot.setData(valuesOf(metric), false);
-  if (atEnd) zoom(min <= data.start ? data.start : min + data.end - before, data.end);
+  const moves = data.end > before && max >= before - Math.max(data.step, 1);
   for (const { plot, metric } of plots) {
+    plot.setData(valuesOf(metric), false);
     if (metric === null && plot.height !== lanesHeight()) plot.setSize({ width: plot.width, height: lanesHeight() });
-    plot.redraw();
+    if (!moves) plot.redraw();  // which would undo another span, for it is set a moment later
   }
+  if (moves) zoom(min <= data.start ? data.start : min + data.end - before, data.end);
   if (at !== null && at >= times.length) at = null;
   readOut();
 }
