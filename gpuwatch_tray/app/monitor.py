@@ -130,7 +130,7 @@ class Monitor:
         return self._recorder is not None and self._recorder.flush(timeout)
 
     def listen_to_minutes(self, on_minute: Callable[[Iterable[GpuSample]], None]) -> None:
-        """Have `on_minute` called with the samples of each minute that has ended, on the recorder's thread."""
+        """Have `on_minute` called with the samples of each minute that ends, on the recorder's thread."""
         if self._recorder is not None:
             self._recorder.on_minute = on_minute
 

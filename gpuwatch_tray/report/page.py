@@ -147,8 +147,9 @@ def page_texts() -> dict[str, str]:
         "key_warm": _("temperature, {low} to {high} °C"),
         "key_gap": _("not known"),
         "key_charts": _(
-            "On the charts a shape stands where an alert began, and its bar lasts as long as the alert. A dotted"
-            " line across is a limit. A pale band, of one or two GPUs, goes from the lowest to the highest value."
+            "On the charts a shape stands where an alert began, and its bar lasts as long as the alert."
+            " A dotted line across is a limit. A pale band, of one or two GPUs, goes from the lowest to the"
+            " highest value."
         ),
         "save": _("Save the data (CSV)"),
         "gpu": _("GPU"),

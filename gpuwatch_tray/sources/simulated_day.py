@@ -39,13 +39,13 @@ class _Job:
 # Of the person two GPUs at a time are one more than the limit, and more than six hours are too long.
 _JOBS = (
     _Job(0, -24.5, -17.4, "", "train.py", 14.0, 0.84),
-    _Job(1, -21.2, -20.3, "", "evaluate.py", 9.5, 0.91),
+    _Job(1, -21.2, -20.3, "", "evaluate.py", 9.5, 0.76),
     _Job(1, -19.0, -15.1, "bob", "sample.py", 6.2, 0.47),
     _Job(0, -16.6, -9.2, "alice", "ipykernel_launcher", 3.1, 0.08),
     _Job(1, -14.6, -9.0, "", "finetune.py", 19.4, 0.97),
     _Job(0, -8.6, -3.1, "", "train.py", 15.2, 0.88),
     _Job(1, -7.7, -4.6, "alice", "sample.py", 11.3, 0.62),
-    _Job(1, -4.1, -3.5, "", "evaluate.py", 9.5, 0.91),
+    _Job(1, -4.1, -3.5, "", "evaluate.py", 9.5, 0.76),
     _Job(0, -2.6, -0.3, "bob", "train.py", 12.4, 0.71),
     _Job(1, -1.9, -0.6, "", "evaluate.py", 9.5, 0.58),
 )
@@ -56,26 +56,27 @@ def simulated_day(end: float, user: str, every: int = MINUTE) -> Iterator[Snapsh
     warmed = 1 - math.exp(-every / _WARMING)
     gpus = simulate(0.0, end, user, HOUR).gpus
     heat = [gpu.temperature if isinstance(gpu.temperature, int) else 34.0 for gpu in gpus]
-    for at in range(int(end) - DAY, int(end), every):
+    for since in range(0, DAY, every):
+        at = int(end) - DAY + since
         hour = (at - end) / HOUR
         present = [(number, job) for number, job in enumerate(_JOBS) if job.start <= hour < job.end]
         shown = []
         for gpu in gpus:
             jobs = [job for _number, job in present if job.gpu == gpu.index]
-            load = _load(jobs, at, gpu.index)
-            goal = 35 + 3 * gpu.index + (53 if gpu.index else 43) * load + 3 * math.sin(at / 5200)
+            load = _load(jobs, since, gpu.index)
+            goal = 35 + 3 * gpu.index + (54 if gpu.index else 43) * load + math.sin(since / 5200)
             heat[gpu.index] += (goal - heat[gpu.index]) * warmed
-            shown.append(_reading(gpu, jobs, load, heat[gpu.index]))
+            pause = 0.55 if since // MINUTE % 47 in {0, 1} else 1.0  # a checkpoint is written: too short to cool
+            shown.append(_reading(gpu, jobs, load * pause, heat[gpu.index]))
         if not ASLEEP[0] <= hour < ASLEEP[1]:
             processes = tuple(_process(number, job, at, at - end, user) for number, job in present)
             yield Snapshot("simulated", at, tuple(shown), processes, boot_id="simulated", simulated=True)
 
 
-def _load(jobs: list[_Job], at: int, index: int) -> float:
+def _load(jobs: list[_Job], since: int, index: int) -> float:
     """Return the load from 0 to 1, which swings as that of programs does that also read their data."""
-    swing = 0.93 + 0.05 * math.sin(at / 640 + index) + 0.03 * math.sin(at / 95 + 2 * index)
-    pause = 0.55 if jobs and (at // MINUTE) % 47 in {0, 1} else 1.0  # a checkpoint is written
-    return min(1.0, sum(job.load for job in jobs)) * swing * pause
+    swing = 0.93 + 0.05 * math.sin(since / 640 + index) + 0.03 * math.sin(since / 95 + 2 * index)
+    return min(1.0, sum(job.load for job in jobs)) * swing
 
 
 def _reading(gpu: Gpu, jobs: list[_Job], load: float, heat: float) -> Gpu:

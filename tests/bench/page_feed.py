@@ -1,8 +1,8 @@
 """
 What a poll costs more while the details page is followed: `python -m tests.bench.page_feed`.
 
-Eight GPUs with 100 processes of one's own on each and two alerts, the last hour's minutes in the file, written
-to a disk. Nothing is asserted.
+Eight GPUs with 100 processes of one's own on each and two alerts, the last hour's minutes in the file,
+written to a disk. Nothing is asserted.
 """
 
 from __future__ import annotations
