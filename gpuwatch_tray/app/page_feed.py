@@ -173,10 +173,7 @@ class PageFeed:
                 self._write_news(self._opened)
             except OSError as error:
                 self._folder = None
-                text = _("{file}: {error}")
-                raise RequestRefusedError(
-                    text.format(file=folder / self._name, error=error.strerror or error)
-                ) from error
+                raise RequestRefusedError(f"{folder / self._name}: {error.strerror or error}") from error
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="page", daemon=True)
                 self._thread.start()
@@ -265,4 +262,4 @@ def _require_private(folder: Path) -> None:
         ours = os.name != "posix" or status.st_uid == os.getuid()
         if ours and not is_open_to_others(status.st_mode):
             return
-    raise RequestRefusedError(_("{folder}: no folder for you alone").format(folder=folder))
+    raise RequestRefusedError(_("{folder}: not a folder that only you can read").format(folder=folder))

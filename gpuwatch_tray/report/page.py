@@ -130,13 +130,16 @@ def page_texts() -> dict[str, str]:
         "runs_left_out": _("{count} shorter process runs are left out."),
         "gaps": _("Where nothing is known there is a gap in a line, and a “?” in a table."),
         "colophon": _("gpuwatch-tray {version} · charts by uPlot (MIT)"),
-        "live": _("Live: values of {age} ago. The page follows the tray until {until}."),
-        "live_silent": _("Not live: last values of {age} ago. The tray has ended, or it hangs."),
-        "live_gone": _("Not live: last values of {age} ago. The tray has ended: its data file is gone."),
-        "live_ended": _("Not live: the tray ended at {at}."),
-        "live_stopped": _("Stopped following at {at}: open the page again from the tray's menu."),
+        "live": _("Live: values of {age} ago. The page follows gpuwatch-tray until {until}."),
+        "live_silent": _("Not live: last values of {age} ago. gpuwatch-tray has ended, or it hangs."),
+        "live_gone": _("Not live: last values of {age} ago. gpuwatch-tray has ended: its data file is gone."),
+        "live_ended": _("Not live: gpuwatch-tray ended at {at}."),
+        "live_stopped": _(
+            "Not live: the page stopped following at {at}. Open it again from the tray's menu."
+        ),
         "live_missing": _(
-            "Not live: this browser cannot read {file} beside the page. One from Flatpak sees the page alone."
+            "Not live: this browser cannot read {file} beside the page. A browser from Flatpak sees only the"
+            " page itself."
         ),
         "last_seen": _("the last values are of {at}"),
         "not_seen_since": _("not seen since {at}"),

@@ -66,7 +66,9 @@ def simulated_day(end: float, user: str, every: int = MINUTE) -> Iterator[Snapsh
             load = _load(jobs, since, gpu.index)
             goal = 35 + 3 * gpu.index + (54 if gpu.index else 43) * load + math.sin(since / 5200)
             heat[gpu.index] += (goal - heat[gpu.index]) * warmed
-            pause = 0.55 if since // MINUTE % 47 in {0, 1} else 1.0  # a checkpoint is written: too short to cool
+            pause = (
+                0.55 if since // MINUTE % 47 in {0, 1} else 1.0
+            )  # a checkpoint is written: too short to cool
             shown.append(_reading(gpu, jobs, load * pause, heat[gpu.index]))
         if not ASLEEP[0] <= hour < ASLEEP[1]:
             processes = tuple(_process(number, job, at, at - end, user) for number, job in present)

@@ -104,7 +104,7 @@ def test_it_is_followed_for_an_hour_after_the_last_opening(fed):
 def test_a_folder_that_others_can_look_into_is_refused(fed, mode):
     """The file holds command lines."""
     fed.folder.chmod(mode)
-    with pytest.raises(RequestRefusedError, match="no folder for you alone"):
+    with pytest.raises(RequestRefusedError, match="not a folder that only you can read"):
         fed.feed.follow(fed.folder)
     assert not fed.feed.tick()
 
