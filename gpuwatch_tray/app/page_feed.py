@@ -9,13 +9,12 @@ an hour, and the page says when that is over.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.report_page import write_page
-from gpuwatch_tray.common.private import is_open_to_others
+from gpuwatch_tray.common.private import is_private_folder
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import AlertMark, GpuFacts, Phase
@@ -257,9 +256,5 @@ class PageFeed:
 
 def _require_private(folder: Path) -> None:
     """Refuse a folder that is not this user's alone: the file holds command lines."""
-    if folder.is_absolute() and folder.is_dir():
-        status = folder.stat()
-        ours = os.name != "posix" or status.st_uid == os.getuid()
-        if ours and not is_open_to_others(status.st_mode):
-            return
-    raise RequestRefusedError(_("{folder}: not a folder that only you can read").format(folder=folder))
+    if not folder.is_absolute() or not is_private_folder(folder):
+        raise RequestRefusedError(_("{folder}: not a folder that only you can read").format(folder=folder))

@@ -279,8 +279,8 @@ def test_the_values_stay_in_sight(browser, page, width):
 def test_a_row_is_a_block_on_a_narrow_screen(browser, page):
     """No table is wider than its panel, and each value has its column's name beside it."""
     browser.open(page, width=390)
-    wide = "[...document.querySelectorAll('.stacks')].map((each) => each.scrollWidth - each.parentNode.clientWidth)"
-    assert max(browser.run(wide)) <= 0
+    over = "(each) => each.scrollWidth - each.parentNode.clientWidth"
+    assert max(browser.run(f"[...document.querySelectorAll('.stacks')].map({over})")) <= 0
     cell = "document.querySelector('section[aria-labelledby=processes] tbody td:nth-child(4)')"
     assert browser.run(f"getComputedStyle({cell}, '::before').content") == '"Most memory"'
 

@@ -128,8 +128,30 @@ def test_readings_follow_the_minutes_and_give_way_to_them(browser, played):
     assert browser.problems() == []
 
 
+def test_a_page_that_nobody_sees_asks_for_nothing(browser, played):
+    """Whoever looks at it again sees the present, and the minutes between."""
+    played.news(5)
+    browser.open(played.file)
+    seen(browser, f'{TEXT}.includes("told at 5")', "the first reading")
+    hide = (
+        "window.tucked = %s;"
+        "Object.defineProperty(document, 'hidden', {get: () => tucked, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    browser.run(hide % "true")
+    asked = len(browser.requests())
+    told = [[1024, 2048, 3072], [40, 50, 60], [58, 61, 63], [90, 100, 110]]
+    played.news(65, minutes=[(0, told)])
+    browser.run("new Promise((done) => { setTimeout(done, 3000); })")  # three loads of a page that is seen
+    assert len(browser.requests()) == asked
+    assert "told at 65" not in browser.run(TEXT)
+    browser.run(hide % "false")
+    seen(browser, f'{TEXT}.includes("told at 65")', "the present")
+    assert [degrees(row)[1] for row in played.saved()[-2:]] == ["61", "60"]
+
+
 def test_a_value_of_long_ago_is_not_live(browser, played):
-    """A file that was written before is told as what it is, however fresh the page; what is new makes it live."""
+    """A file of before is told as what it is, however fresh the page; what is new makes it live."""
     played.write(at=played.made - 4000, until=0, poll=1, gpus=[], written=played.made - 4000)
     browser.open(played.file)
     seen(browser, f'{LINE}.startsWith("Not live")', "it is old")
@@ -189,7 +211,7 @@ def seen(browser, script, what):
 
 
 def test_the_page_follows_the_watcher_and_says_when_it_no_longer_does(browser, opened, installed, two):
-    """A new value, an alert and its end come by themselves; a watcher that was killed is said to be silent."""
+    """A value, an alert and its end come by themselves; a watcher that was killed is said to be silent."""
     running, file = opened
     data = file.with_name(f"{file.stem}.live.js")
     assert stat.S_IMODE(data.stat().st_mode) == 0o600
@@ -257,8 +279,14 @@ def test_hostile_words_in_the_data_file_stay_text(browser, opened):
         "memory": 1,
     }
     news = {
-        **{"at": now, "written": now, "until": now + 60, "poll": 1, "state": state, "gpus": [], "alerts": []},
-        **{"processes": [run], "pids": [["", [7]]], "minutes": []},
+        "at": now,
+        "written": now,
+        "until": now + 60,
+        "poll": 1,
+        "state": state,
+        "processes": [run],
+        "pids": [["", [7]]],
+        **dict.fromkeys(("gpus", "alerts", "minutes"), []),
     }
     data.write_text(f"gpuwatchLive({script_safe_json(news)});")
     seen(browser, f'{TEXT}.includes("<script>alert(1)")', "the name is shown")
