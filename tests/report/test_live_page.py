@@ -286,7 +286,9 @@ def test_hostile_words_in_the_data_file_stay_text(browser, opened):
         "state": state,
         "processes": [run],
         "pids": [["", [7]]],
-        **dict.fromkeys(("gpus", "alerts", "minutes"), []),
+        "gpus": [],
+        "alerts": [],
+        "minutes": [],
     }
     data.write_text(f"gpuwatchLive({script_safe_json(news)});")
     seen(browser, f'{TEXT}.includes("<script>alert(1)")', "the name is shown")

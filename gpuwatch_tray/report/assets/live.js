@@ -9,6 +9,7 @@ let missing = false;
 let settled = Math.floor(data.made / 60) * 60;  // until here the values are of whole minutes
 let firm = 0;  // so many places of `times` are of these; single readings follow
 let beats = 0;
+let pending = false;  // whether something came while nobody saw the page
 
 // Steps at the end of which nothing is on file yet are no gap: their values are about to come.
 function trim() {
@@ -75,7 +76,6 @@ function hear(told) {
 }
 
 function present(told) {
-  const before = data.end;
   watched = true;
   seenAt = told.at;
   data.end = Math.max(data.end, told.at);
@@ -91,30 +91,24 @@ function present(told) {
     fillCard(cardOf[place], found ? found.state : unseen(told.at), found ? found.facts : []);
   });
   gpuTitle.textContent = w.gpus;
-  show(before);
+  show();
 }
 
 const unseen = (at) => ({ level: "no_data", word: data.levels.no_data, reason: say(w.not_seen_since, { at: exactly(at) }) });
 
-function show(before) {
-  if (document.hidden) { hiddenSince ??= before; return; }
-  before = hiddenSince ?? before;
-  hiddenSince = null;
+function show() {
+  pending = document.hidden;
+  if (pending) return;
   foot();
   if (!plots.length) {
     if (times.length) build();
     else alertsShown.renew(alertRows());
     return;
   }
-  lanes = layOut();
-  parts.forEach((part) => part.fill && part.fill());
-  showStrips();
-  renew(before);
+  renew();
   alertsShown.renew(alertRows());
   processesShown.renew(processRows());
 }
-
-let hiddenSince = null;  // the end that is drawn, while nobody sees it
 
 function alertsFrom(told) {
   const firing = new Set(told.alerts.map((alert) => alert.id));
@@ -186,7 +180,7 @@ function lose() {
     of.reason.hidden = false;
   }
   for (const run of data.runs) if (run.end === null) { run.end = Math.round(at); run.lost = true; }
-  show(data.end);
+  show();
 }
 
 function load() {
@@ -213,7 +207,7 @@ function listen() {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
     load();
-    if (hiddenSince !== null) show(data.end);
+    if (pending) show();
     tellAge();
   });
   setInterval(beat, 1000);

@@ -179,6 +179,7 @@ function redraw() {
     plots.push(Object.assign(part, { plot }));
   }
   zoom(kept ? kept.min : data.start, kept ? kept.max : data.end);
+  drawnEnd = data.end;
   at = null;
   readOut();
 }
@@ -192,16 +193,29 @@ function history() {
   return section;
 }
 
-// What is drawn anew once other values are there; a span that reaches the end goes on with it.
-function renew(before) {
+let drawnEnd = 0;  // up to where the charts are drawn
+let drawnMarks = "";
+
+// What is drawn anew once other values are there: a chart only where they fill a pixel of it, or an alert or a
+// process is another. A span that reaches the end goes on with it.
+function renew() {
   const { min, max } = plots[0].plot.scales.x;
-  const moves = data.end > before && max >= before - Math.max(data.step, 1);
-  for (const { plot, metric } of plots) {
-    plot.setData(valuesOf(metric), false);
-    if (metric === null && plot.height !== lanesHeight()) plot.setSize({ width: plot.width, height: lanesHeight() });
-    if (!moves) plot.redraw();  // which would undo another span, for it is set a moment later
+  for (const { plot, metric } of plots) plot.setData(valuesOf(metric), false);
+  const marks = JSON.stringify([data.alerts.map((alert) => [alert.id, alert.end]), data.runs.map((run) => run.end)]);
+  const pixel = (max - min) / plots[0].plot.over.clientWidth;
+  if (data.end - drawnEnd >= pixel || marks !== drawnMarks) {
+    const moves = data.end > drawnEnd && max >= drawnEnd - Math.max(data.step, 1);
+    lanes = layOut();
+    for (const { plot, metric } of plots) {
+      if (metric === null && plot.height !== lanesHeight()) plot.setSize({ width: plot.width, height: lanesHeight() });
+      if (!moves) plot.redraw();  // which would undo another span, for it is set a moment later
+    }
+    if (moves) zoom(min <= data.start ? data.start : min + data.end - drawnEnd, data.end);
+    for (const part of parts) if (part.fill) part.fill();
+    showStrips();
+    drawnEnd = data.end;
+    drawnMarks = marks;
   }
-  if (moves) zoom(min <= data.start ? data.start : min + data.end - before, data.end);
   if (at !== null && at >= times.length) at = null;
   readOut();
 }
