@@ -66,6 +66,7 @@ def build_news(
                 "id": facts.uuid,
                 "state": present.gpu_state(facts, (), (), live),
                 "facts": present.gpu_facts(facts, live),
+                "total": present.mib(row["memory_total"]),
                 "values": None if row["problem"] else present.gpu_values(row),
             }
         )

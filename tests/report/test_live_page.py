@@ -7,6 +7,7 @@ import io
 import os
 import stat
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def opened(installed, tmp_path, two):
 class Played:
     """A page of 20 minutes on file whose data file the test writes; `written` is its last word."""
 
-    def __init__(self, folder, browser):
+    def __init__(self, folder, browser, *, fresh=False):
         self.folder = folder
         self.browser = browser
         self.made = int(browser.run("Date.now() / 1000"))
@@ -58,6 +59,8 @@ class Played:
         self.file = folder / "box.html"
         feed = Feed("box.live.js", "MadeUpNonce")
         live = histories.live(self.history, state="ok", headline="calm")
+        if fresh:
+            self.history = replace(self.history, samples={}, runs=())
         about = PageContext("box", self.made, live=live, present=histories.present(self.history), feed=feed)
         self.file.write_text(html(self.history, about), encoding="utf-8")
 
@@ -77,7 +80,7 @@ class Played:
             until=self.made + 3600,
             poll=1,
             state={"level": level, "word": level, "headline": f"told at {at}"},
-            gpus=[{**gpu, "values": list(values)}],
+            gpus=[{**gpu, "values": list(values), "total": 24576}],
             minutes=[[self.made + start, [[histories.uuid(0), rows]]] for start, rows in minutes],
             alerts=list(alerts),
             processes=[],
@@ -100,6 +103,32 @@ class Played:
 @pytest.fixture
 def played(browser, tmp_path):
     return Played(tmp_path, browser)
+
+
+def test_a_first_look_begins_with_the_first_value(browser, tmp_path):
+    """With nothing on file the charts come with the first reading, which is where their axis begins."""
+    fresh = Played(tmp_path, browser, fresh=True)
+    state = {"level": "no_data", "word": "no data", "headline": "reading for the first time"}
+    lists = {name: [] for name in ("gpus", "minutes", "alerts", "processes", "pids")}
+    fresh.write(at=fresh.made, until=fresh.made + 3600, poll=1, state=state, **lists)
+    browser.open(fresh.file)
+    seen(browser, f'{TEXT}.includes("for the first time")', "that nothing is known yet")
+    assert browser.run("document.querySelectorAll('canvas').length") == 0
+    fresh.news(20, values=(2048, 50, 61, 100))
+    seen(browser, "document.querySelectorAll('canvas').length === 5", "the charts")
+    assert [degrees(row)[1] for row in fresh.saved()] == ["61"]
+    fresh.news(21, values=(2048, 50, 62, 100))
+    seen(browser, f'{TEXT}.includes("told at 21")', "the second reading")
+    assert [degrees(row)[1] for row in fresh.saved()] == ["61", "62"]
+    began = browser.run(f"new Date({fresh.made + 20} * 1000).toTimeString().slice(0, 5)")
+    assert browser.run(SPAN).split()[2] == began
+    shades = browser.run('document.querySelector(".heat").style.backgroundImage')
+    assert "var(--heat1)" in shades  # what has been seen is not hatched
+    told = [[1024, 2048, 3072], [40, 50, 60], [58, 61, 63], [90, 100, 110]]
+    fresh.news(61, minutes=[(0, told)])
+    seen(browser, f'{TEXT}.includes("told at 61")', "a minute is over")
+    assert [degrees(row)[1] for row in fresh.saved()] == ["61", "60"]
+    assert browser.problems() == []
 
 
 def degrees(row):

@@ -17,9 +17,10 @@ function timeAxis() {
 // The hour, and below it the day where a new one begins.
 function tick(seconds, place, all) {
   const far = all.length > 1 && all[1] - all[0] >= 86400;
+  const written = all.length > 1 && all[1] - all[0] < 60 ? exactly : clock;
   if (far) return day(seconds);
   const changes = place === 0 || day(seconds) !== day(all[place - 1]);
-  return changes ? `${clock(seconds)}\n${day(seconds)}` : clock(seconds);
+  return changes ? `${written(seconds)}\n${day(seconds)}` : written(seconds);
 }
 
 function valueAxis(metric) {

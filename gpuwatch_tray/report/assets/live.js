@@ -2,12 +2,14 @@
 
 const SILENT = 15;  // seconds without a word after which nothing here counts as the present
 const LOAD_WITHIN = 10;  // seconds, after which another load is tried
+const LEAST = 10;  // seconds that the axis shows of a single value
 let news = null;  // the last that was read
 let heardAt = performance.now();
 let openedAt = 0;  // of the load that is under way; 0 for none
 let missing = false;
 let settled = Math.floor(data.made / 60) * 60;  // until here the values are of whole minutes
 let firm = 0;  // so many places of `times` are of these; single readings follow
+let nothingYet = false;  // nothing was on file: the axis begins with the first value that comes
 let beats = 0;
 let pending = false;  // whether something came while nobody saw the page
 
@@ -15,7 +17,9 @@ let pending = false;  // whether something came while nobody saw the page
 function trim() {
   const known = (place) => data.metrics.some(({ key }) => data.series[key].some((row) => row.mean[place] !== null));
   while (times.length && !known(times.length - 1) && times.at(-1) + data.step / 2 > settled - 2 * 60) cut(times.length - 1);
+  cut(times.length);  // without a value on file there are places of a grid, but no times
   firm = times.length;
+  nothingYet = !times.length;
   data.end = Math.max(data.made, data.start + 60);
 }
 
@@ -26,6 +30,8 @@ function cut(length) {
 
 // Values by GPU and metric: [lowest, mean, highest] or null.
 function append(seconds, valueOf) {
+  data.start = nothingYet ? Math.floor(seconds) : Math.min(data.start, seconds);
+  nothingYet = false;
   times.push(seconds);
   data.metrics.forEach(({ key }, metric) => data.gpus.forEach((gpu, place) => {
     const found = valueOf(gpu.id, metric) || [null, null, null];
@@ -78,7 +84,10 @@ function hear(told) {
 function present(told) {
   watched = true;
   seenAt = told.at;
-  data.end = Math.max(data.end, told.at);
+  data.end = nothingYet ? told.at + LEAST : Math.max(data.end, told.at);
+  const totals = told.gpus.map((gpu) => gpu.total).filter((each) => each !== null);
+  const memory = data.metrics.find((each) => each.key === "memory");
+  if (totals.length) memory.top = Math.max(memory.top ?? 0, ...totals);
   addMinutes(told.minutes);
   const values = told.gpus.filter((gpu) => gpu.values !== null).map((gpu) => [gpu.id, gpu.values]);
   addReading(told.at, new Map(values), 3 * told.poll);

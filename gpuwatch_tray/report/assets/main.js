@@ -203,7 +203,7 @@ function renew() {
   for (const { plot, metric } of plots) plot.setData(valuesOf(metric), false);
   const marks = JSON.stringify([data.alerts.map((alert) => [alert.id, alert.end]), data.runs.map((run) => run.end)]);
   const pixel = (max - min) / plots[0].plot.over.clientWidth;
-  if (data.end - drawnEnd >= pixel || marks !== drawnMarks) {
+  if (data.end - drawnEnd >= pixel || times.length < 100 || marks !== drawnMarks) {
     const moves = data.end > drawnEnd && max >= drawnEnd - Math.max(data.step, 1);
     lanes = layOut();
     for (const { plot, metric } of plots) {
