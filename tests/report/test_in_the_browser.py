@@ -84,22 +84,26 @@ def test_it_is_drawn_in_silence(browser, page, tmp_path, width, dark):
     assert ground < 60 if dark else ground > 220
 
 
+def barriers(browser):
+    """What axe-core finds on the page that is serious or worse."""
+    browser.run(AXE.read_text(encoding="utf-8"))
+    found = browser.run(
+        "axe.run(document, {resultTypes: ['violations']}).then((all) => JSON.stringify(all.violations))"
+    )
+    return [
+        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
+        for each in json.loads(found)
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_no_serious_barrier(browser, page, width, dark):
     """axe-core's rules of WCAG 2.2 A and AA: names, roles, contrast, order; with every table opened."""
     browser.open(page, width=width, dark=dark)
     browser.run('document.querySelectorAll("details").forEach((each) => { each.open = true; })')
-    browser.run(AXE.read_text(encoding="utf-8"))
-    found = browser.run(
-        "axe.run(document, {resultTypes: ['violations']}).then((all) => JSON.stringify(all.violations))"
-    )
-    serious = [
-        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
-        for each in json.loads(found)
-        if each["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
+    assert barriers(browser) == []
 
 
 def test_everything_works_from_the_keyboard(browser, page):

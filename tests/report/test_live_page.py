@@ -16,6 +16,7 @@ from gpuwatch_tray.report.document import Feed, PageContext, html
 from gpuwatch_tray.report.script_json import script_safe_json
 from tests.driver.scenario import GIB, FakeGpu, FakeProcess, Scenario
 from tests.report import histories
+from tests.report.test_in_the_browser import barriers
 from tests.report.test_payload import HOSTILE
 from tests.support.installed import MIB
 from tests.support.timing import wait_until
@@ -199,6 +200,22 @@ def test_a_value_of_long_ago_is_not_live(browser, played):
         f'{LINE}.includes("its data file is gone")',
         "the file is gone, as a demo's folder goes with it",
     )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_serious_barrier_on_a_page_that_follows(browser, played, width, dark):
+    """While an alert fires, with what is to be typed; and once the page is not live any more."""
+    alert = {"id": 7, "level": "critical", "word": "critical", "rank": 3, "title": "Hot", "text": "hot"}
+    alert |= {"note": "acknowledged", "at": played.made + 1, "end": None}
+    played.news(2, alerts=[alert])
+    browser.open(played.file, width=width, dark=dark)
+    seen(browser, f"{ACTS}.length === 2", "the alert")
+    browser.run('document.querySelectorAll("details").forEach((each) => { each.open = true; })')
+    assert barriers(browser) == []
+    played.write(stopped=played.made + 2)
+    seen(browser, f'{LINE}.includes("stopped following")', "it has stopped")
+    assert barriers(browser) == []
 
 
 def test_a_page_whose_browser_cannot_read_the_file_says_so(browser, played):
