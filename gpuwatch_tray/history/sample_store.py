@@ -220,6 +220,19 @@ class SampleStore:
         self._runs.update((run.key, run) for run in minute.runs)
         self._write_out(self._compactor.add(minute.stretch))
 
+    def add_past(self, minutes: Iterable[Minute]) -> None:
+        """Add many minutes that are over, all of them at once."""
+        stretches = []
+        for minute in minutes:
+            self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
+            self._runs.update((run.key, run) for run in minute.runs)
+            stretches.append(minute.stretch)
+        self._waiting = deque()
+        try:
+            self._write_out(stretches)
+        finally:
+            self._waiting = deque(self._waiting, maxlen=MOST_WAITING)
+
     def flush(self) -> None:
         """Write all minutes that were added."""
         self._write_out(self._compactor.flush())
