@@ -55,9 +55,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         assert (mail.tls, mail.user) == (True, server.user)  # STARTTLS, and a login
 
         labels = desk.labels()
-        assert any(
-            "train.py · " in label and label.endswith(f" · PID {one.pid}") for label in labels
-        )
+        assert any("train.py · " in label and label.endswith(f" · PID {one.pid}") for label in labels)
         assert any("eval.py · " in label and label.endswith(f" · PID {two.pid}") for label in labels)
         assert "2 GPUs in use; the limit is 1" in labels[0]
         closed = desk.windows()
