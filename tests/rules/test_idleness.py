@@ -118,7 +118,9 @@ def test_memory_held_idle_for_half_an_hour_is_told(readings):
     readings.read(JOB, gpus=(SLOW,))
     (finding,) = readings.judge("idle_holding").findings
     assert (finding.subject, finding.severity) == (f"{NAME}/GPU-0000", Severity.INFO)
-    assert finding.text == "python train.py (PID 7, GPU 0) uses 12.0 GiB, and the GPU has been idle for 30 min"
+    assert (
+        finding.text == "python train.py (PID 7, GPU 0) uses 12.0 GiB, and the GPU has been idle for 30 min"
+    )
 
 
 @pytest.mark.parametrize(
