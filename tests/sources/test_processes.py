@@ -23,6 +23,7 @@ from gpuwatch_tray.sources.processes import (
     subordinate_uids,
 )
 from tests.support.fakes import Clock
+from tests.support.timing import PATIENCE
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 NOBODY = 4_194_304  # Linux gives PIDs below its pid_max, which is this at most (proc(5))
@@ -297,7 +298,7 @@ def test_an_owner_that_is_denied_is_unknown(monkeypatch):
 def test_a_zombie_has_an_owner_and_a_start_but_no_command():
     """It ended, and its parent has not asked yet."""
     with subprocess.Popen(["true"]) as process:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
             os.sched_yield()
         told = facts(process.pid)
