@@ -12,6 +12,7 @@ import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB, busy
+from tests.support.timing import PATIENCE
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
@@ -199,7 +200,7 @@ def test_a_command_with_its_peak(installed, server):
             pid = int(running.stdout.readline())
             first = FakeGpu.numbered(0, FakeProcess(pid, 700 * MIB))
             installed.play(Scenario(gpus=[first, FakeGpu.numbered(1)]))
-            until = time.monotonic() + 10
+            until = time.monotonic() + PATIENCE
             while f"PID={pid}" not in installed.run("ps").stdout:
                 assert time.monotonic() < until
             time.sleep(2.5)  # two polls
