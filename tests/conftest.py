@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import threading
 from pathlib import Path
@@ -21,9 +22,15 @@ VARIABLES = (
     "LC_ALL",
     "LC_MESSAGES",
 )
+# A shell has these ignored by what it starts in the background, nohup the last.
+OF_THE_TERMINAL = ("SIGINT", "SIGQUIT", "SIGHUP")
 
 
 def pytest_configure(config):
+    for name in OF_THE_TERMINAL:
+        number = getattr(signal, name, None)  # Windows has one of them
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # programs inherit what is ignored, and no handler
     config.addinivalue_line(
         "markers",
         "configured(notify='', greeted=False, **keys): `installed`'s notify.env, whether it has greeted, "
@@ -153,7 +160,7 @@ def bus(address):
     turning.start()
     yield connected
     connected.stop()
-    turning.join(5)
+    turning.join(60)
     assert not turning.is_alive()
     connected.close()
 

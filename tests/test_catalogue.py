@@ -76,6 +76,21 @@ def fields(text):
     return {(name, spec, how) for _, name, spec, how in Formatter().parse(text) if name is not None}
 
 
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("_('one')", ["one"]),
+        ("i18n._('one ' 'text')", ["one text"]),
+        ('f\'{_("one")} {N_("two")}\'', ["one", "two"]),
+        ("ngettext('{n} day', '{n} days', n).format(n=n)", [("{n} day", "{n} days")]),
+        ("_(text) + print('no')", []),
+    ],
+)
+def test_a_text_is_found_wherever_it_stands(code, found):
+    """Within an f-string too, with each Python that the program runs on."""
+    assert [*catalogue.marked(code)] == found
+
+
 @of_each_language
 def test_every_text_is_translated_and_nothing_else_is(name, texts):
     """The catalogue has each text of the code, in every plural form, none of them in doubt or left over."""

@@ -94,14 +94,14 @@ def test_the_source_archive_holds_the_pages_in_both_languages(archives):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_git_takes_no_secret(tmp_path):
     """All of secret/ and its folders is ignored, save the README; so are the settings files."""
-    subprocess.run(["git", "init", "--quiet", tmp_path], check=True, timeout=30)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True, timeout=60)
     shutil.copy(ROOT / ".gitignore", tmp_path)
     kept = ["secret/README.md", "config/smtp.env.example"]
     for name in (*SECRETS, *kept):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     command = ["git", "-C", tmp_path, "ls-files", "--others", "--exclude-standard"]
-    found = subprocess.check_output(command, text=True, timeout=30).split()
+    found = subprocess.check_output(command, text=True, timeout=60).split()
     assert sorted(found) == sorted([".gitignore", *kept])
 
 

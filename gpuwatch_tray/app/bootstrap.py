@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
 from gpuwatch_tray.app.recorder import Recorder
-from gpuwatch_tray.common import host, redact
+from gpuwatch_tray.common import host, redact, session_folder
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.engine import Engine, Policy, late_digest, no_desktop
 from gpuwatch_tray.history import Sampler
@@ -293,9 +293,17 @@ def state_folder(context: RunContext) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def standby_places(context: RunContext) -> tuple[Path, ...]:
+    """Return what stands in for the state's files while its folder cannot be written; a demo needs none."""
+    if context.simulated:
+        return ()
+    return session_folder.standby_places(context.settings.state, context.state_name)
+
+
 def open_store(context: RunContext) -> Store:
     """Open the store of this run's state without the right to evaluate on it."""
-    return Store(context.settings.state, context.state_name, host.uptime)
+    standby = standby_places(context)
+    return Store(context.settings.state, context.state_name, host.uptime, standby=standby)
 
 
 DEMO = "demo"  # the name of a demo's state, for its address and lock
@@ -306,7 +314,7 @@ def store_lock(context: RunContext) -> StoreLock:
     """Return the lock of this state; a demo's is in the session's folder, as nobody knows its state's."""
     if context.simulated:
         return StoreLock(*ipc.session_place(context.settings.state, DEMO))
-    return StoreLock(context.settings.state, context.state_name)
+    return StoreLock(context.settings.state, context.state_name, standby_places(context))
 
 
 @contextmanager
@@ -314,12 +322,15 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
     """Open the store with the right to evaluate on it; raises AlreadyRunningError where another has it."""
     with state_folder(context) as folder:
         # A trial evaluation in a demo disturbs nobody: it is alone in its folder.
-        lock = store_lock(context) if face in LOOPS else StoreLock(folder, context.state_name)
+        standby = standby_places(context)
+        lock = store_lock(context) if face in LOOPS else StoreLock(folder, context.state_name, standby)
         holder = LockHolder(os.getpid(), face, context.policy.routing.mails)
         if not lock.acquire(holder):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
-            with closing(Store(folder, context.state_name, host.uptime, keeper=True)) as store:
+            with closing(
+                Store(folder, context.state_name, host.uptime, keeper=True, standby=standby)
+            ) as store:
                 yield StoreLease(store, holder, lock)
         finally:
             lock.release()

@@ -82,7 +82,7 @@ def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
 
 
 def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
-    """Send a message now; return the server's answer and a line for each refusal. Raises WorkError."""
+    """Send a message now; return the server's answer, and a line for each failure. Raises WorkError."""
     from gpuwatch_tray.notify.email import create_transport, mime
     from gpuwatch_tray.notify.transport import TransportError
 
@@ -90,16 +90,21 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
         receipt = send_with_picture(create_transport(context.settings), message, picture_drawer(context))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
-    # Sending works: mails that an earlier failure delayed are due now.
-    with closing(open_store(context)) as store:
-        store.make_mails_due(time.time())
+    not_noted = []
+    try:
+        # Sending works: mails that an earlier failure delayed are due now.
+        with closing(open_store(context)) as store:
+            store.make_mails_due(time.time())
+    except StoreError as error:
+        not_noted.append(str(error))
     refused = {name for missed in receipt.missed for name in missed.recipients}
     to = mime.parse_addresses(context.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]
     sent = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
     )
-    return sent, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
+    missed_lines = [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
+    return sent, missed_lines + not_noted
 
 
 def refuse_demo(context: RunContext) -> None:

@@ -22,6 +22,7 @@ from gpuwatch_tray.app.bootstrap import (
     reconfigure_source,
 )
 from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
 from gpuwatch_tray.app.terminal import create_output
@@ -45,22 +46,25 @@ def run(context: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     context.require_valid_settings()
     logs.log_to_file(context)
-    return headless(context)
+    relaunch = Relaunch()
+    code = headless(context, relaunch)
+    relaunch.start_anew()
+    return code
 
 
-def headless(context: RunContext, greeting: str = "") -> int:
+def headless(context: RunContext, relaunch: Relaunch, greeting: str = "") -> int:
     """Run the loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
         with acquire_store(context, "watch") as lease:
             if greeting:
                 print(textwrap.fill(greeting, COLUMNS), flush=True)
-            _loop(context, lease)
+            _loop(context, lease, relaunch)
     except AlreadyRunningError as other:
         print("\n".join(second_start_lines(context, other.holder)))
     return 0
 
 
-def _loop(context: RunContext, lease: StoreLease) -> None:
+def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     output = create_output(sys.stdout, hints=_hints(context))
     outputs = Outputs(
         output.show,
@@ -73,14 +77,17 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
         context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)
     )
     done = threading.Event()
+    installation = relaunch.watch(monitor, None, done.set, partial(can_stop, monitor, lease))
     stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
     with logs.report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
         monitor.start()
         reloader.start()
+        installation.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
             pass
     reloader.stop()
+    installation.stop()
     monitor.stop(STOP_WITHIN)
     output.stop(STOP_WITHIN)
 
@@ -93,6 +100,11 @@ def _hints(context: RunContext) -> list[str]:
         _("Watching. Stop with Ctrl-C. In another terminal:"),
         _("{command} status (also: ps --all, alerts, report, --help)").format(command=command),
     ]
+
+
+def can_stop(monitor: Monitor, lease: StoreLease) -> bool:
+    """Return whether the program could end now: no reading hangs, and all that it knows is on disk."""
+    return not monitor.is_stale and lease.store.trouble is None
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

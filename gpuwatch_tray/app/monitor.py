@@ -12,7 +12,7 @@ from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Level, Problem, Snapshot, Status
+from gpuwatch_tray.model import Level, Popup, Problem, Severity, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process
 from gpuwatch_tray.notify.outbox_process import MailHealth
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+STATE_KEY = "state"  # of the popup
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
 
@@ -70,7 +71,9 @@ class Monitor:
         self._status = self._shown = starting(time.time())
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
+        self.program_trouble = ""  # what is wrong with the program's own files
         self._mail_health = MailHealth()
+        self._displacement_told = False
         self.is_stale = False  # whether the last snapshot is too old to be the state of things
         self._evaluated_blind_at = 0.0
         self._reported: str | None = None
@@ -107,6 +110,11 @@ class Monitor:
         """Show what is wrong in the new settings; the old ones hold."""
         with self._lock:
             self._context = replace(self._context, problems=problems)
+        self._publish()
+
+    def set_program_trouble(self, trouble: str) -> None:
+        """Show what is wrong with the program's own files; empty for nothing."""
+        self.program_trouble = trouble
         self._publish()
 
     @property
@@ -172,16 +180,24 @@ class Monitor:
             if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self.is_stale:
                 self._evaluated_blind_at = self._monotonic()
                 self._evaluate_blind()
-        if self._outputs.mail is not None and self._outputs.mail.tick():
+        if self._outputs.mail is None:
+            return
+        changed = self._outputs.mail.tick()
+        if changed:
             self._publish()
-            if self._outputs.popups is not None:
-                self._notify_mail_health(self._outputs.mail.waiting, self._outputs.popups)
+        if self._outputs.popups is not None and (changed or self._mail_health.is_due(self._monotonic())):
+            self._notify_mail_health(self._outputs.mail.waiting, self._outputs.popups)
 
     def _notify_mail_health(self, waiting: OutboxSummary, popups: PopupSink) -> None:
         for key in self._mail_health.closed_keys(waiting):
             popups.close(key)
-        for popup in self._mail_health.popups(waiting):
-            popups.show(popup)
+        for popup in self._mail_health.popups(waiting, self._monotonic()):
+
+            def answered(shown: bool, key: str = popup.key) -> None:
+                self._mail_health.record_popup(key, self._monotonic(), shown=shown)
+
+            if not popups.show(popup, answered):
+                answered(shown=False)
 
     def _evaluate_blind(self) -> None:
         """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
@@ -199,26 +215,62 @@ class Monitor:
         self._publish()
         if result.mails and self._outputs.mail is not None:
             self._outputs.mail.kick()
-        if self._outputs.popups is None:
+        popups = self._outputs.popups
+        if popups is None:
             return
+        self._tell_displacement(result.displaced, popups)
         for popup, fingerprints in result.popups:
-            shown = self._outputs.popups.show(popup)
-            if fingerprints:
-                self._engine.record_popup(fingerprints, shown=shown)
+            self._show_alerts(popups, popup, fingerprints)
         for popup, number in result.reminder_popups:
-            shown = self._outputs.popups.show(popup)
+            self._show_reminder(popups, popup, number)
+        for key in result.closed_popups:
+            popups.close(key)
+
+    def _show_alerts(self, popups: PopupSink, popup: Popup, fingerprints: Sequence[str]) -> None:
+        """Show a popup about alerts; one without an answer counts as shown, or each poll would repeat it."""
+
+        def answered(shown: bool) -> None:
+            if not shown:
+                self._engine.record_popup(self._engine.alerts_of_popup(popup.key), shown=False)
+
+        shown = popups.show(popup, answered)
+        if fingerprints:
+            self._engine.record_popup(fingerprints, shown=shown)
+
+    def _show_reminder(self, popups: PopupSink, popup: Popup, number: int) -> None:
+        """Show a reminder's popup: the reminder stays on file until it is known that it was shown."""
+
+        def answered(shown: bool) -> None:
             if number:
                 self._engine.record_reminder_popup(number, shown=shown)
-        for key in result.closed_popups:
-            self._outputs.popups.close(key)
+
+        if not popups.show(popup, answered):
+            answered(shown=False)
+
+    def _tell_displacement(self, why: str | None, popups: PopupSink) -> None:
+        """Show once that the state's file cannot be written; take the popup away when it can."""
+        if why is None:
+            if self._displacement_told:
+                popups.close(STATE_KEY)
+            self._displacement_told = False
+        elif not self._displacement_told:
+            title = _("The state cannot be written")
+
+            def answered(shown: bool) -> None:
+                self._displacement_told = shown
+
+            popup = Popup(STATE_KEY, title, why, Severity.WARNING)
+            self._displacement_told = popups.show(popup, answered)
 
     def _publish(self) -> None:
         with self._lock:
             notes = self._notes()
-            warn = bool(self._context.problems) or self._trouble is not None
+            warn = bool(self._context.problems or self._trouble or self.program_trouble)
             self._shown = with_notes(self._status, notes, warn=warn)
             self._outputs.show_status(self._shown)
-            trouble = self._status.headline if self._status.level is Level.NO_DATA else self._trouble
+            trouble = self._trouble or self.program_trouble or None
+            if self._status.level is Level.NO_DATA:
+                trouble = self._status.headline
         if self._outputs.report_trouble is not None and trouble != self._reported:
             self._reported = trouble
             self._outputs.report_trouble(trouble)
@@ -228,6 +280,8 @@ class Monitor:
         notes += self._context.settings.warnings
         if self._trouble is not None:
             notes.append(self._trouble)
+        if self.program_trouble:
+            notes.append(self.program_trouble)
         if self._recorder is not None and self._recorder.trouble is not None:
             notes.append(self._recorder.trouble)
         if self._context.simulated:

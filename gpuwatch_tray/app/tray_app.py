@@ -29,7 +29,8 @@ from gpuwatch_tray.app.bootstrap import (
     reconfigure_source,
 )
 from gpuwatch_tray.app.control import answering
-from gpuwatch_tray.app.headless import STOP_WITHIN, headless, stop_on_signals
+from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
+from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
 from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
@@ -80,10 +81,18 @@ class Welcome:
             return
         self._done = True
         try:
-            if not self._store.was_greeted() and self._popups.show(self._popup(snapshot)):
-                self._store.record_greeting()
+            if not self._store.was_greeted():
+                self._popups.show(self._popup(snapshot), self._answered)
         except StoreError as error:
             log.warning("%s", error)
+
+    def _answered(self, shown: bool) -> None:
+        """Greet nobody twice; who has not seen the greeting gets it at the next start."""
+        if shown:
+            try:
+                self._store.record_greeting()
+            except StoreError as error:
+                log.warning("%s", error)
 
     def _popup(self, snapshot: Snapshot) -> Popup:
         whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
@@ -140,24 +149,27 @@ def run(context: RunContext) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.log_to_file(context)
+    relaunch = Relaunch()
     try:
-        return _run_here(context)
+        code = _run_here(context, relaunch)
+        relaunch.start_anew()
     except Exception as error:
         notify_exit(error)
         raise
+    return code
 
 
-def _run_here(context: RunContext) -> int:
+def _run_here(context: RunContext, relaunch: Relaunch) -> int:
     login_item.repair_login_item(context)
     for problem in context.problems:
         log.warning("%s", problem)
     bus = None
     try:
         bus, why = desktop_bus()
-        return _run(context, bus, why)
+        return _run(context, bus, why, relaunch)
     except NoDesktopError as error:
         text = _("No desktop here ({why}): watching in the terminal.")
-        return headless(context, text.format(why=error))
+        return headless(context, relaunch, text.format(why=error))
     finally:
         if bus is not None:
             bus.close()
@@ -190,19 +202,20 @@ def _settle_memory() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
-def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
+def _run(context: RunContext, bus: SessionBus | None, why: str, relaunch: Relaunch) -> int:
     try:
         with acquire_store(context, "tray") as lease:
             if bus is not None and (pid := _claimed(context, bus)) is not None:
                 print("\n".join(describe_namesake(context, pid)))
                 return 0
-            ended = _show(context, bus, lease, why)
+            ended = _show(context, bus, lease, why, relaunch)
     except AlreadyRunningError as other:
         print("\n".join(second_start_lines(context, other.holder)))
         return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
         log.warning("a driver call does not return: leaving without it")
+        relaunch.start_anew()
         logging.shutdown()
         os._exit(0)
     return 0
@@ -218,7 +231,9 @@ def _claimed(context: RunContext, bus: SessionBus) -> int | None:
     return statusnotifier.claim_name(bus, statusnotifier.bus_name_for(scope))
 
 
-def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str) -> bool:
+def _show(
+    context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str, relaunch: Relaunch
+) -> bool:
     """Run the tray from its start to Quit; False when a thread is stuck in the driver."""
     store, settings = lease.store, context.settings
     dispatcher = ActionDispatcher(
@@ -250,7 +265,6 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             welcome.on_snapshot,
         )
         engine = create_engine(context, store, presence=detector.check)
-        popups.on_lost(lambda key: engine.record_popup(engine.alerts_of_popup(key), shown=False))
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
         dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
@@ -263,6 +277,7 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             dispatcher.reconfigure(new)
 
         reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
+        installation = relaunch.watch(monitor, popups, tray.stop, partial(can_stop, monitor, lease))
         _settle_memory()
 
         def start() -> None:
@@ -270,12 +285,14 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             if context.problems:
                 popups.show(problem_popup(context, _("The settings have an error")))
             reloader.start()
+            installation.start()
 
         if bus is not None and tray.needs_panel:
             _warn_without_a_panel(bus, popups)
         with answering(context, lease, monitor, tray.stop):
             tray.run(start)
             reloader.stop()
+            installation.stop()
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does

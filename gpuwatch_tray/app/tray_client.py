@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DESCRIBED_WITHIN = 1.0  # seconds between the taking of a lock and its description
-ANSWER_WITHIN = 5.0  # seconds for the lock's holder to answer, on a busy machine
+ANSWER_WITHIN = 5.0  # seconds for the running program to answer, on a busy machine
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def control_addresses(context: RunContext) -> tuple[str, ...]:
 
 
 def try_request(
-    context: RunContext, request: Mapping[str, Any], timeout: float = 2.0
+    context: RunContext, request: Mapping[str, Any], timeout: float = ANSWER_WITHIN
 ) -> dict[str, Any] | None:
     """Send `request` to the running program; None where none runs, WorkError for an error or no answer."""
     holder = lock_holder(context)
@@ -85,7 +85,9 @@ def request_or_use_store(
         return on_store(store)
 
 
-def send_request(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+def send_request(
+    context: RunContext, request: Mapping[str, Any], timeout: float = ANSWER_WITHIN
+) -> dict[str, Any]:
     """Send `request` as `try_request` does; raises WorkError where nothing runs."""
     answer = try_request(context, request, timeout)
     if answer is None:
@@ -148,7 +150,7 @@ def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time)
     if not holder.address:
         return [first]
     try:
-        return [first, *status_lines(ipc.ask(holder.address, STATUS_REQUEST), clock())]
+        return [first, *status_lines(ipc.ask(holder.address, STATUS_REQUEST, ANSWER_WITHIN), clock())]
     except ipc.ControlError as error:
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
@@ -169,7 +171,7 @@ def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] 
     first = known.format(pid=pid) if pid else _("another tray is in this session")
     for address in control_addresses(context):
         try:
-            return [first, *status_lines(ipc.ask(address, STATUS_REQUEST), clock())]
+            return [first, *status_lines(ipc.ask(address, STATUS_REQUEST, ANSWER_WITHIN), clock())]
         except ipc.ControlError:
             continue
     return [first]

@@ -21,6 +21,7 @@ from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, EmailWhen
+from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     import argparse
@@ -61,8 +62,12 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
         failures = _evaluate(context)
     except AlreadyRunningError as other:
         print(_("{watcher}: nothing checked here").format(watcher=other))
-        with closing(open_store(context)) as store:
-            failures = [*_doubts(context, other), *deliver_now(context, store)]
+        failures = _doubts(context, other)
+        try:
+            with closing(open_store(context)) as store:
+                failures += deliver_now(context, store)
+        except StoreError as error:  # as while the other one has the mails: the doubts tell why
+            failures.append(str(error))
     _fail(failures)
     return 0
 
@@ -73,7 +78,13 @@ def _evaluate(context: RunContext) -> list[str]:
     with acquire_store(context, "check") as lease, closing(open_source(context, lease.store)) as source:
         outcome = create_engine(context, lease.store, in_loop=False).evaluate(read_once(context, source))
         failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
-        return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
+        if not context.simulated:
+            failures += deliver_now(context, lease.store)
+        if lease.store.is_forgotten:
+            failures.append(
+                _("what was mailed now cannot be noted anywhere: the next `check` mails it again")
+            )
+        return failures
 
 
 def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:

@@ -20,6 +20,7 @@ from gpuwatch_tray.app.bootstrap import (
     WorkError,
     open_source,
     open_store,
+    standby_places,
 )
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
@@ -101,6 +102,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     if context.simulated:
         raise UsageError(_("doctor checks the real system: leave out --demo"))
     files = settings.files(environ)
+    places = standby_places(context)
     ours = context.settings
     usual = CHECK_TIMEOUT if timeout is None else timeout
     source = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
@@ -130,7 +132,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
         on_disk(
             mail_checks.OUTBOX_TOPIC, lambda: mail_checks.check_outbox(lambda: _open_existing_store(context))
         ),
-        on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context))),
+        on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context), standby=places)),
         on_disk(checks.LOG_TOPIC, lambda: checks.check_log_file(log_path(context))),
         on_disk(checks.SECRETS_TOPIC, lambda: checks.check_secrets(_secret_files(context, files))),
         Check(
@@ -149,7 +151,10 @@ def _state_file(context: RunContext) -> Path:
 
 def _open_existing_store(context: RunContext) -> Store | None:
     """Open the store if there is one; a check creates none."""
-    return open_store(context) if _state_file(context).is_file() else None
+    from gpuwatch_tray.store.standby import find_standby
+
+    there = _state_file(context).is_file() or find_standby(standby_places(context)) is not None
+    return open_store(context) if there else None
 
 
 def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[SecretFile]:

@@ -226,9 +226,9 @@ def _sign_in(context: RunContext, *, port: int | None) -> int:
     except TransportError as error:
         wrong = error.kind is FailureKind.CONFIGURATION
         raise (UsageError if wrong else WorkError)(str(error)) from error
+    print(_("Signed in; the token is in {file}.").format(file=token), flush=True)
     with closing(open_store(context)) as store:
         store.make_mails_due(time.time())
-    print(_("Signed in; the token is in {file}.").format(file=token))
     return 0
 
 

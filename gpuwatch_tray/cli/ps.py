@@ -12,7 +12,7 @@ from gpuwatch_tray.cli.base import positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
-from gpuwatch_tray.rules.verdict import gaps
+from gpuwatch_tray.rules.verdict import gaps, owner_gaps
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +44,7 @@ def print_processes(context: RunContext, args: argparse.Namespace) -> int:
         snapshot = read_once(context, source)
         sys.stdout.write(_text(snapshot, args))
         sys.stdout.flush()
-        if missing := gaps(snapshot):
+        if missing := _missing(snapshot, args):
             raise WorkError("\n".join(missing))
     except KeyboardInterrupt:
         pass
@@ -62,20 +62,26 @@ def _watch(context: RunContext, source: Source, args: argparse.Namespace) -> NoR
         with LiveListing(sys.stdout, hint) as listing:
             while True:
                 snapshot = read_once(context, source)
-                text = "\n".join([_text(snapshot, args).rstrip(), *gaps(snapshot)])
+                text = "\n".join([_text(snapshot, args).rstrip(), *_missing(snapshot, args)])
                 listing.show(text, snapshot.at)
                 time.sleep(args.watch)
     while True:
         snapshot = read_once(context, source)
         sys.stdout.write(_text(snapshot, args))
         sys.stdout.flush()
-        for gap in gaps(snapshot):
+        for gap in _missing(snapshot, args):
             print(gap, file=sys.stderr, flush=True)
         time.sleep(args.watch)
 
 
 def _text(snapshot: Snapshot, args: argparse.Namespace) -> str:
     return _process_json(snapshot, args.all) if args.json else _process_table(snapshot, args.all)
+
+
+def _missing(snapshot: Snapshot, args: argparse.Namespace) -> tuple[str, ...]:
+    """Return what could not be read, the owners of the processes included."""
+    shown = snapshot.processes if args.all else snapshot.computing
+    return (*gaps(snapshot), *owner_gaps(shown))
 
 
 def _own_processes(snapshot: Snapshot) -> tuple[GpuProcess, ...]:

@@ -22,6 +22,7 @@ from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import KIB, MIB
+from gpuwatch_tray.store.standby import find_standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,11 +114,16 @@ NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "9p", "ceph", "g
 VERSION_AT, WAL = 18, 2
 
 
-def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[CheckResult]:
-    """Check that the state can be written, on which drive it is, and that no damaged one was set aside."""
+def check_state_file(
+    file: Path, mounts: Path = MOUNTS, standby: Sequence[Path] = ()
+) -> Iterator[CheckResult]:
+    """Check that the state can be written, on which drive it is, and that none was set aside or moved."""
     folder = file.parent
     mend = _("it must be a folder that you can write to; GPUWATCH_CACHE sets another")
     yield from _check_folder(STATE_TOPIC, folder, mend)
+    if (elsewhere := find_standby(standby)) is not None:
+        text = _("alerts and mails are kept in {file} until the state can be written")
+        yield warning(STATE_TOPIC, text.format(file=elsewhere))
     kind = _network_drive(folder, mounts)
     if file.is_file():
         journal = _("WAL") if _is_wal(file) else _("rollback journal")

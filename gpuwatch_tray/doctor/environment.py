@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import closing
@@ -45,11 +46,18 @@ def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: flo
             time.sleep(PRESENCE_POLL)
         answer, *sources = (redact.text(line) for line in detector.sources())
         is_known = detector.check().presence is not Presence.UNKNOWN
+        listening = detector.listening()
     if is_known:
         yield ok(PRESENCE_TOPIC, answer)
         return
+    if listening:
+        text = _("known by {source} after the program has run for a while")
+        yield ok(PRESENCE_TOPIC, text.format(source=listening))
+        return
     text = _("cannot tell whether you are at the desk: {sources}").format(sources="; ".join(sources))
-    mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")
+    mend = _(
+        "mail goes after ESCALATE_MIN without an answer; a compositor without ext-idle-notify needs swayidle"
+    )
     yield warning(PRESENCE_TOPIC, text, mend)
 
 
@@ -57,6 +65,8 @@ TRAY_TOPIC, POPUPS_TOPIC = "tray", "popups"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 NATIVE_SYSTEMS = {"win32": "Windows", "darwin": "macOS"}  # where pystray uses the system's own tray
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 3.0, 2.0  # seconds
+# The process of one plugin of xfce4-panel, as it names itself: up to 4.18, and since.
+_XFCE_PLUGIN = re.compile(r"^(?:panel-\d+-.*|wrapper-\d.*)$")
 
 
 def check_desktop(
@@ -104,7 +114,7 @@ def _check_tray(
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER_TIMEOUT)
     except DBusCallError:
         return ok(TRAY_TOPIC, _("tray icons are shown"))
-    name = program(int(pid)) or "?"
+    name = _XFCE_PLUGIN.sub("xfce4-panel", program(int(pid))) or "?"
     return ok(TRAY_TOPIC, _("tray icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
 
 

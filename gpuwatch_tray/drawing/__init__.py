@@ -7,6 +7,9 @@ one-tone pictures only the silhouette tells the states apart.
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -99,9 +102,9 @@ def _parts(look: Level | IconLook) -> tuple[Level, IconStyle, str]:
 def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image:
     tone = TONES.get(style)
     if tone is None:
-        picture = _open(icon_path(level, size))
+        picture = _open(f"{NAMES[level]}-{size}.png")
     else:
-        shape = _open(icons_folder() / f"{NAMES[level]}-symbolic-{size}.png").getchannel("A")
+        shape = _open(f"{NAMES[level]}-symbolic-{size}.png").getchannel("A")
         picture = Image.new("RGBA", shape.size, tone)
         picture.putalpha(shape)
     if label:
@@ -119,10 +122,17 @@ def _pixmaps(level: Level, style: IconStyle, label: str) -> tuple[tuple[int, int
     return tuple(pictures)
 
 
-def _open(file: Path) -> Image.Image:
+@cache
+def _artwork() -> dict[str, bytes]:
+    """Read all pictures at once (50 kB): the files may be replaced under a running tray."""
+    return {file.name: file.read_bytes() for file in icons_folder().glob("*.png")}
+
+
+def _open(name: str) -> Image.Image:
     try:
-        with Image.open(file) as picture:
+        with Image.open(io.BytesIO(_artwork()[name])) as picture:
             return picture.convert("RGBA")
-    except OSError as error:
+    except (OSError, KeyError) as error:
+        why = os.strerror(errno.ENOENT) if isinstance(error, KeyError) else error
         text = _("{file}: {error}: install gpuwatch-tray again")
-        raise ArtworkMissingError(text.format(file=file, error=error)) from error
+        raise ArtworkMissingError(text.format(file=icons_folder() / name, error=why)) from error

@@ -270,8 +270,9 @@ class Engine:
             mails,
             self._alert_popups(evaluation, now, presence),
             self._popups.closed_keys(evaluation.alerts),
-            reminders.notifications.popups if trouble is None else (),
+            reminders.notifications.popups if self._trouble is None else (),
             trouble,
+            self._store.trouble,
         )
 
     def _alert_popups(

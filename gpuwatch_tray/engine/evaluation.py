@@ -20,6 +20,7 @@ from gpuwatch_tray.engine.mail_builder import ends_to_send, threaded
 from gpuwatch_tray.engine.types import Evaluation, Policy, ReadingPace
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
+from gpuwatch_tray.model.thresholds import longest_pause
 from gpuwatch_tray.rules.verdict import counted
 from gpuwatch_tray.store import Commit, KnownGpu
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 
-SLOW_READINGS = 2  # times the last interval: a reading may take twice as long as the one before
 MISSING = N_(
     "the driver no longer reports it (if you removed it on purpose: gpuwatch-tray alerts forget {uuid})"
 )
@@ -329,7 +329,7 @@ def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
 
 def reading_gap(pace: ReadingPace, policy: Policy) -> float:
     """Return the longest pause (s) between readings that counts as watched; it grows with slow readings."""
-    return policy.gap if pace.interval <= policy.gap else SLOW_READINGS * pace.interval
+    return longest_pause(policy.gap, pace.interval)
 
 
 def _tick(

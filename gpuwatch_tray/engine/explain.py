@@ -43,7 +43,7 @@ MEANING = {
     Reason.SNOOZED: N_("you have snoozed it"),
     Reason.INHIBITED: N_("another alert mutes it"),
     Reason.ACKNOWLEDGED: N_("you have seen it; you are notified again when it gets worse"),
-    Reason.COOLDOWN: N_("it was reported before, and the cooldown is not over"),
+    Reason.COOLDOWN: N_("the cooldown is not over"),
     Reason.QUEUED: N_("a mail about it is on its way"),
     Reason.GIVEN_UP: N_("its last mail was given up: see `gpuwatch-tray mail queue`"),
     Reason.AT_THE_DESK: N_("the popup comes first"),

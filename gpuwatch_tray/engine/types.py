@@ -74,7 +74,7 @@ class EvaluationResult:
 
     `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the number of
     the reminder, or 0 where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
-    why the state could not be written.
+    why the state could not be written; `displaced` why it is written, but not to its file.
     """
 
     status: Status
@@ -85,3 +85,4 @@ class EvaluationResult:
     closed_popups: tuple[str, ...] = ()
     reminder_popups: tuple[tuple[Popup, int], ...] = ()
     trouble: str | None = None
+    displaced: str | None = None

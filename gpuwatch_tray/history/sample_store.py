@@ -91,11 +91,17 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
     """Open the file read-only; return None where there is none. Raises sqlite3.Error and StoreError."""
     if state_file.file_identity(path) is None:
         return None
-    database = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=state_file.BUSY, isolation_level=None
-    )
+    database = state_file.open_connection(path, "mode=ro")
     try:
         version = schema_version(database)
+    except sqlite3.OperationalError:
+        database.close()
+        database = state_file.connect_unwritable(path)
+        version = schema_version(database)
+    except BaseException:
+        database.close()
+        raise
+    try:
         state_file.refuse_newer(database, path, SAMPLES_VERSION)
     except BaseException:
         database.close()

@@ -25,6 +25,7 @@ from gpuwatch_tray.model import (
     Stretch,
     known,
 )
+from gpuwatch_tray.model.thresholds import longest_pause
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
 
@@ -251,13 +252,14 @@ class Sampler:
     Adds up readings; `add` returns the minutes that are over.
 
     Each is to be called once, in their order, all on one thread. After a `gap` (seconds) between two readings
-    nothing is known of what lay between.
+    nothing is known of what lay between, unless the readings have come that slowly before.
     """
 
     def __init__(self, limits: Limits, gap: float) -> None:
         self._limits = limits
         self._gap = gap
         self._before: Instant | None = None
+        self._interval = 0.0  # seconds between the last two readings
         self._open: OpenMinute | None = None
         self._meters: dict[str, EnergyMeter] = {}
         self._runs = RunTracker(limits)
@@ -270,8 +272,9 @@ class Sampler:
     def add(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[FinishedMinute, ...]:
         """Add a reading, made at `now`, with its alerts; return the minutes that are over by it."""
         seconds = 0.0 if self._before is None else now.since(self._before)
-        self._before = now
-        if snapshot.problem is not None or not 0 < seconds <= self._gap:
+        watched = 0 < seconds <= longest_pause(self._gap, self._interval)
+        self._before, self._interval = now, seconds
+        if snapshot.problem is not None or not watched:
             self._meters.clear()
             return ()
         reading = SampledReading(snapshot, self._limits, seconds, self._meters)

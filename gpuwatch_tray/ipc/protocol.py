@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
 import socket
-import stat
 import struct
 import sys
-import tempfile
 import threading
-import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_runtime_path
 
+from gpuwatch_tray.common.session_folder import (
+    NAME,
+    ForeignFolderError,
+    make_own_folder,
+    runtime_folders,
+    state_digest,
+    temporary_folder,
+)
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import MIB
 
@@ -106,7 +110,6 @@ class ControlConnection:
         return uid in {0, getattr(os, "getuid", int)()}
 
 
-NAME = "gpuwatch-tray"
 LONGEST = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS
 PIPE = "\\\\.\\pipe\\"
 WITH_PIPES = ("win32",)
@@ -121,36 +124,18 @@ def addresses(state: Path, name: str) -> tuple[str, ...]:
     the state's, or one of our own among the temporary files, because a socket's path must be short. A client
     need not try them all: the lock's description names the one in use.
     """
-    digest = _digest(state, name)
+    digest = state_digest(state, name)
     if sys.platform in WITH_PIPES:
         return (f"{PIPE}{NAME}-{digest}",)
-    paths = [folder / f"{digest}.sock" for folder in (*_runtime(), state / "control", _temporary())]
+    paths = [
+        folder / f"{digest}.sock" for folder in (*runtime_folders(), state / "control", temporary_folder())
+    ]
     return tuple(str(path) for path in paths if len(os.fsencode(path)) <= LONGEST)
 
 
 def session_place(state: Path, name: str) -> tuple[Path, str]:
     """Return a private folder that ends with the session, and the name of the state in it."""
-    return next(iter([*_runtime(), _temporary()])), _digest(state, name)
-
-
-def _digest(state: Path, name: str) -> str:
-    return hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
-
-
-def _runtime() -> list[Path]:
-    """Return the user's runtime folder, where the session has one that is this user's alone."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the folder is checked below
-        folder = Path(user_runtime_path(NAME, appauthor=False))
-    try:
-        above = folder.parent.stat()
-    except OSError:
-        return []
-    return [folder] if _is_ours(above) and not above.st_mode & 0o077 else []
-
-
-def _temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"{NAME}-{_uid()}"
+    return next(iter([*runtime_folders(), temporary_folder()])), state_digest(state, name)
 
 
 def prepare_address(address: str) -> bytes | None:
@@ -183,23 +168,12 @@ def ensure_private(folder: Path) -> None:
     """Make sure that `folder` exists and is this user's alone; raises ControlError."""
     mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or not _is_ours(status):
-            raise ControlError(
-                _("{folder} belongs to someone else ({mend})").format(folder=folder, mend=mend)
-            )
-        if hasattr(os, "getuid") and stat.S_IMODE(status.st_mode) != stat.S_IRWXU:
-            folder.chmod(0o700)
+        make_own_folder(folder)
+    except ForeignFolderError as error:
+        raise ControlError(
+            _("{folder} belongs to someone else ({mend})").format(folder=folder, mend=mend)
+        ) from error
     except OSError as error:
         raise ControlError(
             _("{folder} cannot be used: {why} ({mend})").format(folder=folder, why=error.strerror, mend=mend)
         ) from error
-
-
-def _is_ours(status: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or status.st_uid == _uid()
-
-
-def _uid() -> int:
-    return int(getattr(os, "getuid", int)())  # Windows has no UIDs, but a temporary folder for each user

@@ -78,10 +78,7 @@ class Setting:
     default: str = ""  # as people write it; empty for none
     about: str = field(kw_only=True)  # one line for a table
     unit: Unit = Unit.NONE
-    bounds: tuple[int | Decimal, int | Decimal] = (
-        0,
-        LARGEST,
-    )  # lowest and highest, in `unit`; WHOLE: always these
+    bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)  # lowest and highest, in `unit`
     off: bool = False  # `off` may stand in place of a number; `auto` likewise
     auto: bool = False
     choices: tuple[str, ...] = ()

@@ -19,6 +19,14 @@ class ProcessScope(Enum):
 _SCOPE = ProcessScope(schema.PROCESS_SCOPE.default)
 
 
+SLOW_READINGS = 2  # times the last interval: a reading may take twice as long as the one before
+
+
+def longest_pause(usual: float, interval: float) -> float:
+    """Return the seconds between two readings up to which it was watched; `interval` is the last one's."""
+    return usual if interval <= usual else SLOW_READINGS * interval
+
+
 @dataclass(frozen=True, slots=True)
 class HeatLimits:
     """Thresholds about heat (degrees C), clocks and fans; None switches a rule off. A hold is in seconds."""

@@ -54,7 +54,7 @@ def menu_duration(seconds: float) -> str:
     """Write seconds for a menu, short and never to the second: `24 min`, `3:24 h`, `2 d 5 h`."""
     whole = int(seconds)
     if whole < MINUTE:
-        return _("under 1 min")
+        return _("< 1 min")
     if whole < HOUR:
         return _("{minutes} min").format(minutes=whole // MINUTE)
     if whole < DAY:

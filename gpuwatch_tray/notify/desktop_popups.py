@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbus_fast import Variant
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.common.threads import QueueThread, start_thread
+from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
 from gpuwatch_tray.notify.notification_registry import Click, NotificationRegistry, actions
+from gpuwatch_tray.notify.one_at_a_time import ANSWER_TIMEOUT, POPUP_TIMEOUT, OneAtATime
+from gpuwatch_tray.notify.sinks import ignore_answer
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Popup
+    from gpuwatch_tray.notify.sinks import OnAnswer
 
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,6 @@ NOTIFICATIONS = Peer(
     "org.freedesktop.Notifications", "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 )
 END_TIMEOUT = 0.3  # seconds to close all popups at the end
-POPUP_TIMEOUT = 2.0  # seconds for which whoever shows one waits
-ANSWER_TIMEOUT = 25.0  # seconds for the server's answer, as is usual on the bus
 URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SERVER_DECIDES = -1
 
@@ -78,24 +77,18 @@ class DesktopPopups:
     """
     One notification per popup key; call its methods from worker threads, never from the bus's loop.
 
-    A loaded machine's server may answer after many seconds. Until then nothing more is sent to it: of what
-    comes meanwhile the last popup of each key follows, in place of the one before it.
+    A loaded machine's server may answer after many seconds: see `OneAtATime`.
     """
 
     def __init__(
         self, bus: SessionBus, name: str = "gpuwatch-tray", on_button: OnButton | None = None
     ) -> None:
-        self.on_lost: Callable[[str], None] | None = None  # called with the key of one that failed late
         self._bus = bus
         self._name = name
         self._clicks = None if on_button is None else ClickQueue(on_button)
-        self._one_at_a_time = threading.Lock()
-        self._late: tuple[str, Future[bool]] | None = None  # the key of one that is still unanswered
-        self._waiting: dict[str, Popup] = {}  # those that came meanwhile
-        self._unwanted: set[str] = set()  # closed before they were answered
+        self._one_at_a_time = OneAtATime(self._start, self._close)
         self._registry = NotificationRegistry()
         self._server: NotificationServer | None = None
-        self._ended = False
         bus.follow_owner(NOTIFICATIONS.name, self._registry.owner_changed)
         bus.subscribe(NOTIFICATIONS, "NotificationClosed", self._on_signal)
         bus.subscribe(NOTIFICATIONS, "ActionInvoked", self._on_signal)
@@ -104,51 +97,34 @@ class DesktopPopups:
         """Show buttons from now on; a thread of the sink's own calls `on_button` for each click."""
         self._clicks = ClickQueue(on_button)
 
-    def show(self, popup: Popup) -> bool:
-        """
-        Show a popup in place of the one with its key; False when no server takes it.
-
-        One that is not answered within 2 s counts as shown; `on_lost` is called if it fails after all.
-        """
-        with self._one_at_a_time:
-            if self._ended:
-                return False
-            self._unwanted.discard(popup.key)
-            if self._late is not None:
-                self._waiting[popup.key] = popup
-                return True
-            try:
-                answer = self._bus.start(self._show(popup))
-            except DBusCallError as error:
-                log.info("no popup: %s", error)
-                return False
-            try:
-                return answer.result(POPUP_TIMEOUT)
-            except CancelledError:
-                return False
-            except FutureTimeoutError:
-                log.info("popup %s: the server has not answered yet", popup.key)
-                self._late = popup.key, answer
-        answer.add_done_callback(lambda _: start_thread("popup-late", self._answered_late))
-        return True
+    def show(self, popup: Popup, on_answer: OnAnswer = ignore_answer) -> bool:
+        """Show a popup in place of the one with its key; False when no server takes it."""
+        return self._one_at_a_time.show(popup, on_answer)
 
     def close(self, key: str) -> None:
         """Close the popup; a server that has ended has closed it already."""
-        with self._one_at_a_time:
-            self._waiting.pop(key, None)
-            if self._late is not None and self._late[0] == key:
-                self._unwanted.add(key)
-                return
-            number = self._registry.forget(key)
-            if number is not None:
-                try:
-                    self._bus.call(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=POPUP_TIMEOUT)
-                except DBusCallError as error:
-                    log.info("the popup may stay on the screen: %s", error)
+        self._one_at_a_time.close(key)
+
+    def _start(self, popup: Popup) -> Future[bool]:
+        try:
+            return self._bus.start(self._show(popup))
+        except DBusCallError as error:
+            log.info("no popup: %s", error)
+            failed: Future[bool] = Future()
+            failed.set_result(False)  # it was not shown
+            return failed
+
+    def _close(self, key: str) -> None:
+        number = self._registry.forget(key)
+        if number is not None:
+            try:
+                self._bus.call(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=POPUP_TIMEOUT)
+            except DBusCallError as error:
+                log.info("the popup may stay on the screen: %s", error)
 
     def end(self) -> None:
         """Close all popups within END_TIMEOUT, on the thread that ran the bus's loop until now."""
-        self._ended = True
+        self._one_at_a_time.end()
         numbers = self._registry.forget_all()
         loop = self._bus.loop
         if not numbers or not self._bus.connected or loop.is_running():
@@ -159,24 +135,6 @@ class DesktopPopups:
             await asyncio.wait(closing, timeout=END_TIMEOUT)
 
         loop.run_until_complete(close_all())
-
-    def _answered_late(self) -> None:
-        """Report the late popup if it failed, and show what has waited for its answer."""
-        with self._one_at_a_time:
-            if self._late is None:
-                return
-            (key, answer), self._late = self._late, None
-            waiting, self._waiting = self._waiting, {}
-            unwanted, self._unwanted = self._unwanted, set()
-        shown = not answer.cancelled() and answer.result()
-        for other in unwanted:
-            self.close(other)
-        lost = [other for other, popup in waiting.items() if not self.show(popup)]
-        if not shown and key not in waiting and key not in unwanted:
-            lost.append(key)
-        if self.on_lost is not None and not self._ended:
-            for other in lost:
-                self.on_lost(other)
 
     # --- on the loop's thread -------------------------------------------------------------------------
 

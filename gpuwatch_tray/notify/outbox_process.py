@@ -208,6 +208,7 @@ class _PipeExchange(threading.Thread):
 
 LATE_AFTER = 300.0  # seconds after which a mail that waits without an error gets a note
 BLOCKED_KEY, DEAD_KEY = "mail-blocked", "mail-dead"  # of the popups
+TELL_AGAIN = 60.0  # seconds until a popup that could not be shown is tried again
 BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
 
 
@@ -231,28 +232,47 @@ def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
 
 
 class MailHealth:
-    """The popups about the outbox, one each time a person has to act; a passing failure repeats none."""
+    """
+    The popups about the outbox, one each time a person has to act; a passing failure repeats none.
+
+    One that could not be shown is due again after TELL_AGAIN. `now` is on the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._failure = ""
         self._dead: int | None = None  # those of before the start have been told
+        self._again: dict[str, float] = {}  # keys of popups that were not shown, and when they are due again
 
-    def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
+    def popups(self, waiting: OutboxSummary, now: float) -> tuple[Popup, ...]:
         """Return the popups to show now that `waiting` is what waits."""
-        due = []
         failure = waiting.failure
         if waiting.error and failure not in BLOCKING:
             failure = self._failure
-        if failure and failure != self._failure:
+        due = {key for key, at in self._again.items() if at <= now}
+        is_news = {
+            BLOCKED_KEY: failure != self._failure or (BLOCKED_KEY in due and failure == waiting.failure),
+            DEAD_KEY: (self._dead is not None and waiting.dead > self._dead) or DEAD_KEY in due,
+        }
+        self._failure, self._dead = failure, waiting.dead
+        self._again = {key: at for key, at in self._again.items() if not is_news[key]}
+        popups = []
+        if failure and is_news[BLOCKED_KEY]:
             buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
             title = _("Mail cannot be sent until you act")
-            due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
-        if self._dead is not None and waiting.dead > self._dead:
-            due.append(
-                Popup(DEAD_KEY, _("A mail was permanently refused"), _given_up(waiting), Severity.WARNING)
-            )
-        self._failure, self._dead = failure, waiting.dead
-        return tuple(due)
+            popups.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
+        if waiting.dead and is_news[DEAD_KEY]:
+            title = _("A mail was permanently refused")
+            popups.append(Popup(DEAD_KEY, title, _given_up(waiting), Severity.WARNING))
+        return tuple(popups)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a popup that could not be shown is to be tried again."""
+        return any(at <= now for at in list(self._again.values()))
+
+    def record_popup(self, key: str, now: float, *, shown: bool) -> None:
+        """Note that the popup was shown, or could not be; from any thread."""
+        if not shown:
+            self._again |= {key: now + TELL_AGAIN}
 
     def closed_keys(self, waiting: OutboxSummary) -> tuple[str, ...]:
         """Return the keys of the popups that are obsolete now; call it before `popups`."""

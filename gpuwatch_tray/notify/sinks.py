@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from gpuwatch_tray.common.redact import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gpuwatch_tray.model import Popup
     from gpuwatch_tray.notify.desktop_popups import OnButton
@@ -18,11 +19,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+OnAnswer: TypeAlias = Callable[[bool], None]  # is told whether the popup was shown
+
+
+def ignore_answer(_shown: bool) -> None:
+    """Want no answer."""
+
+
 class PopupSink(Protocol):
     """Where popups go; called from a worker thread and bounded in time (2 s)."""
 
-    def show(self, popup: Popup) -> bool:
-        """Show it in place of the one with the same key; False when it could not be shown."""
+    def show(self, popup: Popup, on_answer: OnAnswer = ignore_answer) -> bool:
+        """
+        Show it in place of the one with the same key; False when it could not be shown.
+
+        Where True is returned, `on_answer` is called once: before the return, or, where the answer is late,
+        from another thread; not at all if the popup is closed before, or the program ends.
+        """
 
     def close(self, key: str) -> None:
         """Take the popup with this key off the screen, if it is there."""
@@ -33,8 +46,8 @@ class Popups:
     Several sinks in the order of preference; that none works is logged once, until one does again.
 
     A sink whose popups can have buttons has `answer(on_button)`, and calls `on_button` with the popup's key
-    and the button from a thread of its own. One whose popups would outlive the program has `end()`; one that
-    may learn late that it could not show a popup calls its `on_lost` with the popup's key.
+    and the button from a thread of its own. One whose popups would outlive the program has `end()`. What one
+    could not show after all goes to the next.
     """
 
     def __init__(self, sinks: Sequence[PopupSink], on_button: OnButton | None = None) -> None:
@@ -44,13 +57,23 @@ class Popups:
             if on_button is not None and hasattr(sink, "answer"):
                 sink.answer(on_button)
 
-    def show(self, popup: Popup) -> bool:
+    def show(self, popup: Popup, on_answer: OnAnswer = ignore_answer) -> bool:
         """Show it through the first sink that can, with nothing in its text that none of them could hold."""
         lines = [visible(line) for line in popup.body.splitlines()]
         popup = replace(popup, title=visible(popup.title), body="\n".join(lines))
-        for sink in self._sinks:
-            if sink.show(popup):
-                self._logged = False
+        return self._show(popup, on_answer, self._sinks)
+
+    def _show(self, popup: Popup, on_answer: OnAnswer, sinks: Sequence[PopupSink]) -> bool:
+        for place, sink in enumerate(sinks, 1):
+
+            def answered(shown: bool, others: Sequence[PopupSink] = sinks[place:]) -> None:
+                if shown:
+                    self._logged = False
+                    on_answer(True)
+                elif not self._show(popup, on_answer, others):
+                    on_answer(False)
+
+            if sink.show(popup, answered):
                 return True
         if not self._logged:
             self._logged = True
@@ -58,12 +81,6 @@ class Popups:
                 "desktop popups are not available here: alerts are told by the icon and by email only"
             )
         return False
-
-    def on_lost(self, handler: Callable[[str], None]) -> None:
-        """Call `handler` with the key of each popup that could not be shown after all, from any thread."""
-        for sink in self._sinks:
-            if hasattr(sink, "on_lost"):
-                sink.on_lost = handler
 
     def end(self) -> None:
         """Take all off the screen and show no more."""

@@ -206,7 +206,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     nowhere = [process.pid for process in processes if process.gpu is None]
     unknown = list(gaps(snapshot))
     unknown += [_("the GPU of process {pid} is not known").format(pid=pid) for pid in nowhere]
-    unknown += map(unowned_line, unowned)
+    unknown += dict.fromkeys(map(unowned_line, unowned))
     return Verdict(GPU_LIMIT_RULE, unknown="; ".join(unknown) or None, value=value, threshold=threshold)
 
 

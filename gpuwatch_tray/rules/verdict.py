@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     MPS_SERVERS,
     Field,
@@ -106,8 +106,33 @@ def split_by_owner(
 
 def unowned_line(process: GpuProcess) -> str:
     """Say why a process of unknown owner leaves a rule open, and how to change that."""
+    if (why := _why_unowned(process)) is not None:  # one line for all of them
+        text = _("the owners of some processes are not known: {why} (PROCESS_SCOPE=all counts everyone's)")
+        return text.format(why=why)
     text = _("the owner of process {pid} is not known (PROCESS_SCOPE=all counts everyone's)")
     return text.format(pid=process.pid)
+
+
+def owner_gaps(processes: Iterable[GpuProcess]) -> tuple[str, ...]:
+    """Return of how many of the processes the owner cannot be told, a line for each reason."""
+    pids: dict[str, set[int]] = {}
+    for process in processes:
+        if process.mine is None:
+            pids.setdefault(_why_unowned(process) or "", set()).add(process.pid)
+    return tuple(
+        ngettext(
+            "the owner of {count} process is not known",
+            "the owners of {count} processes are not known",
+            len(numbers),
+        ).format(count=len(numbers))
+        + (f": {why}" if why else "")
+        for why, numbers in pids.items()
+    )
+
+
+def _why_unowned(process: GpuProcess) -> str | None:
+    """Return the system's reason for not telling the owner, None where it gives none."""
+    return _(process.user.detail) if isinstance(process.user, Missing) and process.user.detail else None
 
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:

@@ -83,8 +83,15 @@ def _plain_number(text: str) -> int:
     return int(text)
 
 
+def _whole(setting: Setting, text: str) -> Any:
+    number = _plain_number(text)
+    least, most = setting.bounds
+    return setting.unit.to_base(number) if least <= number <= most else _bounded(setting, text)
+
+
 def _bounded(setting: Setting, text: str) -> Any:
     what = {
+        ValueType.WHOLE: _("a whole number"),
         ValueType.COUNT: _("a whole number"),
         ValueType.PERCENT: _("a percentage"),
         ValueType.DEGREES: _("degrees C"),
@@ -278,7 +285,7 @@ def _printable(text: str) -> str:
 
 
 _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
-    ValueType.WHOLE: lambda setting, text: setting.unit.to_base(_plain_number(text)),
+    ValueType.WHOLE: _whole,
     ValueType.COUNT: _bounded,
     ValueType.PERCENT: _bounded,
     ValueType.DEGREES: _bounded,

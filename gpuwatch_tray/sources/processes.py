@@ -80,7 +80,7 @@ def has_driver_open(pid: int) -> bool:
 
 FOREIGN = Missing(Why.ERROR, N_("the driver's process numbers are not those of this container"))
 DENIED = Missing(Why.ERROR, N_("permission denied"))
-HIDDEN = Missing(Why.ERROR, N_("hidden by the system (hidepid)"))
+HIDDEN = Missing(Why.ERROR, N_("the system hides the processes of others (/proc has hidepid)"))
 ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
 EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
@@ -219,9 +219,11 @@ class ProcessInspector:
         except psutil.AccessDenied:
             return ProcessFacts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
-            # One that is hidden is somebody else's; within a container it may be anybody's.
-            why = HIDDEN if self._sees_host_pids and _is_hidden(pid) else GONE
-            return ProcessFacts.unknown(pid, why, mine=False if self._sees_host_pids else None)
+            # One that is hidden may be mine under another number, in a rootless container of mine; within a
+            # container it may be anybody's.
+            if self._sees_host_pids and not _is_hidden(pid):
+                return ProcessFacts.unknown(pid, GONE, mine=False)
+            return ProcessFacts.unknown(pid, HIDDEN if self._sees_host_pids else GONE)
         known.reads += 1
         self._known[pid] = known
         elapsed = max(0.0, self._steady() - known.started)

@@ -1,7 +1,8 @@
 """
-The database behind the store: the file, or memory while the file cannot be written.
+The database behind the store: the file, or what stands in for it while the file cannot be written.
 
-Work comes as functions of a connection, to be repeated on a file that replaced a damaged one, or in memory.
+That is a file in the session's folder, and where there is no room for one either, memory. Work comes as
+functions of a connection, to be repeated on a file that replaced a damaged one, or on what stands in.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import logging
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+from gpuwatch_tray.common.private import make_private_folder
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.store import state_file
-from gpuwatch_tray.store.errors import FULL, describe_error, is_damaged, is_unwritable, reason_and_remedy
+from gpuwatch_tray.store import standby, state_file
+from gpuwatch_tray.store.errors import describe_error, is_damaged, is_unwritable, reason_and_remedy
 from gpuwatch_tray.store.state_file import copy_state, write_back
 from gpuwatch_tray.store.tables import StoreError, in_transaction, memory_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -30,31 +33,44 @@ RETRY_SECONDS = 15.0  # seconds between attempts to get back to the file
 CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
 CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
 CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
-ATTEMPTS = 3  # the file, the one made in its place, memory
+ATTEMPTS = 4  # the file, the one made in its place, the one that stands in, memory
 
 
 class Database:
     """
     One state file, followed when another process puts a new one in its place.
 
-    A `keeper` goes on in memory while the file cannot be written, and says so in `trouble`; it must be the
-    only one: two such memories would send the same mails. `renewed` counts how often something may have been
+    While the file cannot be written, a `keeper` goes on in the first of the `places` (see standby.py) that
+    can be, else in memory, and says so in `trouble`; it must be the only one: two would send the same mails.
+    Others use the file that stands in, where there is one. `renewed` counts how often something may have been
     lost, so that what is known has to be written again.
     """
 
-    def __init__(self, path: Path, *, keeper: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keeper: bool,
+        places: Sequence[Path] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.trouble: str | None = None
         self.renewed = 0
         self._path = path
         self._keeper = keeper
+        self._places = places
+        self._finds_standby = not keeper
         self._monotonic = monotonic
-        self._claim = state_file.MemoryClaim(path)
+        self._claim = standby.MemoryClaim(path, places)
         self._lock = threading.Lock()
         self._closed = False
         self._retried_at = 0.0
         self._memory_is_whole = False
         self._identity: state_file.Identity | None = None
         self._open: sqlite3.Connection | None = None
+        self._standby: Path | None = None  # the file that stands in; with `trouble` and None it is memory
+        if keeper:
+            self._take_over_standby()
         self._run(lambda _database: None, CANNOT_BE_OPENED)
 
     def close(self) -> None:
@@ -67,8 +83,13 @@ class Database:
             self._closed = True
 
     @property
+    def is_forgotten(self) -> bool:
+        """Whether all that is done now ends with this process."""
+        return self.trouble is not None and self._standby is None
+
+    @property
     def mails_elsewhere(self) -> bool:
-        """Whether the mails are in the memory of another process."""
+        """Whether the mails are in the hands of another process."""
         return self._claim.held_by_other()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -97,34 +118,31 @@ class Database:
         raise AssertionError  # the last attempt has returned or raised
 
     def _current(self) -> sqlite3.Connection:
-        """Return the connection to memory, or to the file that has the name now."""
-        if self._open is not None and self.trouble is None:
-            there = state_file.file_identity(self._path)
+        """Return the connection to what stands in, or to the file that has the name now."""
+        if self.trouble is not None and self._open is not None:
+            return self._open
+        stands_in = standby.find_standby(self._places) if self._finds_standby else None
+        file = stands_in or self._path
+        if self._open is not None:
+            there = state_file.file_identity(file)
             if there is None:
                 self._recreate(self._open)
             if there != self._identity:
                 self._disconnect()
                 self.renewed += 1
         if self._open is None:
-            self._make_folder()
-            if state_file.file_identity(self._path) is None:
-                state_file.create_file(self._path)
-            self._identity = state_file.file_identity(self._path)
-            self._open = state_file.connect(self._path, to_read=not self._keeper)
+            if stands_in is None:
+                make_private_folder(self._path.parent)
+                if state_file.file_identity(self._path) is None:
+                    state_file.create_file(self._path)
+            self._identity = state_file.file_identity(file)
+            self._open = state_file.connect(file, to_read=not self._keeper)
         return self._open
-
-    def _make_folder(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            if error.errno in FULL:
-                raise
-            raise StoreError(_(CANNOT_BE_OPENED).format(path=self._path, error=error)) from error
 
     def _recover(self, error: sqlite3.Error | OSError) -> bool:
         """Return whether another attempt is worth it: on a new file, or in memory."""
-        if self.trouble is not None:  # memory itself fails
-            return False
+        if self.trouble is not None:
+            return self._leave_standby(error)
         if is_damaged(error):
             return self._replace_damaged(error)
         if self._keeper and is_unwritable(error):
@@ -146,24 +164,28 @@ class Database:
                     state_file.set_aside(self._path, error, memory)
                 except (sqlite3.Error, OSError) as failed:
                     if not (self._keeper and is_unwritable(failed)):
+                        memory.close()
                         raise
                     self._claim.acquire()
                     self._use_memory(memory, failed, whole=True)
                 else:
                     memory.close()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError) as failed:
+            if self._keeper and is_unwritable(failed):
+                self._switch_to_memory(failed)
+                return True
             log.exception("%s: the damaged state cannot be set aside", self._path)
             return False
         return True
 
     def _recreate(self, held: sqlite3.Connection) -> None:
         """Create the deleted file again from what the open connection still holds."""
-        self._make_folder()
+        make_private_folder(self._path.parent)
         with state_file.replacement_lock(self._path):
             if state_file.file_identity(self._path) is None:
-                memory = memory_database()
-                copy_state(held, memory)
-                state_file.build_replacement(self._path, memory)
+                with closing(memory_database()) as memory:
+                    copy_state(held, memory)
+                    state_file.build_replacement(self._path, memory)
                 log.warning("the state file %s was deleted: written again", self._path)
 
     def _switch_to_memory(self, error: Exception) -> None:
@@ -181,11 +203,6 @@ class Database:
         self._use_memory(memory, error, whole=whole)
 
     def _use_memory(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
-        what, mend = reason_and_remedy(error)
-        self.trouble = _(
-            "{path}: {what}: alerts and mails are kept in memory only, until they can be written ({mend})"
-        ).format(path=self._path, what=what, mend=mend)
-        log.error("%s", self.trouble)
         if not whole:
             self.renewed += 1
             # Mails and reminders of the file must not share a number with those of the memory.
@@ -195,7 +212,54 @@ class Database:
                     "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, int(time.time()))
                 )
         self._open, self._memory_is_whole = memory, whole
+        if (made := standby.create_standby(self._places, memory, whole=whole)) is not None:
+            memory.close()
+            self._open, self._standby = made
+        self.trouble = self._explain(error)
+        log.error("%s", self.trouble, extra={"in_file_only": True})
         self._retried_at = self._monotonic()
+
+    def _explain(self, error: Exception | None) -> str:
+        """Say why the file is not used, and what is."""
+        if error is None or not is_unwritable(error):
+            what, mend = _("it could not be written"), _("it is tried again")
+        else:
+            what, mend = reason_and_remedy(error)
+        if self._standby is None:
+            text = _(
+                "{path}: {what}: alerts and mails are kept in memory only, until they can be written ({mend})"
+            )
+        else:
+            text = _("{path}: {what}: alerts and mails are kept in {file} until they can be written ({mend})")
+        return text.format(path=self._path, what=what, mend=mend, file=self._standby)
+
+    def _take_over_standby(self) -> None:
+        """Go on from the file of a keeper that has ended, and put it back if that is possible."""
+        file = standby.find_standby(self._places)
+        opened = None if file is None else standby.open_standby(file)
+        if opened is None:
+            return
+        self._claim.acquire()
+        self._open, self._memory_is_whole = opened
+        self._standby = file
+        self.trouble = self._explain(None)
+        self._return_to_file()
+        if self.trouble is not None:
+            log.error("%s", self.trouble, extra={"in_file_only": True})
+
+    def _leave_standby(self, error: sqlite3.Error | OSError) -> bool:
+        """Go on in memory where the file that stands in fails too; False where that is memory."""
+        held, file = self._open, self._standby
+        if held is None or file is None or not (is_unwritable(error) or is_damaged(error)):
+            return False
+        memory = memory_database()
+        self._memory_is_whole = copy_state(held, memory) and self._memory_is_whole
+        held.close()
+        standby.remove_standby(file)
+        self._open, self._standby = memory, None
+        self.trouble = self._explain(error)
+        log.error("%s", self.trouble, extra={"in_file_only": True})
+        return True
 
     def _return_to_file(self) -> None:
         """Write what memory holds to the file, if that is possible now."""
@@ -212,11 +276,17 @@ class Database:
                 ),
                 CANNOT_BE_WRITTEN,
             )
-        except StoreError:
+        except StoreError as error:
             self._disconnect()
             self.trouble, self._open = trouble, memory
+            cause = error.__cause__
+            if isinstance(cause, sqlite3.Error | OSError) and is_unwritable(cause):
+                self.trouble = self._explain(cause)
         else:
             memory.close()
+            if self._standby is not None:
+                standby.remove_standby(self._standby)
+                self._standby = None
             self._claim.release()
             log.warning("%s: can be written again, and holds what was in memory", self._path)
         finally:

@@ -46,8 +46,11 @@ def is_unwritable(error: Exception) -> bool:
 
 def reason_and_remedy(error: Exception) -> tuple[str, str]:
     """Return why the disk does not accept writes, and what to do."""
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return _("the disk is read-only"), _("make it writable, or have GPUWATCH_CACHE name another folder")
     if isinstance(error, OSError) and error.errno not in FULL:
-        return str(error), _("it must belong to this user")
+        mend = _("it must be a folder that this user can write; GPUWATCH_CACHE names another")
+        return error.strerror or str(error), mend
     # No room for the files that SQLite keeps beside the database is a full disk, too.
     full = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
     what, mend = UNWRITABLE[sqlite3.SQLITE_FULL if full else _sqlite_code(error)]
@@ -58,6 +61,8 @@ def describe_error(error: Exception) -> str:
     """Return the error with its remedy, where there is one."""
     if _sqlite_code(error) == sqlite3.SQLITE_BUSY:
         return _("{error} (another program keeps it; it is tried again)").format(error=error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _("{text} ({mend})").format(text=error, mend=reason_and_remedy(error)[1])
     if _sqlite_code(error) not in UNWRITABLE:
         return str(error)
     return _("{text} ({mend})").format(text=error, mend=reason_and_remedy(error)[1])

@@ -153,41 +153,6 @@ def replacement_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-class MemoryClaim:
-    """
-    The sign that the mails of this state are in the memory of one process, which sends them.
-
-    A lock on an empty file: a full disk accepts it, and the system releases it when the process dies.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}.memory")
-        self._lock = FileLock(self._path, timeout=0, mode=0o600, thread_local=False)
-
-    def acquire(self) -> None:
-        """Acquire the lock, as far as the disk allows."""
-        with suppress(OSError, Timeout):
-            self._lock.acquire()
-
-    def release(self) -> None:
-        """Release the lock."""
-        if self._lock.is_locked:
-            with suppress(OSError):
-                self._lock.release()
-
-    def held_by_other(self) -> bool:
-        """Return whether another process holds the lock."""
-        if self._lock.is_locked or not self._path.exists():
-            return False
-        try:
-            with self._lock:
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            return False
-
-
 def create_file(path: Path) -> None:
     """Create an empty file where there is none."""
     with replacement_lock(path):
@@ -230,6 +195,24 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     try:
         # With exclusive locking SQLite needs no -shm file.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        schema_version(database)
+    except sqlite3.OperationalError:
+        database.close()
+        return connect_unwritable(path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def connect_unwritable(path: Path) -> sqlite3.Connection:
+    """Open a file in a folder that cannot be written. Raises sqlite3.Error."""
+    # SQLite wants to make a -wal file, unless the last writer was killed and left one, or it is told that
+    # nobody changes the file. It then reads no -wal file.
+    wal = path.with_name(f"{path.name}-wal")
+    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
+    database = open_connection(path, mode)
+    try:
         schema_version(database)
     except BaseException:
         database.close()
@@ -306,10 +289,11 @@ def create_empty(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def open_connection(path: Path) -> sqlite3.Connection:
-    """Open a connection to the file as it is. Raises sqlite3.Error."""
+def open_connection(path: Path, mode: str = "mode=rwc") -> sqlite3.Connection:
+    """Open a connection to the file as it is; `mode` is SQLite's, of a URI. Raises sqlite3.Error."""
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
-    return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
 def _set_up(database: sqlite3.Connection) -> None:

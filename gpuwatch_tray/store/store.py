@@ -20,7 +20,7 @@ from gpuwatch_tray.store.tables import StoreError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.alerts import Silence
@@ -216,7 +216,8 @@ class Store:
 
     Every method raises StoreError when the disk or another process is in the way; nothing is half done then.
     The `keeper` is the one process that evaluates on this state: while the disk cannot be written, it goes on
-    in memory and says so in `trouble`. `uptime` returns this boot's clock and name (see model.Instant).
+    in the first `standby` place that can be (see common/session_folder.py), else in memory, and says so in
+    `trouble`. `uptime` returns this boot's clock and name (see model.Instant).
     """
 
     def __init__(
@@ -226,15 +227,21 @@ class Store:
         uptime: Callable[[], tuple[float, str]] = _no_boot_clock,
         *,
         keeper: bool = False,
+        standby: Sequence[Path] = (),
     ) -> None:
         self.path = folder / f"state-{host}.sqlite3"
         self._uptime = uptime
-        self._database = Database(self.path, keeper=keeper)
+        self._database = Database(self.path, keeper=keeper, places=standby)
 
     @property
     def trouble(self) -> str | None:
-        """Why the state is in memory only, in one line with the remedy; None while it is on disk."""
+        """Why the state is not in its file, in one line with the remedy; None while it is."""
         return self._database.trouble
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether what is done now, the mails sent included, is forgotten when this process ends."""
+        return self._database.is_forgotten
 
     @property
     def renewed(self) -> int:
@@ -282,8 +289,8 @@ class Store:
         def write(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
             if self._database.mails_elsewhere:
                 text = _(
-                    "{path}: the process that watches has the mails in memory and sends them, as it"
-                    " cannot write the file (make room on the disk)"
+                    "{path}: the process that watches has the mails and sends them, as it cannot write the"
+                    " file (make room on the disk; `gpuwatch-tray status` says why)"
                 )
                 raise StoreError(text.format(path=self.path))
             silenced = self._silence_check(database, Instant(now, *self._uptime()))

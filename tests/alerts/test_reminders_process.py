@@ -21,7 +21,7 @@ LOST = snapshot(gpus=(Gpu(0, "GPU-0000"), Gpu(1, "GPU-0001", problem="lost")))
 ANOTHER = snapshot(process(7, 0, identity="start-8"))
 NAMELESS = snapshot(process(7, 0, identity=""))
 RESTARTED = replace(AWAY, boot_id="another boot")
-PEAK = "the most GPU memory that it was seen with: "
+PEAK = "peak GPU memory: "
 
 
 def ends(*, local, identity="start-7"):

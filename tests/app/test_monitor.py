@@ -10,9 +10,11 @@ import pytest
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.engine.operations import Reminders
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
+from gpuwatch_tray.store.database import RETRY_SECONDS
 from tests.support.fakes import START, Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -97,6 +99,57 @@ def test_an_alert_is_shown_popped_up_and_mailed_once(loop):
     assert (len(loop.popups.shown), loop.mail.kicks) == (1, 1)
     loop.poll(CALM)
     assert loop.popups.closed == [loop.popups.shown[0].key]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_popup_that_is_answered_late(loop, shown):
+    """No poll repeats it meanwhile; if it fails after all the person at the desk gets a mail."""
+    loop.presence, loop.popups.slow = Presence.PRESENT, True
+    for _ in range(3):
+        loop.poll(BUSY)
+    assert (len(loop.popups.shown), loop.mail.kicks) == (1, 0)
+    loop.popups.unanswered[0](shown)
+    loop.popups.slow, loop.popups.works = False, shown
+    loop.poll(BUSY)
+    assert (len(loop.popups.shown), loop.mail.kicks) == (1, 0 if shown else 1)
+    said = [entry.what for entry in loop.store.history(0)[1]]
+    assert ("popup could not be shown" in said) is not shown
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_reminder_stays_on_file_until_its_popup_is_answered(loop, shown):
+    """Nothing repeats it meanwhile; one that was not shown after all is mailed."""
+    loop.presence, loop.popups.slow = Presence.PRESENT, True
+    reminders = Reminders(loop.store, loop.clock.instant)
+    reminders.add_gpus_free(4, BUSY)
+    for _ in range(20):
+        loop.poll(snapshot())
+    assert len(loop.popups.unanswered) == 1
+    assert len(reminders.lines()) == 1
+    loop.popups.unanswered[0](shown)
+    loop.popups.works = False
+    loop.poll(snapshot())
+    assert reminders.lines() == []
+    assert loop.mail.kicks == (0 if shown else 1)
+
+
+def test_a_popup_about_the_mail_that_could_not_be_shown_comes_again(loop):
+    """Late or at once, by a daemon that is back."""
+    loop.mail.waiting, loop.mail.news = (
+        OutboxSummary(1, START, START + 900, "535 wrong", "configuration"),
+        True,
+    )
+    loop.popups.slow = True
+    loop.monitor.housekeep()
+    loop.mail.news = False
+    loop.popups.unanswered[0](False)
+    loop.popups.slow, loop.popups.works = False, False
+    loop.hang(10)
+    loop.popups.works = True
+    loop.monotonic.advance(60)
+    loop.monitor.housekeep()
+    loop.hang(10)
+    assert [popup.key for popup in loop.popups.shown] == ["mail-blocked"] * 2
 
 
 def test_a_popup_that_fails_is_tried_at_the_next_poll(loop):
@@ -184,7 +237,7 @@ def test_a_read_that_hangs_is_told(loop):
     loop.hang(60)
     assert (titles(loop), loop.last.alerts) == ([], ())
     loop.hang(10)
-    assert titles(loop) == ["The GPUs cannot be read on box"]
+    assert titles(loop) == ["The GPUs cannot be read"]
     assert loop.mail.kicks == 1
     assert loop.last.level is Level.NO_DATA
     assert loop.last.headline.startswith("No data since ")
@@ -226,7 +279,7 @@ def test_what_fires_is_frozen_while_the_reading_hangs(loop):
     loop.poll(BUSY)
     loop.hang(7200)
     assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
-    assert titles(loop).count("More GPUs in use than the limit on box") == 1
+    assert titles(loop).count("More GPUs in use than the limit") == 1
     loop.poll(BUSY)
     assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
 
@@ -237,7 +290,7 @@ def test_coming_back_to_the_desk_pops_up_what_was_missed(loop):
     loop.poll(CALM)
     loop.presence = Presence.PRESENT
     loop.poll(CALM)
-    assert titles(loop)[-1] == "An alert while you were away: all over by now"
+    assert titles(loop)[-1] == "An alert while you were away"
 
 
 def test_the_last_reading_can_be_explained(loop):
@@ -262,6 +315,28 @@ def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left
     loop.mail.waiting = OutboxSummary()
     loop.monitor.housekeep()
     assert loop.popups.closed == [popup.key]
+
+
+def test_a_state_that_cannot_be_written_is_told_once_by_popup(loop, tmp_path):
+    """A note as long as it lasts, one popup, which goes when the file can be written again."""
+    wall = tmp_path / "wall"
+    wall.write_text("")
+    loop.store.close()
+    loop.store = Store(wall, "box", keeper=True)
+    loop.build()
+    loop.popups.works = False
+    loop.poll(CALM)
+    loop.popups.works = True
+    for _ in range(3):
+        loop.poll(CALM)
+    (popup,) = loop.popups.shown
+    assert (popup.title, popup.body) == ("The state cannot be written", loop.store.trouble)
+    assert loop.store.trouble in loop.last.notes
+    wall.unlink()
+    loop.store._database._retried_at -= RETRY_SECONDS
+    loop.poll(CALM)
+    assert loop.popups.closed == [popup.key]
+    assert loop.last.notes == ()
 
 
 class FakeRecorder:

@@ -176,6 +176,16 @@ def test_the_first_start_greets_once(running):
     assert len(running.popups.shown) == 1
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_greeting_that_is_answered_late(running, shown):
+    """Only one that was shown is the last."""
+    running.popups.slow = True
+    greeting(running).on_snapshot(snapshot())
+    running.popups.unanswered[0](shown)
+    greeting(running).on_snapshot(snapshot())
+    assert len(running.popups.shown) == (1 if shown else 2)
+
+
 def test_a_greeting_that_nobody_saw_is_given_again(running):
     """Without a popup the next start greets, and this one does not try at each poll."""
     running.popups.works = False

@@ -96,7 +96,7 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(
         run.signing._command = [*login, "--port", str(closed_port())]
         run.signing.begin()
         assert run.titles(2) == [WAITING, "Signed in to Gmail"]
-        assert run.done.wait(10)
+        assert run.done.wait(60)
         assert store.outbox_summary(time.time()).next_at <= time.time()
         assert store.outbox_summary(time.time()).count == 1
     assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()

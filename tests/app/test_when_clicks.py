@@ -69,7 +69,7 @@ def test_the_end_pops_up_once(loop):
     loop.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
     loop.poll(GONE)
     loop.poll(GONE)
-    assert loop.titles == ["Process ended on box"]
+    assert loop.titles == ["Process ended"]
     assert f"PID {ONE.pid} (python train.py, GPU 0) has ended after 1 min" in loop.popups.shown[0].body
     assert (loop.mail.kicks, loop.awaited) == (0, [])
 
@@ -89,9 +89,9 @@ def test_a_popup_that_fails_starts_the_mail(loop):
 @pytest.mark.parametrize(
     ("act", "target", "why"),
     [
-        (ActionKind.WHEN_ENDS, f"{ONE.pid}:another", f"no process {ONE.pid} is on a GPU here"),
+        (ActionKind.WHEN_ENDS, f"{ONE.pid}:another", f"process {ONE.pid} is not on a GPU here"),
         (ActionKind.WHEN_FREE, "3", "there are only 2 GPUs here"),
-        (ActionKind.WHEN_CANCEL, "9", "nothing 9 is waited for"),
+        (ActionKind.WHEN_CANCEL, "9", "there is no reminder 9"),
     ],
 )
 def test_what_came_too_late_is_said(loop, act, target, why):

@@ -16,7 +16,7 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.faketime import shifted
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.timing import wait_until
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -236,7 +236,7 @@ def test_a_hanging_driver_is_given_up_after_20_seconds(installed, server):
     before = time.monotonic()
     done = installed.run("check")
     assert (done.returncode, "20 s" in done.stderr, server.messages) == (1, True, ())
-    assert 19 < time.monotonic() - before < 30
+    assert 19 < time.monotonic() - before < 30 * slowness()
 
 
 def test_with_one_gpu_lost_the_others_alerts_go_out_and_the_loss_is_named(installed, server, two):
@@ -265,7 +265,7 @@ def watcher(installed, *words, **variables):
             yield running, line
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(10) == 0
+            assert running.wait(60) == 0
 
 
 def test_beside_a_watcher_check_only_delivers(installed, server, two):
@@ -399,11 +399,12 @@ def test_a_mail_that_still_waits_is_named_at_every_run(installed, two):
         assert len(server.messages) == 2
 
 
-def test_a_state_folder_that_cannot_be_used_is_named(installed, server):
+def test_a_state_folder_that_cannot_be_used_is_named(installed, server, short):
     """The line names the folder and the variable."""
-    done = installed.run("check", GPUWATCH_CACHE="/dev/null/x")
+    done = installed.run("check", GPUWATCH_CACHE="/dev/null/x", TMPDIR=str(short))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "/dev/null/x" in done.stderr
+    assert "GPUWATCH_CACHE" in done.stderr
 
 
 def test_the_demo_does_not_touch_the_real_outbox(installed, server):
@@ -427,6 +428,6 @@ def test_ending_check_ends_the_program_it_runs(installed):
     with subprocess.Popen([installed.script, "check"], env=installed.environment | variables) as running:
         wait_until(lambda: marker.exists() and marker.read_text().strip(), "the program")
         running.terminate()
-        assert running.wait(10) != 0
+        assert running.wait(60) != 0
     pid = int(marker.read_text())
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")

@@ -25,7 +25,7 @@ def stuck(monkeypatch):
     answer.set()
     for thread in threading.enumerate():
         if thread.name == "settings":
-            thread.join(10)
+            thread.join(60)
 
 
 @pytest.mark.parametrize("words", [["doctor"], ["--verbose", "doctor", "--json"]])

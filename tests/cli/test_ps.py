@@ -135,7 +135,7 @@ def test_ps_into_a_closed_pipe_is_no_error(installed):
         env=installed.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert (done.stdout.startswith("SIMULATED"), done.stderr) == (True, "")

@@ -459,7 +459,7 @@ def test_quit_ends_the_other_process_and_waits_for_it(own_context, environ, caps
         lock = StoreLock(own_context.settings.state, own_context.state_name)
         assert lock.acquire(LockHolder(os.getpid(), "tray"))
         lock.release()
-        assert running.wait(5) == 0
+        assert running.wait(60) == 0
         assert capsys.readouterr().out == f"ended: tray, PID {running.pid}\n"
 
 
@@ -488,7 +488,7 @@ def test_quit_waits_for_one_that_takes_long(own_context, environ, capsys):
             now[0] += 20 * seconds
             if now[0] >= 12:
                 running.kill()
-                running.wait(5)
+                running.wait(60)
 
         assert quit_running(own_context, Namespace(), monotonic=lambda: now[0], sleep=sleep) == 0
         told = capsys.readouterr()
@@ -501,7 +501,7 @@ def test_after_kill_9_the_state_is_free_and_status_says_so(own_context, environ)
     with tray(environ, "deaf") as running:
         assert tray_client.try_request(own_context, {"do": "status"}) == {"state": "ok"}
         running.send_signal(signal.SIGKILL)
-        running.wait(5)
+        running.wait(60)
     assert tray_client.try_request(own_context, {"do": "status"}) is None
     with watching(own_context, {"status": lambda _: {"state": "warning"}}):
         assert tray_client.try_request(own_context, {"do": "status"}) == {"state": "warning"}

@@ -29,7 +29,7 @@ def worker(tmp_path):
 
 def end(child):
     child.kill()
-    child.wait(10)
+    child.wait(60)
 
 
 def when(installed, *words, code=0, **more):
@@ -108,7 +108,7 @@ def test_check_sees_free_gpus_at_two_runs(installed, server):
     time.sleep(1.1)  # the hold
     installed.run("check")
     (mail,) = server.messages
-    assert "- seen at two runs of `check`" in mail.text
+    assert "- seen in two runs of `check`" in mail.text
 
 
 def test_another_boot_ends_every_process(installed, server, worker):
@@ -203,22 +203,13 @@ def test_a_command_with_its_peak(installed, server):
             while f"PID={pid}" not in installed.run("ps").stdout:
                 assert time.monotonic() < until
             time.sleep(2.5)  # two polls
-            running.communicate("\n", timeout=20)
+            running.communicate("\n", timeout=60)
             assert running.returncode == 0
         (mail,) = server.wait_for(1)
     assert mail.message["Subject"].startswith("[GPU Watchdog] Command finished: ")
     assert "- peak GPU memory: 700 MiB\n" in mail.text
 
 
-@pytest.fixture
-def hang_up_ends():
-    """SIGHUP's default for the programs that the test starts, also where the tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hang_up_ends")
 def test_a_closed_terminal_loses_no_report(installed, server):
     """SIGHUP ends the command, as it would; its end is reported all the same."""
     with subprocess.Popen(
@@ -230,7 +221,7 @@ def test_a_closed_terminal_loses_no_report(installed, server):
     ) as running:
         assert running.stdout.readline() == b"ready\n"
         os.killpg(running.pid, signal.SIGHUP)
-        assert running.wait(20) == 128 + signal.SIGHUP
+        assert running.wait(60) == 128 + signal.SIGHUP
     (mail,) = server.wait_for(1)
     assert ": exit code 129 after" in mail.text
 

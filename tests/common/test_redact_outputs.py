@@ -70,7 +70,7 @@ class Outputs:
             self.show(row.message.subject, row.message.text)
             self.store.mark_sent(row.id, self.clock.now, "250")
         status = outcome.status
-        self.show(menu.tooltip(status), *labels(menu.build_menu(status)))
+        self.show(*menu.tooltip(status), *labels(menu.build_menu(status)))
         answer = build_status(status, ResponderInfo("tray", "box", "nvml"))
         self.show(json.dumps(answer), *status_lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))

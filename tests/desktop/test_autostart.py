@@ -102,7 +102,7 @@ def test_the_entry_is_valid_and_complete(tmp_path):
     registry.write((ODD,))
     file = tmp_path / "gpuwatch-tray.desktop"
     done = subprocess.run(
-        ["desktop-file-validate", file], capture_output=True, text=True, timeout=20, check=False
+        ["desktop-file-validate", file], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     values = entries.parse_desktop_entry(file.read_text())

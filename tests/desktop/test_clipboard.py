@@ -115,7 +115,7 @@ def screen(tmp_path_factory):
 def paste(screen, target="UTF8_STRING"):
     """Return what another program finds on the clipboard."""
     command = ["xclip", "-display", screen, "-selection", "clipboard", "-out", "-target", target]
-    return subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).stdout
 
 
 def owners():
@@ -151,7 +151,7 @@ def test_the_next_copy_takes_over_and_leaves_no_thread_behind(screen, tools):
         assert paste(screen).decode() == f"copy {number}"
     wait_until(lambda: len(owners()) == 1, "the former owners to end")
     taking = ["xclip", "-display", screen, "-selection", "clipboard", "-in"]
-    subprocess.run(taking, input=b"theirs", stdout=subprocess.DEVNULL, timeout=10, check=True)
+    subprocess.run(taking, input=b"theirs", stdout=subprocess.DEVNULL, timeout=60, check=True)
     wait_until(lambda: not owners(), "the last owner to end")
     assert paste(screen) == b"theirs"
 

@@ -62,7 +62,7 @@ def test_the_validators_find_nothing(tmp_path, command):
         ["appstreamcli", "validate", "--no-net", *(tmp_path / "share/metainfo").iterdir()],
     )
     for check in checks:
-        done = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "W:" not in done.stdout
 
@@ -83,7 +83,7 @@ def test_the_unit_of_watch_is_one_for_systemd(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")

@@ -47,7 +47,7 @@ def test_glib_starts_the_very_program_with_its_very_arguments(tmp_path, folder):
     command = entries.format_exec([str(program), ODD])
     values = {"Type": "Application", "Name": "x", "Exec": command, "TryExec": str(program)}
     entry.write_text(entries.format_desktop_entry(values))
-    subprocess.run(["gio", "launch", entry], check=True, timeout=20, env={"PATH": "/usr/bin:/bin"})
+    subprocess.run(["gio", "launch", entry], check=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
     wait_until(heard.exists, "the program to have run")
     assert heard.read_text() == ODD
 

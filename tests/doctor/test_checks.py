@@ -8,6 +8,7 @@ import time
 
 from gpuwatch_tray.doctor import Check, CheckResult, CheckState, examine
 from gpuwatch_tray.doctor.output import ok, problem, results_json, results_text, warning
+from tests.support.timing import slowness
 
 
 def test_a_check_that_hangs_is_a_line(request):
@@ -28,7 +29,7 @@ def test_a_check_that_hangs_is_a_line(request):
         problem("driver", "it does not answer within 0.1 s", "reboot"),
         ok("log", "f"),
     )
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slowness()
 
 
 def test_all_hang_at_the_same_time(request):
@@ -42,7 +43,7 @@ def test_all_hang_at_the_same_time(request):
 
     began = time.monotonic()
     assert len(examine([Check(str(n), hang, 1.0) for n in range(10)])) == 10
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slowness()
 
 
 def test_a_check_that_fails_says_so_without_the_secret():

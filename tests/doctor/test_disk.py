@@ -50,6 +50,16 @@ def test_a_folder_that_is_none(tmp_path):
     assert line == ok("state", f"{tmp_path / 'new' / 'deep'} will be created at the first start")
 
 
+def test_a_state_that_is_kept_elsewhere(tmp_path):
+    """Beside why the folder cannot be used, the file that stands in is a warning."""
+    (tmp_path / "plain").write_text("")
+    places = [tmp_path / "session" / "0123"]
+    Store(tmp_path / "plain", "box", keeper=True, standby=places).close()
+    folder, elsewhere = check_state_file(tmp_path / "plain" / "state-box.sqlite3", standby=places)
+    assert (folder.state, elsewhere.state) == (CheckState.PROBLEM, CheckState.WARNING)
+    assert f"kept in {tmp_path / 'session' / '0123.sqlite3'}" in elsewhere.text
+
+
 def test_a_folder_that_is_not_ours(tmp_path, monkeypatch):
     """No permission to write is a problem."""
     monkeypatch.setattr(os, "access", lambda *_: False)

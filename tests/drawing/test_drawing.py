@@ -209,9 +209,19 @@ def test_the_readme_shows_the_icons_of_today():
     ("look", "file"),
     [(Level.OK, r"ok-64\.png"), (IconLook(Level.SNOOZED, IconStyle.DARK), r"snoozed-symbolic-64\.png")],
 )
-def test_a_missing_picture_is_named(monkeypatch, tmp_path, look, file):
+def test_a_missing_picture_is_named(request, monkeypatch, tmp_path, look, file):
     """The error says which file, and what to do."""
     drawing._image.cache_clear()
+    drawing._artwork.cache_clear()
+    request.addfinalizer(drawing._artwork.cache_clear)
     monkeypatch.setattr(drawing, "icons_folder", lambda: tmp_path)
     with pytest.raises(drawing.ArtworkMissingError, match=rf"{file}.*install gpuwatch-tray again"):
         drawing.icon_image(look)
+
+
+def test_pictures_are_drawn_also_when_the_files_are_gone(monkeypatch, tmp_path):
+    """All were read with the first one: a tray goes on while its package is replaced."""
+    drawing.icon_image(Level.OK)
+    drawing._image.cache_clear()
+    monkeypatch.setattr(drawing, "icons_folder", lambda: tmp_path)
+    assert drawing.icon_image(IconLook(Level.CRITICAL, IconStyle.DARK)).getbbox() is not None

@@ -33,14 +33,14 @@ class App:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60)
                 raise AssertionError(f"the tray did not end:\n{self.log.read_text()}") from None
 
 
 def wait_for_polls(calls, number):
     """Wait until the driver has been asked for its processes `number` more times."""
     wanted = calls_in(calls)["compute_v3"] + number
-    wait_until(lambda: calls_in(calls)["compute_v3"] >= wanted, f"{number} polls", timeout=20)
+    wait_until(lambda: calls_in(calls)["compute_v3"] >= wanted, f"{number} polls", timeout=60)

@@ -75,7 +75,7 @@ class BusClient:
             return
         self.wait(self._disconnect())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     def call(

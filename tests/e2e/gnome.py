@@ -20,7 +20,7 @@ from dbus_fast import Variant  # the tests speak the protocol too
 
 from tests.e2e.client import BusClient
 from tests.e2e.programs import process
-from tests.e2e.rig import settle
+from tests.e2e.rig import ROOM, settle
 from tests.e2e.whole_desktop import (
     NOTIFICATIONS,
     START,
@@ -133,6 +133,8 @@ ROWS = (
     return found;
 })()"""
 )
+MENUS = """Object.entries(Main.panel.statusArea)
+    .filter(([role]) => role.startsWith('appindicator')).map(([, icon]) => !icon.menu.isEmpty())"""
 POPUP = (
     "(() => {"
     + BOX
@@ -193,13 +195,17 @@ class Gnome(WholeDesktop):
             return False
         return True
 
+    def has_menu(self) -> bool:
+        """The icon is there before its rows are, and a click at an empty menu does nothing."""
+        return bool(self.ask(MENUS) == [True])
+
     def seen(self) -> list[SeenRow]:
         """As the shell says what is on its stage."""
         return [row for row in self.seen_lines() if row.label]
 
     def seen_lines(self) -> list[SeenRow]:
         """The rows and the lines between them, which have no words."""
-        return [SeenRow(label, tuple(box)) for label, box in self.ask(ROWS)]
+        return [SeenRow(label.rstrip(ROOM), tuple(box)) for label, box in self.ask(ROWS)]
 
     def unfold(self, row: SeenRow) -> None:
         """By a click: it unfolds in place."""

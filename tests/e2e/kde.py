@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image  # looks at screenshots
 
 from tests.e2e import screen_reading
-from tests.e2e.rig import menu_row, settle
+from tests.e2e.rig import menu_row
 from tests.e2e.whole_desktop import (
     NOTIFICATIONS,
     RIGHT,
@@ -28,6 +28,7 @@ from tests.e2e.whole_desktop import (
     WholeDesktop,
     require,
     session,
+    standing,
 )
 from tests.support.timing import wait_until
 
@@ -116,10 +117,9 @@ panels().forEach(panel => { panel.floating = false; });"""
 
 @dataclass
 class Kde(WholeDesktop):
-    """A running Plasma. `missed` counts the submenus whose first opening was off the screen."""
+    """A running Plasma."""
 
     kind = "kde"
-    missed: int = 0
     _menus: screen_reading.Menus = field(
         default_factory=lambda: screen_reading.Menus(Image.new("RGB", (1, 1)))
     )
@@ -178,13 +178,16 @@ class Kde(WholeDesktop):
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
         self._path = []
-        super().open_menu(colour, button)
-        settle(0.2)  # it may have grown since its first look
-        self._menus.opened(self.look())
-        return self.still()
+        return super().open_menu(colour, button)
 
     def came(self) -> bool:
-        return self._menus.opened(self.look())
+        picture = self.look()
+        return self._menus.opened(picture) and self._is_whole(picture, self._menus.lists[0].box, 0)
+
+    def _is_whole(self, picture: Image.Image, box: Box, depth: int) -> bool:
+        """Whether the list in this box has as many rows as are served; while it opens, some may lack."""
+        served = [row for row in self._lists()[depth] if not row.separator]
+        return len(screen_reading.rows(picture, box)) == len(served)
 
     def seen(self) -> list[SeenRow]:
         """The rows of letters, with the labels that are served; with "?" where these are not as many."""
@@ -206,7 +209,7 @@ class Kde(WholeDesktop):
         return lists
 
     def unfold(self, row: SeenRow) -> None:
-        """By a click; a list that did not come onto the screen is opened once more."""
+        """By a click."""
         depth = max(
             place for place, served in enumerate(self._lists()) if row.label in {one.label for one in served}
         )
@@ -214,18 +217,19 @@ class Kde(WholeDesktop):
         self._menus.lists, self._path = self._menus.lists[: depth + 1], [*self._path[:depth], number]
         before = self.look()
         # the pointer's mark moves among the rows of that list, and is somewhat higher than they are
-        rows = screen_reading.rows(before, self._menus.lists[depth].box)
-        marked = [(left, top - 4, right, bottom + 4) for left, top, right, bottom in rows]
-        for again in range(2):
-            self.press(row.middle)
-            settle(0.6)
-            if self._menus.unfolded(before, self.look(), marked):
-                return
-            self.missed += 1
-            if not again:
-                self.press(self.seen()[0].middle)  # the status line, which does nothing
-                settle(0.4)
-        raise AssertionError(f"the rows below {row.label!r} did not come onto the screen")
+        above = self._menus.lists[depth].box
+        rows = screen_reading.rows(before, above)
+        ignored = [(left, top - 4, right, bottom + 4) for left, top, right, bottom in rows]
+        ignored += screen_reading.frame(above)
+        self.press(row.middle)
+
+        def came() -> Box | None:
+            picture = self.look()
+            box = screen_reading.new_list(before, picture, ignored)
+            return box if box and self._is_whole(picture, box, depth + 1) else None
+
+        box = standing(came, f"the rows below {row.label!r} on the screen")
+        self._menus.lists.append(screen_reading.OpenList(box, before))
 
     def popup_box(self) -> Box | None:
         """Where a popup is on the screen."""

@@ -168,7 +168,7 @@ class RunningTray:
 
     def stop(self) -> None:
         self.tray.stop()
-        self.thread.join(5)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         self.bus.close()
 
@@ -194,7 +194,7 @@ def running_tray(address: str, client: BusClient, first: Status | None = None) -
     if first is not None:
         running.tray.show(first)
     running.thread.start()
-    assert running.ready.wait(5)
+    assert running.ready.wait(60)
     running.settle()
     wait_until(lambda: running.layout()[1][2], "a served menu") if first is not None else None
     try:

@@ -23,7 +23,7 @@ from tests.support.mailserver import MailServer
 from tests.support.timing import wait_until
 from tests.support.workers import workers
 
-WIDTH, POPUP, MARGIN = 800, 124, 12  # pixels of the screen
+WIDTH, POPUP, MARGIN = 900, 142, 12  # pixels of the screen
 GROUND = "#37506b"
 COMMANDS = (
     ["train.py", "--config", "configs/base.yaml", "--wandb-key", "0f3c9a7be21d4c58"],
@@ -76,8 +76,8 @@ def main() -> None:
                 desk.right_click(position)
                 rig.settle()
                 menu = desk.screenshot(folder / "menu.png")
-                desk.key("Down", "Right")
-                rig.settle(0.12)  # the processes are out, the details of the first not yet
+                desk.key("Down", "Down", "Right")
+                rig.settle(0.05)  # the processes are out, the details of the first not yet
                 stack(target, menu, desk.screenshot(folder / "processes.png"))
                 desk.close_menu()
             finally:

@@ -50,6 +50,7 @@ __all__ = (
 
 WATCHER = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS = "org.freedesktop.Notifications"
+ROOM = "\u2007\u200b"  # behind the row that keeps the menu as wide as it may become
 TOOLS = (
     "Xvfb",
     "xdotool",
@@ -119,7 +120,7 @@ def menu_row(layout: list[Any]) -> MenuRow:
     number, properties, children = layout
     return MenuRow(
         number,
-        properties.get("label", "").replace("__", "_"),
+        properties.get("label", "").replace("__", "_").rstrip(ROOM),
         properties.get("enabled", True),
         properties.get("type") == "separator",
         tuple(menu_row(child) for child in children if child[1].get("visible", True)),
@@ -178,7 +179,7 @@ class Desktop:
 
     def screenshot(self, path: Path) -> Path:
         """Save the screen as PNG."""
-        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=10)
+        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=60)
         return path
 
     def icon_position(
@@ -235,7 +236,7 @@ class Desktop:
 
     def _xdotool(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            ["xdotool", *words], env=self.environment, check=check, timeout=10, capture_output=True, text=True
+            ["xdotool", *words], env=self.environment, check=check, timeout=60, capture_output=True, text=True
         )
         return done.stdout
 
@@ -279,7 +280,7 @@ class Desktop:
 
     def clear_popups(self) -> None:
         """Take from the screen what the tests before left there: it would get the next click."""
-        subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=10)
+        subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=60)
 
     def notifications(self) -> list[Shown]:
         """Return the popups shown so far, oldest first; a relay that passes them on says nothing new."""

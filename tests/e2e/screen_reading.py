@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops  # looks at screenshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from tests.e2e.whole_desktop import Box
 
 PANEL = 32  # pixels at the top, where the panel's own pictures change
 EDGE = 8  # pixels of a menu's frame, and more
+FRAME = 4  # pixels of its frame, with rounded corners
 SHADE = 6  # how much a panel may change an icon's colour
 SAME = 12  # how much two colours may differ that are meant to be the same
 LETTERS = 4  # pixels: less high is no row of letters, nor is a lower gap one between two rows
@@ -40,6 +41,25 @@ def differing(one: Image.Image, other: Image.Image, ignored: Iterable[Box] = ())
     for box in ignored:
         mask.paste(0, box)
     return mask.getbbox()
+
+
+def new_list(before: Image.Image, picture: Image.Image, ignored: Iterable[Box]) -> Box | None:
+    """The box of one more list that has come, beside changes in what is ignored."""
+    box = differing(picture, before, ignored)
+    if box is None or box[2] - box[0] < LEAST or box[3] - box[1] < LETTERS:
+        return None
+    return box
+
+
+def frame(box: Box) -> list[Box]:
+    """The boxes of a list's four edges: Plasma 6 draws the corners of a list anew when the next one opens."""
+    left, top, right, bottom = box
+    return [
+        (left, top, right, top + FRAME),
+        (left, bottom - FRAME, right, bottom),
+        (left, top, left + FRAME, bottom),
+        (right - FRAME, top, right, bottom),
+    ]
 
 
 def alike(one: Image.Image, other: Image.Image, box: Box) -> bool:
@@ -104,14 +124,6 @@ class Menus:
         if box is None or box[2] - box[0] < LEAST:
             return False
         self.lists = [OpenList(box, self.blank)]
-        return True
-
-    def unfolded(self, before: Image.Image, picture: Image.Image, ignored: Sequence[Box]) -> bool:
-        """Whether one more list has come, beside changes in the `ignored` rows; it is remembered."""
-        box = differing(picture, before, ignored)
-        if box is None or box[2] - box[0] < LEAST or box[3] - box[1] < LETTERS:
-            return False
-        self.lists.append(OpenList(box, before))
         return True
 
     def shown(self, picture: Image.Image) -> list[list[Box]]:

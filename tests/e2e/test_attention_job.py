@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 
@@ -10,6 +11,8 @@ import pytest
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
+from gpuwatch_tray.sources.processes import sees_host_pids
+from gpuwatch_tray.sources.terminate import TerminationResult
 from tests.desktop.presence.services import FakeLocker
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
@@ -23,6 +26,7 @@ pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(PO
 
 OK, SNOOZED, WARNING = (drawing.COLOURS[level] for level in (Level.OK, Level.SNOOZED, Level.WARNING))
 LOCKER = "org.gnome.ScreenSaver"
+ANSWER = r"end process: PID {} \(python\): (.+)"
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def test_at_the_desk_the_popup_comes_alone_and_away_the_mail_follows(
     assert server.messages == ()
     assert ("email waits", "at-the-desk") in history(installed)
     lock(True)
-    wait_until(lambda: server.messages, "the mail", timeout=20)
+    wait_until(lambda: server.messages, "the mail", timeout=60)
     assert ("email queued", "first, away") in history(installed)
     lock(False)
     somebody_is_there(desk)
@@ -85,14 +89,14 @@ def test_who_comes_back_is_told_what_fired_meanwhile(installed, desk, start, ser
     desk.icon_position(OK)
     installed.play(Scenario(gpus=busy(*two).gpus, calls=calls))
     desk.icon_position(WARNING)
-    wait_until(lambda: server.messages, "the mail", timeout=20)
+    wait_until(lambda: server.messages, "the mail", timeout=60)
     installed.play(calm)
     desk.icon_position(OK)
     before = len(desk.notifications())
     somebody_is_there(desk)
     lock(False)
-    popup = wait_until(lambda: desk.notifications()[before:], "the summary", timeout=20)[0]
-    assert popup.title == "An alert while you were away: all over by now"
+    popup = wait_until(lambda: desk.notifications()[before:], "the summary", timeout=60)[0]
+    assert popup.title == "An alert while you were away"
     assert "2 GPUs in use; the limit is 1" in popup.body
 
 
@@ -107,7 +111,7 @@ def test_an_acknowledged_alert_leaves_the_screen_and_is_not_repeated(
     start()
     desk.icon_position(WARNING)
     popup = wait_until(lambda: desk.notifications()[before:], "the popup")[0]
-    wait_until(lambda: server.messages, "the mail", timeout=20)
+    wait_until(lambda: server.messages, "the mail", timeout=60)
     desk.click("Acknowledge")
     wait_until(lambda: popup.id in desk.closed_notifications(), "the popup to close")
     wait_until(lambda: "(acknowledged)" in desk.labels()[0], "the headline")
@@ -135,7 +139,7 @@ def test_a_snooze_shows_and_silences_and_its_end_tells(installed, desk, start, s
     assert (server.messages, len(desk.notifications()) - before) == ((), 0)
     desk.click("Resume")
     desk.icon_position(WARNING)
-    wait_until(lambda: server.messages, "the mail", timeout=20)
+    wait_until(lambda: server.messages, "the mail", timeout=60)
     assert len(desk.notifications()) - before == 1
 
 
@@ -158,12 +162,12 @@ def test_a_click_on_the_popup_shows_the_page_and_without_a_browser_the_details(
     wait_until(lambda: desk.notifications()[before:], "the popup")
 
     def clicked():  # dunst answers before the popup is on the screen
-        subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=10)
+        subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=60)
         return desk.notifications()[before + 1 :]
 
-    details = wait_until(clicked, "the details", pause=0.3, timeout=20)[0]
-    assert details.title.startswith("Details on ")
-    assert all(f"PID {pid} · " in details.body for pid in two)
+    details = wait_until(clicked, "the details", pause=0.3, timeout=60)[0]
+    assert details.title == "Alerts and GPU processes"
+    assert all(f" · PID {pid}\n" in details.body for pid in two)
 
     opener.write_text(f'#!/bin/sh\ncp "$1" "{opened}.part" && mv "{opened}.part" "{opened}"\n')
 
@@ -171,13 +175,13 @@ def test_a_click_on_the_popup_shows_the_page_and_without_a_browser_the_details(
         desk.click("Show details…")
         return opened.is_file()
 
-    wait_until(asked, "the page", timeout=20, pause=0.5)
+    wait_until(asked, "the page", timeout=60, pause=0.5)
     assert "2 GPUs in use; the limit is 1" in opened.read_text()
     assert len(desk.notifications()) == before + 2
 
 
 def test_end_process_reaches_the_process_that_was_shown(installed, desk, start, tmp_path):
-    """The confirming row ends one's own process, and its neighbour on the GPU lives on."""
+    """The confirming row ends one's own process, in a container if it is on a GPU; its neighbour lives on."""
     with workers(tmp_path, ["train.py"], ["eval.py"]) as (doomed, other):
         mine = [FakeProcess(child.pid, 2828 * MIB) for child in (doomed, other)]
         installed.play(Scenario(gpus=[FakeGpu.numbered(0, *mine)]))
@@ -186,11 +190,16 @@ def test_end_process_reaches_the_process_that_was_shown(installed, desk, start, 
         rows = [row for top in desk.menu() for row in top.walk()]
         (confirm,) = [row.label for row in rows if row.label.startswith(f"End PID {doomed.pid} ")]
         desk.click(confirm)
-        assert doomed.wait(10) != 0
+        (log,) = installed.state.glob("log/gpuwatch-tray-*.log")
+        answer = wait_until(lambda: re.search(ANSWER.format(doomed.pid), log.read_text()), "the answer")[1]
+        if sees_host_pids():
+            assert answer == TerminationResult.SIGNALLED.value
+            assert doomed.wait(60) != 0
+        else:  # in a container the driver's numbers may be others', and neither has a GPU open
+            assert answer == TerminationResult.OUTSIDE.value
+            assert doomed.poll() is None
         time.sleep(0.3)
         assert other.poll() is None
-        (log,) = installed.state.glob("log/gpuwatch-tray-*.log")
-        assert f"end process: PID {doomed.pid} (python): asked to end" in log.read_text()
         assert "train.py" not in next(line for line in log.read_text().splitlines() if "end process" in line)
         assert log.stat().st_mode & 0o777 == 0o600
 
@@ -200,7 +209,7 @@ def test_popups_leave_the_screen_with_the_tray(installed, desk, start, two):
     before = len(desk.notifications())
     installed.play(busy(*two))
     app = start()
-    popup = wait_until(lambda: desk.notifications()[before:], "the popup", timeout=20)[0]
+    popup = wait_until(lambda: desk.notifications()[before:], "the popup", timeout=60)[0]
     installed.run("quit")
     assert app.quit() == 0
     wait_until(lambda: popup.id in desk.closed_notifications(), "the popup to close")

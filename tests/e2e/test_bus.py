@@ -139,13 +139,13 @@ def test_a_change_of_owner_is_newer_than_the_answer_that_is_read_with_it(bus, cl
 
     monkeypatch.setattr(bus, "call_async", slow)
     bus.follow_owner(NOTIFICATIONS, owners.append)
-    assert answered.wait(5)
+    assert answered.wait(60)
     client.serve(SERVER.path, FakeServer([]), SERVER.name)
     wait_until(lambda: owners == [client.name], "the change")
     bus.post(go_on.set)
     done = threading.Event()
     bus.post(lambda: bus.loop.call_later(0.1, done.set))
-    assert done.wait(5)
+    assert done.wait(60)
     assert owners == [client.name]
 
 
@@ -228,7 +228,7 @@ def test_a_waiting_call_ends_when_the_bus_is_closed(address, client):
     asking.start()
     wait_until(lambda: client.of("Notify"), "the call to arrive")
     connected.stop()
-    turning.join(5)
+    turning.join(60)
     connected.close()
     asking.join(2)
     assert len(failed) == 1

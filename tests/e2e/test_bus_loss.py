@@ -49,7 +49,7 @@ def test_the_watching_outlives_the_session_bus(tmp_path):
             wait_until(lambda: "the session bus is gone" in app.log.read_text(), "the loss to be noticed")
             wait_for_polls(calls, 3)
             installed.play(Scenario(gpus=busy(one.pid, two.pid).gpus, calls=calls))
-            (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
+            (mail,) = wait_until(lambda: server.messages, "the mail", timeout=60)
             assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
             wait_for_polls(calls, 2)
             assert app.process.poll() is None

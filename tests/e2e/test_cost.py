@@ -38,7 +38,6 @@ def crowded(second):
     return status(shown=snapshot(gpus, held))
 
 
-@pytest.mark.timeout(300)
 def test_ten_thousand_updates_leave_the_memory_as_it_was(address, client):
     """Icons, titles, texts and rows that come and go, while a panel fetches them: within 2 MiB."""
     command = [sys.executable, "-m", "tests.e2e.updates", address, "3000", "10000"]

@@ -98,7 +98,7 @@ class Program:
         return self.log.read_text()
 
     def wait_for(self, text):
-        wait_until(lambda: text in self.text(), f"{text!r} in {self.text()!r}", timeout=15)
+        wait_until(lambda: text in self.text(), f"{text!r} in {self.text()!r}", timeout=60)
 
     def show(self, level, word):
         self.process.stdin.write(f"{level.name} {word}\n".encode())
@@ -113,7 +113,7 @@ class Program:
         self.process.stdin.close()
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start_program, tmp
     program.wait_for("ready")
     assert "chose GtkBackend" in program.text()
     assert ("the bus answers" in program.text()) == bus
-    position = desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
+    position = desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
 
     closed = desk.windows()
     desk.right_click(position)
@@ -150,7 +150,7 @@ def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start_program, tmp
     program.wait_for("did CHECK_NOW first")
 
     program.show(Level.CRITICAL, "second")
-    position = desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=10)
+    position = desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=60)
     closed = desk.windows()
     desk.right_click(position)
     wait_until(lambda: desk.windows() - closed, "the menu's window")
@@ -167,7 +167,7 @@ def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start_program, tmp
 def test_an_open_menu_of_gtk_stays_open_and_still(desk, start_program):
     """What changes meanwhile is shown when it has closed."""
     program = start_program("gtk")
-    position = desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
+    position = desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
     closed = desk.windows()
     desk.right_click(position)
     opened = wait_until(lambda: desk.windows() - closed, "the menu's window")
@@ -176,7 +176,7 @@ def test_an_open_menu_of_gtk_stays_open_and_still(desk, start_program):
     assert opened <= desk.windows()
     desk.key("Down", "Return")
     program.wait_for("did CHECK_NOW first")  # the row that the hand saw
-    desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=10)
+    desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=60)
 
 
 def test_xorg_draws_where_it_is_asked_for(desk, start_program):
@@ -184,9 +184,9 @@ def test_xorg_draws_where_it_is_asked_for(desk, start_program):
     program = start_program("xorg")
     program.wait_for("ready")
     assert "chose XorgBackend" in program.text()
-    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
+    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
     program.show(Level.CRITICAL, "second")
-    desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=10)
+    desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=60)
     assert program.stop() == 0
     assert program.text().endswith("ended\n")
     desk.icon_gone(drawing.COLOURS[Level.CRITICAL])
@@ -197,7 +197,7 @@ def test_without_a_bus_the_fallback_is_chosen_unasked(desk, start_program):
     program = start_program("", bus=False)
     program.wait_for("ready")
     assert "chose GtkBackend" in program.text()
-    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
+    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
     assert program.stop() == 0
 
 
@@ -218,6 +218,6 @@ def test_a_backend_that_is_missing_falls_through_to_our_own(desk, start_program)
     program.wait_for("ready")
     assert "log: no icon by gtk" in program.text()
     assert "chose StatusNotifierBackend" in program.text()
-    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
+    desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
     assert program.stop() == 0
     desk.icon_gone(drawing.COLOURS[Level.WARNING])

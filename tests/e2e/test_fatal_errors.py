@@ -6,7 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
+from gpuwatch_tray.common import host
+from gpuwatch_tray.ipc.lock import StoreLock
+from gpuwatch_tray.tray.backends import statusnotifier
 from tests.support.installed import Installed
 from tests.support.timing import wait_until
 
@@ -71,3 +75,20 @@ def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(run_to_the_end, desk)
     assert "the state cannot be kept there" in run_to_the_end("state")
     (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
     assert popup.body.startswith(f"{run_to_the_end.installed.state}: the state cannot be kept there")
+
+
+def test_a_lock_that_nobody_answers_for_pops_up_with_its_mend(run_to_the_end, desk):
+    """Somebody keeps the tray from watching: at login that is told on the desktop; no icon is left."""
+    state = run_to_the_end.installed.state
+    state.mkdir()
+    lock = StoreLock(state, host.host()).path
+    before = len(desk.notifications())
+    with FileLock(lock, timeout=0):
+        reason = f"{lock} is locked, but no process answers for it: end the process that `fuser` names"
+        assert reason in run_to_the_end("lock")
+        (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
+    assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
+    assert popup.body.startswith(reason)
+    assert "doctor" in popup.body
+    assert not list(state.glob("state-*.sqlite3"))
+    assert not desk.client.owner(statusnotifier.BUS_NAME)

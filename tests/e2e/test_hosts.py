@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+
 import pytest
 from PIL import Image, ImageChops  # the test looks at the screen
 
@@ -11,12 +14,19 @@ from tests.e2e import rig
 from tests.e2e.hosts import HOSTS
 from tests.e2e.peers import running_tray
 from tests.support.timing import wait_until
-from tests.support.tray_status import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, named_process, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 
 OK, WARNING = drawing.COLOURS[Level.OK], drawing.COLOURS[Level.WARNING]
-HELD = [process(11, 0, 5000.0), process(12, 0, 4000.0), process(13, 0, 3000.0), process(14, 1, 100.0)]
+HELD = [
+    *(named_process("a.py", 11, 0, 5000.0), named_process("b.py", 12, 0, 4000.0)),
+    *(named_process("c.py", 13, 0, 3000.0), named_process("d.py", 14, 1, 100.0)),
+]
+STARTS = 20
+LIVE = 32  # seconds: a menu whose panel does not tell of its closing counts as open for 30 s
+WITH_KEYS = [name for name, host in HOSTS.items() if not host.wayland]  # elsewhere none reach the menu
+BACK_INTO_IT = ("Up", "Down", "Right")
 NUMBERS = 260  # pixels at the end of a row, where the numbers are
 
 
@@ -55,10 +65,19 @@ class Eye:
         with Image.open(self.desk.screenshot(path)) as shot:
             return shot.convert("RGB").crop((0, 36, *rig.SCREEN))
 
+    def differs(self, former):
+        """Return whether the screen is another than it was."""
+        return changed(former, self.look())
+
     def menu(self):
         """Return the box of what is new on the screen, in its pixels; None for nothing."""
         box = ImageChops.difference(self.look(), self.empty).getbbox()
         return box and (box[0], box[1] + 36, box[2], box[3] + 36)
+
+    def has_grown(self, former, least):
+        """Return whether the menu has another box than it had, down to this line at least."""
+        box = self.menu()
+        return box is not None and box != former and box[3] > least
 
     def settled(self):
         """Return the box once it has stopped changing."""
@@ -93,6 +112,20 @@ def changed(before, after):
     return ImageChops.difference(before, after).getbbox()
 
 
+def test_the_icon_is_right_in_every_start(desk):
+    """Twenty starts, of which none stays on "no data" when the first reading comes at once."""
+    wrong = []
+    for number in range(STARTS):
+        with running_tray(desk.address, desk.client) as running:
+            running.show(looks(level=Level.WARNING))
+            try:
+                desk.icon_position(WARNING)
+            except AssertionError:
+                wrong.append(number)
+        desk.icon_gone(WARNING)
+    assert wrong == []
+
+
 def test_a_click_opens_the_menu(desk, panel_tray, eye):
     """By each button that this panel gives to menus; a click elsewhere closes it."""
     for button in desk.host.buttons:
@@ -107,36 +140,42 @@ def test_a_click_opens_the_menu(desk, panel_tray, eye):
     assert not panel_tray.done
 
 
+@pytest.mark.timeout(240)
 def test_numbers_run_in_the_open_menu_and_nothing_else_moves(desk, panel_tray, eye):
-    """Three polls later the menu stands where it stood, and only the ends of the GPU rows look different."""
+    """For half a minute the menu stands where it stood, and only the ends of the GPU rows look different."""
     box = opened(desk, eye)
-    before = eye.look()
-    for percent in (20, 50, 95):
-        panel_tray.show(looks(percent))
-    rig.settle()
+    before = former = eye.look()
+    for second in range(LIVE):
+        panel_tray.show(looks(20 + second))
+        wait_until(partial(eye.differs, former), f"{20 + second} % to be on the screen")
+        rig.settle(1.0)
+        assert eye.menu() == box
+        former = eye.look()
     after = eye.look("live")
-    assert eye.menu() == box
     left, top, right, bottom = changed(before, after)
     assert right - left < NUMBERS  # the numbers' digits
     rows = (bottom - top) / (box[3] - box[1])
     assert 0 < rows < 0.5  # of two GPU rows, one under the other
 
 
-def first_submenu(desk, eye, box):
-    """Move the pointer down the menu until a submenu opens; the box of all."""
+def gpu_submenu(desk, eye, box):
+    """Move the pointer down the menu until the second submenu opens, the first GPU's; the box of all."""
+    opened = []
     for y in range(box[1] + 8, box[3], 14):
         desk.move((box[0] + 60, y))
         desk.move((box[0] + 64, y + 1))
         rig.settle(0.35)  # panels wait a little, for a hand that only passes
-        if eye.menu() != box:
-            return eye.settled()
-    raise AssertionError("no row of the menu opens a submenu")
+        if eye.menu() not in (box, *opened):
+            opened.append(eye.settled())
+        if len(opened) == 2:
+            return opened[-1]
+    raise AssertionError("no second row of the menu opens a submenu")
 
 
 def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, panel_tray, eye):
     """In the open submenu its row turns into "Ended", and those above and below it stay where they are."""
     box = opened(desk, eye)
-    wide = first_submenu(desk, eye, box)
+    wide = gpu_submenu(desk, eye, box)
     before = eye.look("submenu")
     panel_tray.show(looks(10, [HELD[0], *HELD[2:]]))
     rig.settle()
@@ -145,7 +184,7 @@ def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, panel_tray, e
     left, top, right, bottom = changed(before, after)
     assert bottom - top < 40  # one row
     assert right - left > 100
-    assert "Ended: PID 12" in " ".join(desk.labels())
+    assert "Ended: python b.py" in " ".join(desk.labels())
 
 
 def test_an_alert_that_comes_meanwhile_moves_no_row(desk, panel_tray, eye):
@@ -188,25 +227,35 @@ def test_the_menu_is_whole_when_it_is_opened_again(desk, panel_tray, eye):
     panel_tray.show(looks())
 
 
+def press_until(reached, keys, desk, eye):
+    """
+    Press the keys until the menu on the screen is as it shall be; once more out of the last row and back.
+
+    A GTK menu opens at once and never grows: where the tray is slow to answer, its list is whole next time.
+    """
+    for pressed in (keys, BACK_INTO_IT, BACK_INTO_IT):
+        desk.key(*pressed)
+        with suppress(AssertionError):
+            return wait_until(lambda: (box := eye.menu()) and reached(box), "a list", timeout=10, pause=0.1)
+    raise AssertionError(f"the menu does not show what {' '.join(keys)} opens")
+
+
+@pytest.mark.parametrize("desk", WITH_KEYS, indirect=True)
 def test_a_list_that_is_made_when_it_opens_is_whole(desk, panel_tray, eye):
     """Of eight GPUs with thirty processes each, the last list and what is below its last process."""
-    if desk.host.wayland:
-        pytest.skip("keys do not reach its menu")
     held = [process(100 * gpu + n, gpu, 1000.0 - n) for gpu in range(8) for n in range(30)]
     panel_tray.show(status(shown=snapshot([gpu(n) for n in range(8)], held)))
     boxes = [opened(desk, eye)]
-    for name, *keys in (
-        ("gpus", "Down", "Right"),
-        ("processes", *["Down"] * 7, "Right"),
-        ("details", *["Down"] * 11, "Right"),
+    _, top, _, bottom = boxes[0]
+    for name, keys, reached in (
+        ("gpus", ("Down", "Down", "Right"), lambda box: box[3] > bottom),  # eight below the row of all GPUs
+        # twelve processes below the last GPU
+        ("processes", (*["Down"] * 7, "Right"), lambda box: box[3] > top + 1.5 * (bottom - top)),
+        ("details", (*["Down"] * 11, "Right"), lambda box: box != boxes[2]),
     ):
-        desk.key(*keys)
-        rig.settle()
+        press_until(reached, keys, desk, eye)
         boxes.append(eye.settled())
         eye.look(f"crowd-{name}")
-    line = boxes[0][3] - boxes[0][1]
-    assert boxes[2][3] > boxes[0][1] + 1.5 * line  # twelve processes below the last GPU
-    assert boxes[3] != boxes[2]
     assert len(panel_tray.rows()) <= 160
     desk.close_menu()
     panel_tray.show(looks())
@@ -217,6 +266,6 @@ def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, panel_tra
     desk.stop_panel()
     panel_tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
     desk.start_panel()
-    desk.icon_position(WARNING, timeout=10)
+    desk.icon_position(WARNING, timeout=60)
     panel_tray.show(looks())
     desk.icon_position(OK)

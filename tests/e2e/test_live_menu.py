@@ -12,11 +12,16 @@ from tests.e2e.client import DAEMON, CallError, Monitor
 from tests.e2e.peers import running_tray
 from tests.e2e.rig import menu_row
 from tests.support.timing import wait_until
-from tests.support.tray_status import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, named_process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 
-HELD = (process(1, ran=500.0), process(2, ran=90.0))
+
+def held(pid, ran):
+    return named_process(f"{pid}.py", pid, ran=ran)
+
+
+HELD = (held(1, 500.0), held(2, 90.0))
 ONE_GPU = status(shown=snapshot([gpu(0)], HELD))
 
 
@@ -43,8 +48,8 @@ def ask(live_tray, row=0):
 
 
 def ids(live_tray, row=0):
-    """Return the visible rows of a list."""
-    return [child.id for child in menu_row(live_tray.layout(row)[1]).children]
+    """Return the visible rows of a list; below a GPU without its name in full."""
+    return [child.id for child in menu_row(live_tray.layout(row)[1]).children if "fan" not in child.label]
 
 
 def gpu_row(live_tray):
@@ -52,7 +57,8 @@ def gpu_row(live_tray):
 
 
 def labels(live_tray, row):
-    return [child.label.split(" · ")[0] for child in menu_row(live_tray.layout(row)[1]).children]
+    shown = [child.label for child in menu_row(live_tray.layout(row)[1]).children]
+    return [label.split(" · ")[0] for label in shown if "fan" not in label]
 
 
 def opened(live_tray):
@@ -78,36 +84,36 @@ def test_a_structure_change_is_sent_with_the_layouts_revision(live_tray, client)
     """LayoutUpdated names the parent and the revision that GetLayout then gives."""
     row = gpu_row(live_tray)
     client.heard.clear()
-    show(live_tray, *HELD, process(3, ran=5.0))
+    show(live_tray, *HELD, held(3, 5.0))
     client.call(DAEMON, "GetId")
     (updated,) = client.of("LayoutUpdated")
     assert updated.body == (live_tray.layout()[0], row)
-    assert labels(live_tray, row) == ["PID 1", "PID 2", "PID 3"]
+    assert labels(live_tray, row) == ["python 1.py", "python 2.py", "python 3.py"]
 
 
 def test_in_an_open_menu_only_properties_change(live_tray, client):
     """A process ends and keeps its place, another comes last, an alert has its row: the layout stands."""
     row = opened(live_tray)
-    root, held, revision = ids(live_tray), ids(live_tray, row), live_tray.layout()[0]
-    show(live_tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),))
+    root, before, revision = ids(live_tray), ids(live_tray, row), live_tray.layout()[0]
+    show(live_tray, HELD[1], held(3, 5.0), level=Level.WARNING, alerts=(alert(),))
     assert set(signals(live_tray)) == {"ItemsPropertiesUpdated", "NewIcon"}
-    assert labels(live_tray, row) == ["Ended: PID 1", "PID 2", "PID 3"]
-    assert ids(live_tray, row)[:2] == held
+    assert labels(live_tray, row) == ["Ended: python 1.py", "python 2.py", "python 3.py"]
+    assert ids(live_tray, row)[:2] == before
     assert ids(live_tray) == root
     assert "Warning: GPU_COUNT(3) > GPU_LIMIT(2)" in live_tray.rows()
     assert live_tray.layout()[0] > revision  # the new rows' own submenus, of which no panel need be told yet
     live_tray.event(0, "closed")
     wait_until(lambda: labels(live_tray, row) == ["Show details…"], "the lists to be forgotten")
-    show(live_tray, HELD[1], process(3, ran=7.0), process(4, ran=5.0))
+    show(live_tray, HELD[1], held(3, 7.0), held(4, 5.0))
     assert not {"ItemsPropertiesUpdated", "LayoutUpdated"} & set(signals(live_tray))
     assert ask(live_tray) is True
-    assert labels(live_tray, gpu_row(live_tray)) == ["PID 2", "PID 3", "PID 4"]
+    assert labels(live_tray, gpu_row(live_tray)) == ["python 2.py", "python 3.py", "python 4.py"]
 
 
 def test_the_submenu_of_a_row_that_came_meanwhile_is_fetched_when_it_is_asked_for(live_tray):
     """The answer is yes, once, and the rows are there."""
     row = opened(live_tray)
-    show(live_tray, *HELD, process(3, ran=5.0))
+    show(live_tray, *HELD, held(3, 5.0))
     new = ids(live_tray, row)[-1]
     assert ask(live_tray, new) is True
     assert any(label.startswith("Command:") for label in labels(live_tray, new))
@@ -150,8 +156,8 @@ def test_a_pid_given_anew_is_another_row(live_tray):
     """A click meant for the process that had the PID before reaches nobody."""
     row = opened(live_tray)
     former = end_row(live_tray, ids(live_tray, row)[0])
-    show(live_tray, process(1, ran=1.0), HELD[1])
-    assert labels(live_tray, row) == ["Ended: PID 1", "PID 2", "PID 1"]
+    show(live_tray, held(1, 1.0), HELD[1])
+    assert labels(live_tray, row) == ["Ended: python 1.py", "python 2.py", "python 1.py"]
     live_tray.event(former, "clicked")
     live_tray.event(0, "closed")
     wait_until(lambda: labels(live_tray, row) == ["Show details…"], "the lists to be forgotten")
@@ -167,10 +173,13 @@ def test_a_gtk_menu_is_not_made_longer_while_it_may_be_open(live_tray, client, m
     yes, no = ([True], [False]) if member == "AboutToShow" else ([[0], []], [[], []])
     assert client.call(live_tray.menu_peer, member, signature, body) == no
     root = ids(live_tray)
-    show(live_tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),), notes=("No email",))
+    show(live_tray, HELD[1], held(3, 5.0), level=Level.WARNING, alerts=(alert(),), notes=("No email",))
     assert ids(live_tray) == root
     assert "Warning: GPU_COUNT(3) > GPU_LIMIT(2)" in live_tray.rows()
-    assert labels(live_tray, gpu_row(live_tray)) == ["PID 2", "PID 3"]  # a list that is not on the screen
+    assert labels(live_tray, gpu_row(live_tray)) == [
+        "python 2.py",
+        "python 3.py",
+    ]  # a list that is not on the screen
     signals(live_tray)
     assert client.call(live_tray.menu_peer, member, signature, body) == yes
     live_tray.settle()

@@ -89,7 +89,7 @@ class Newcomer:
         command = ["dex", "--autostart", "--environment", "XFCE"]
         # this machine's own programs have no part in it
         environment = self.environment | {"XDG_CONFIG_DIRS": str(self.temporary)}
-        subprocess.run(command, env=environment, check=True, timeout=20, cwd=self.home)
+        subprocess.run(command, env=environment, check=True, timeout=60, cwd=self.home)
         self.until_it_runs(yes=True)
 
     def until_it_runs(self, *, yes):
@@ -143,7 +143,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
             tray = subprocess.Popen(
                 command, env=ada.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        desk.icon_position(drawing.COLOURS[Level.OK], timeout=20)
+        desk.icon_position(drawing.COLOURS[Level.OK], timeout=60)
         greeting = wait_until(lambda: desk.notifications()[before:], "the first popup", 10)[0]
         assert "2 GPUs" in greeting.title
         desk.screenshot(rig.shots(tmp_path / "shots") / "newcomer.png")
@@ -156,7 +156,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         edited, number = re.subn(r"(?m)^#?\s*GPU_LIMIT=\S*", "GPU_LIMIT=0", files[0].read_text(), count=1)
         assert number == 1
         files[0].write_text(edited)
-        desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=20)
+        desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
         checked = ada.says("setup", "config", "--check")
         assert checked.startswith("no mistakes in the settings\nEmail is off: ")
 
@@ -164,11 +164,11 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         assert ada.says("setup", "autostart", "on").startswith(f"on: at login it starts {ada.program}\n")
         assert ada.says("setup", "desktop", "on").startswith("on: ")
         ada.says("quit")
-        assert tray.wait(10) == 0
+        assert tray.wait(60) == 0
         ada.until_it_runs(yes=False)
         assert "Traceback" not in (tmp_path / "tray.log").read_text()
         ada.session()
-        desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=20)
+        desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=60)
         assert "the limit is 0" in ada.says("status")
         told = ada.says("doctor")
         assert "PROBLEM" not in told

@@ -77,7 +77,7 @@ class Answering:
 
     def stop(self):
         self.bus.stop()
-        self.loop.join(5)
+        self.loop.join(60)
         self.bus.close()
 
 

@@ -8,13 +8,14 @@ import time
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # the test looks at the screen
+from PIL import Image, ImageChops  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Level, Popup, Severity
-from gpuwatch_tray.notify import desktop_popups
+from gpuwatch_tray.notify import desktop_popups, one_at_a_time
 from gpuwatch_tray.notify.desktop_popups import DesktopPopups
+from gpuwatch_tray.rules import RULES
 from tests.e2e import rig
 from tests.e2e.client import BusClient
 from tests.e2e.peers import FakeServer
@@ -34,7 +35,7 @@ def popups_on(address):
 
     def end():
         bus.stop()
-        turning.join(5)
+        turning.join(60)
         bus.close()
 
     return DesktopPopups(bus), end
@@ -165,7 +166,7 @@ def slow(client):
 @pytest.fixture
 def impatient(monkeypatch):
     """Make whoever shows a popup wait for a moment only."""
-    monkeypatch.setattr(desktop_popups, "POPUP_TIMEOUT", 0.1)
+    monkeypatch.setattr(one_at_a_time, "POPUP_TIMEOUT", 0.1)
 
 
 def test_a_slow_daemon_holds_nobody_up(popups, slow):
@@ -222,12 +223,11 @@ def test_what_is_over_before_it_was_shown_is_closed_when_its_number_comes(popups
 def test_a_popup_that_fails_after_all_is_reported(popups, client, monkeypatch):
     """The daemon dies, or does not answer within the bus's time: a mail may have to go instead."""
     monkeypatch.setattr(desktop_popups, "ANSWER_TIMEOUT", 0.5)
-    lost = []
-    popups.on_lost = lost.append
+    answers = []
     client.serve(PATH, SlowServer(["body"]), rig.NOTIFICATIONS)
-    assert popups.show(LIMIT)
-    wait_until(lambda: lost, "the report")
-    assert lost == ["limit"]
+    assert popups.show(LIMIT, answers.append)
+    wait_until(lambda: answers, "the report")
+    assert answers == [False]
 
 
 @pytest.mark.parametrize("daemon", ["dunst", "xfce4-notifyd"])
@@ -252,6 +252,35 @@ def test_a_real_daemon_shows_replaces_and_closes(desk, daemon, tmp_path):
         assert drawing.COLOURS[Level.WARNING] in colours
         popups.close("limit")
         wait_until(lambda: second.id in desk.closed_notifications(), "the popup to be closed")
+    finally:
+        end()
+        desk.stop_notifier()
+        desk.start_notifier("dunst")
+
+
+def seen_popup(desk, popups, title, path):
+    """Return the screen under the panel with a popup of this title."""
+    popups.show(Popup(title, title, "body", Severity.WARNING))
+    rig.settle(1.0)
+    with Image.open(desk.screenshot(path)) as screen:
+        picture = screen.convert("RGB").crop((0, 40, *screen.size))
+    popups.close(title)
+    rig.settle(0.8)
+    return picture
+
+
+def test_the_titles_of_the_rules_are_not_cut(desk, tmp_path):
+    """On xfce4-notifyd, the narrowest: a mark behind a title that fits is seen, behind a longer one not."""
+    desk.stop_notifier()
+    desk.start_notifier("xfce4-notifyd")
+    popups, end = popups_on(desk.address)
+    try:
+        longest = sorted((rule.title for rule in RULES.values()), key=len)[-3:]
+        for title, whole in [(title, True) for title in longest] + [(f"{longest[0]} {longest[1]}", False)]:
+            plain, marked = (
+                seen_popup(desk, popups, words, tmp_path / "popup.png") for words in (title, f"{title}!")
+            )
+            assert bool(ImageChops.difference(plain, marked).getbbox()) is whole, title
     finally:
         end()
         desk.stop_notifier()

@@ -52,7 +52,7 @@ def start_child():
     yield begin
     for child in started:
         child.kill()
-        child.communicate(timeout=10)
+        child.communicate(timeout=60)
 
 
 class Clicked:
@@ -112,7 +112,7 @@ def clicks(address, client, monkeypatch):
         stack.callback(life.join, 5)
         stack.callback(made.tray.stop)
         life.start()
-        assert ready.wait(5)
+        assert ready.wait(60)
         yield made
     assert not life.is_alive()
 
@@ -123,7 +123,7 @@ def test_the_confirming_row_ends_the_process_that_it_names(clicks, start_child):
     clicks.show(one, other)
     clicks.click(clicks.row(f"End PID {one.pid} ({name()}) now"))
     assert clicks.outcome() is TerminationResult.SIGNALLED
-    assert one.wait(10) == -signal.SIGTERM
+    assert one.wait(60) == -signal.SIGTERM
     assert other.poll() is None
 
 
@@ -158,7 +158,7 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicks, start_child
     clicks.row(f"PID {child.pid} did not end: kill it…")
     clicks.click(clicks.row(f"Kill PID {child.pid} ({name()}) now"))
     assert clicks.outcome() is TerminationResult.KILLED
-    assert child.wait(10) == -signal.SIGKILL
+    assert child.wait(60) == -signal.SIGKILL
     clicks.tray.show_extras(MenuExtras(frozenset(clicks.endings.unresponsive(2 * PATIENCE))))
     wait_until(lambda: not any("did not end" in label for label in clicks.rows()), "the offer to go")
 

@@ -100,9 +100,32 @@ def test_a_click_on_any_other_host_shows_the_details(tray, client, program):
 
 
 def test_the_tooltip_gives_the_reason_as_valid_markup(tray):
-    """Title plain, text escaped."""
-    tray.show(status(headline="a < b & c > d"))
-    assert tray.item()["ToolTip"] == ("", [], "gpuwatch-tray", "a &lt; b &amp; c > d")
+    """The title reads the same as text and as markup; what is below it is markup, a line for each GPU."""
+    shown = snapshot([gpu(0, name="A & <b>"), gpu(1)], [])
+    tray.show(status(shown=shown, headline="a < b & c > d"))
+    _icon, _pixmaps, title, below = tray.item()["ToolTip"]
+    assert title == "a \u2039 b \uff06 c > d"
+    first, second = below.split("\n")
+    assert first.startswith("GPU 0 · A &amp; &lt;b&gt; · ")
+    assert second.startswith("GPU 1 · RTX 4090 · ")
+
+
+def test_plasma_gets_its_lines_in_its_markup(tray):
+    """There a line break is a tag."""
+    tray.tray._backend.icon._new_host("kded5")
+    tray.show(status(shown=snapshot([gpu(0), gpu(1)], [])))
+    assert tray.item()["ToolTip"][3].count("<br>") == 1
+
+
+def test_numbers_move_no_tooltip_that_nobody_sees(tray):
+    """GNOME shows none: a new number signals nothing, a new reason does."""
+    tray.tray._backend.icon._new_host("gnome-shell")
+    tray.show(status(shown=snapshot([gpu(0)])))
+    tray.signals()
+    tray.show(status(shown=snapshot([gpu(0, utilisation=12)])))
+    assert "NewToolTip" not in tray.signals()
+    tray.show(status(shown=snapshot([gpu(0, utilisation=12)]), headline="another reason"))
+    assert "NewToolTip" in tray.signals()
 
 
 def test_the_icon_is_sent_only_when_the_state_changes(tray, client):
@@ -170,6 +193,21 @@ def test_the_picture_is_signalled_again_after_a_hosts_first_call(address, client
         assert len(client.of("NewIcon")) == len(statusnotifier.ICON_REPEATS)
 
 
+@pytest.mark.parametrize(
+    ("program", "more"), [("gnome-shell", len(statusnotifier.ICON_REPEATS)), ("waybar", 0)]
+)
+def test_gnome_is_told_of_each_new_picture_again(tray, client, program, more):
+    """Its extension drops a NewIcon that comes while it fetches the picture for another."""
+    tray.tray._backend.icon._new_host(program)
+    client.listen(f"type='signal',sender='{tray.name}',member='NewIcon'")
+    rig.settle(max(statusnotifier.ICON_REPEATS) + 0.5)
+    client.heard.clear()
+    tray.show(status(Level.CRITICAL))
+    wait_until(lambda: len(client.of("NewIcon")) == 1 + more, "the signals")
+    rig.settle()
+    assert len(client.of("NewIcon")) == 1 + more
+
+
 def test_a_panel_that_comes_back_gets_the_icon_again(address, tray):
     """Every new owner of the watcher's name is registered with."""
     for _ in range(3):
@@ -207,7 +245,8 @@ def test_the_menu_is_served_at_every_depth(tray):
     """All, one level, and none, for the root and for a submenu."""
     whole = menu_row(tray.layout()[1])
     gpu_row = next(row for row in whole.children if row.label.startswith("GPU 0"))
-    assert [row.label[:5] for row in gpu_row.children] == ["PID 1", "PID 2"]
+    ends = [row.label.split(" · ")[-1] for row in gpu_row.children]
+    assert ends == ["fan 55 %", "PID 1", "PID 2"]
     one = menu_row(tray.layout(depth=1)[1])
     assert [row.id for row in one.children] == [row.id for row in whole.children]
     assert not any(row.children for row in one.children)
@@ -314,7 +353,7 @@ def test_quit_ends_the_tray_at_once(address, client):
     with running_tray(address, client, ONE_GPU) as tray:
         began = time.monotonic()
         tray.event(tray.rows()["Quit"].id, "clicked")
-        tray.thread.join(10)
+        tray.thread.join(60)
         assert not tray.thread.is_alive()
         tray.bus.close()
         wait_until(lambda: not client.owner(tray.name), "the tray's name to go")

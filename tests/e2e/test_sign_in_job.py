@@ -56,11 +56,13 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(signed_out, desk, g
         return [one for one in desk.notifications()[before:] if one.title == title]
 
     def clicked():  # dunst answers before the popup is on the screen
-        subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=10)
+        subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=60)
         return popups("Waiting for your sign-in to Gmail")
 
     def tried_again():
-        return [label for label in desk.labels() if label.startswith("Email: ") and "not reached" in label]
+        return [
+            label for label in desk.labels() if label.startswith("Email: ") and "cannot be reached" in label
+        ]
 
     app = App(signed_out, desk)
     try:
@@ -68,7 +70,7 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(signed_out, desk, g
         for words in ("invalid_grant", "'Testing'", "7 days"):
             assert words in ended.body
         google.answer("token", 400, {}, times=0)
-        wait_until(clicked, "the sign-in to begin", pause=0.3, timeout=20)
+        wait_until(clicked, "the sign-in to begin", pause=0.3, timeout=60)
         wait_until(lambda: popups("Signed in to Gmail"), "the sign-in", timeout=30)
         assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
         wait_until(tried_again, "the mail to be tried again at once", timeout=30)

@@ -67,7 +67,7 @@ def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launch
     assert switched.stdout.startswith(f"on: at login it starts {odd_script}\n{home}/.config/autostart/")
     # this machine's own programs have no part in it
     session = installed.environment | {"XDG_CONFIG_DIRS": str(tmp_path / "none")}
-    subprocess.run(launcher, env=session, cwd=home, check=True, timeout=20)
+    subprocess.run(launcher, env=session, cwd=home, check=True, timeout=60)
     try:
         wait_until(lambda: early.client.owner(NAME), "the tray to have started", 20)
         time.sleep(late)
@@ -93,7 +93,7 @@ def test_the_menus_tick_switches_the_file(early, odd_script, tmp_path):
         return {row.label: row for top in early.menu() for row in top.walk()}["Start at login"].ticked
 
     with rig.process([str(odd_script)], installed.environment, tmp_path / "tray.log"):
-        early.icon_position(drawing.COLOURS[Level.OK], timeout=20)
+        early.icon_position(drawing.COLOURS[Level.OK], timeout=60)
         assert (tick(), file.exists()) == (0, False)
         early.click("Start at login")
         wait_until(lambda: tick() == 1, "the tick")

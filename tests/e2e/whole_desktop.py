@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from tests.e2e.bus_daemon import bus, end_members
 from tests.e2e.client import BusClient, CallError, Monitor
 from tests.e2e.programs import display, process
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, Desktop, settle
-from tests.support.timing import wait_until
+from tests.support.timing import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SMALL, LARGE = (1280, 800), (1920, 1080)
 START = 60.0  # seconds for a shell's start on a machine that is busy
 TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "setpriv")
-ROWS = 5.0  # seconds in which a menu has all its rows
 RIGHT = "3"
 PANEL = 40  # pixels of the screen's top in which the icon is looked for
 
@@ -128,13 +127,15 @@ class WholeDesktop(Desktop):
         self._xdotool("click", button)
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
-        """Click the icon of this colour, once more if nothing comes; the rows once they stand still."""
-        for _ in range(2):
-            self.press(self.icon_position(colour), button)
-            with suppress(AssertionError):
-                wait_until(self.came, "the menu", ROWS)
-                break
+        """Click the icon of this colour, once; the rows once they stand still."""
+        wait_until(self.has_menu, "the shell to have the icon's menu")
+        self.press(self.icon_position(colour), button)
+        wait_until(self.came, "the menu")
         return self.still()
+
+    def has_menu(self) -> bool:
+        """Whether a click on the icon can open its menu, as far as the shell says so."""
+        return True
 
     def came(self) -> bool:
         """Whether the menu is on the screen."""
@@ -150,7 +151,7 @@ class WholeDesktop(Desktop):
 
     def row(self, start: str) -> SeenRow:
         """The row on the screen whose label starts so; a shell may draw one row after the other."""
-        until = time.monotonic() + ROWS
+        until = time.monotonic() + PATIENCE
         while True:
             rows = self.still()
             found = [row for row in rows if row.label.startswith(start)]
@@ -169,7 +170,7 @@ class WholeDesktop(Desktop):
             return seen == list(labels)
 
         try:
-            wait_until(are, "", ROWS)
+            wait_until(are, "")
         except AssertionError:
             raise AssertionError(f"on the screen are {seen}, and not {list(labels)}") from None
 
@@ -349,4 +350,5 @@ __all__ = (
     "WholeDesktop",
     "require",
     "session",
+    "standing",
 )

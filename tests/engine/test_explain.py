@@ -65,10 +65,7 @@ def test_it_says_what_will_be_sent_when_and_why(bench):
     at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use; the limit is 1")
     assert lines[at + 1 : at + 3] == (
         "    email: not now: the popup comes first; in 9 min if it still fires",
-        (
-            "    popup: not now: it was reported before, and the cooldown is not over;"
-            " in 59 min if it still fires"
-        ),
+        ("    popup: not now: the cooldown is not over; in 59 min if it still fires"),
     )
 
 

@@ -8,7 +8,6 @@ from tests.engine.bench import with_heat
 from tests.engine.month import Month
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [4])
 def test_thirty_days(folder, monkeypatch, seed):
     """Through suspends, reboots, set clocks and failing networks each alert is told, once in a cooldown."""

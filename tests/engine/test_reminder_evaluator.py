@@ -78,7 +78,7 @@ def test_the_popup_tells_who_is_there(teller):
     for _ in range(3):
         teller.look(CALM)
     (popup,) = teller.popups
-    assert popup.title == "2 GPUs free on box"
+    assert popup.title == "2 GPUs free"
     assert popup.body.startswith("GPU 1 (Test GPU 1), GPU 2 (Test GPU 2), GPU 3")
     assert (popup.severity, popup.buttons) == (Severity.INFO, ())
     assert teller.notices() == []
@@ -135,8 +135,8 @@ def test_a_commands_peak_is_that_of_its_children_too(teller):
     teller.awaiting.report_command(number, 1, 60.0, ())
     teller.look(reading)
     (popup,) = teller.popups
-    assert (popup.title, popup.severity) == ("Command failed on box", Severity.WARNING)
-    assert popup.body.endswith("peak GPU memory: 400 MiB")
+    assert (popup.title, popup.severity) == ("Command failed", Severity.WARNING)
+    assert popup.body.endswith("peak GPU memory: 400 MiB\non box")
 
 
 def test_a_popup_that_cannot_be_shown_falls_to_mail(teller):
@@ -213,6 +213,30 @@ def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(teller, monkey
     assert len(teller.popups) == 1
     teller.look(CALM)
     assert (len(teller.popups), teller.store.reminders(), teller.notices()) == (1, (), [])
+
+
+def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
+    """What memory holds is as good as on file: it is told now, not after a restart that forgets it."""
+    wall = folder / "wall"
+    wall.write_text("")
+
+    class OnAFullDisk(Teller):
+        def open(self):
+            super().open()
+            self.store.close()
+            self.store = Store(wall, "box", self.clock.uptime, keeper=True)
+            self.awaiting = Reminders(self.store, self.clock.instant)
+            self.evaluator = Engine(
+                self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
+            )
+
+    with closing(OnAFullDisk(folder)) as teller:
+        assert teller.store.trouble is not None
+        teller.free()
+        for _ in range(3):
+            teller.look(CALM)
+        assert [popup.title for popup in teller.popups] == ["2 GPUs free on box"]
+        assert teller.store.reminders() == ()
 
 
 def test_over_the_cap_it_comes_with_the_digest(teller):
@@ -304,7 +328,7 @@ def test_whatever_happens_each_is_told_once(folder, looks):
 @pytest.mark.parametrize(
     ("reading", "pid", "said"),
     [
-        (LOCAL, 77, "process 77 is not on a GPU here (on them: 1)"),
+        (LOCAL, 77, "process 77 is not on a GPU here (on the GPUs: 1)"),
         (replace(LOCAL, processes=()), 77, "process 77 is not on a GPU here (no processes on the GPUs)"),
         (
             snapshot(gpus=(Gpu(0, "GPU-0", problem="lost"),)),
@@ -330,7 +354,7 @@ def test_what_can_never_be_is_refused(teller):
         teller.awaiting.add_gpus_free(5, snapshot())
     with pytest.raises(ReminderError, match="idle GPUs cannot be seen here"):
         teller.awaiting.add_gpus_free(1, snapshot(gpus=(Gpu(0, ""),)))
-    with pytest.raises(ReminderError, match=r"nothing 9 is waited for \(waiting: none\)"):
+    with pytest.raises(ReminderError, match=r"there is no reminder 9 \(pending: none\)"):
         teller.awaiting.cancel(9)
 
 

@@ -293,7 +293,7 @@ def test_another_process_reads_while_one_writes(machine):
     child = context.Process(target=_read, args=(machine.folder, answers))
     child.start()
     assert answers.get(timeout=30) == pytest.approx(19 * MINUTE - 5, abs=MINUTE / 2)
-    child.join(30)
+    child.join(60)
     machine.poll_for(seconds=MINUTE)
 
 

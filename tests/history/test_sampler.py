@@ -99,6 +99,24 @@ def test_after_a_gap_nothing_is_known_of_it():
     assert total(samples, "energy") == 20.0 * 200.0
 
 
+def test_readings_that_come_slower_than_the_gap_are_samples():
+    """A driver that takes 20 s to answer: from the second such pause on the time counts as watched."""
+    readings = Readings()
+    readings.poll()
+    readings.poll_for(times=4, seconds=20.0)
+    assert total(readings.samples(), "covered") == 3 * 20.0
+
+
+def test_a_pause_far_longer_than_the_slow_ones_is_a_gap():
+    """A suspend of a machine whose readings are slow; and the first after it starts anew."""
+    readings = Readings()
+    readings.poll()
+    readings.poll_for(times=3, seconds=20.0)
+    readings.poll(seconds=8 * 3600.0)
+    readings.poll_for(times=2, seconds=20.0)
+    assert total(readings.samples(), "covered") == 4 * 20.0
+
+
 def test_a_reading_that_failed_is_a_gap_of_its_own_length():
     """The next good one counts from it, not from the one before."""
     readings = Readings()
@@ -321,17 +339,17 @@ LOOKS = st.lists(
 def test_minutes_hold_exactly_what_was_read(looks):
     """Against sums made directly: whatever the pace, the gaps, the errors and the steps of the clock."""
     readings, first = Readings(), True
-    covered = known = weighed = 0.0
+    covered = known = weighed = before = 0.0
     values = []
     for seconds, busy, jump in looks:
         readings.clock.jump(jump)
         readings.poll(process(1), gpus=(gpu(utilisation=FAILED if busy is None else busy),), seconds=seconds)
-        if not first and seconds <= 15.0:
+        if not first and seconds <= (15.0 if before <= 15.0 else 2 * before):
             covered += seconds
             if busy is not None:
                 known, weighed = known + seconds, weighed + busy * seconds
                 values.append(busy)
-        first = False
+        first, before = False, 0.0 if first else seconds
     samples = readings.samples()
     spans = [sample.utilisation for sample in samples if sample.utilisation is not None]
     assert total(samples, "covered") == pytest.approx(covered)

@@ -142,7 +142,7 @@ def test_the_kernel_says_who_connects():
             code += "s.connect(chr(0) + sys.argv[1]); s.recv(1)"
             other = subprocess.Popen([sys.executable, "-c", code, name[1:]])
             assert not _same_user(listener)
-            assert other.wait(10) == 0
+            assert other.wait(60) == 0
 
 
 def _same_user(listener):
@@ -267,7 +267,7 @@ def test_a_handler_that_hangs_holds_up_neither_others_nor_the_end(serving, echo)
     """Meanwhile others are answered; `stop` removes the socket within 2 s."""
     with pytest.raises(ipc.ControlError, match=r"no answer within 0.2 s"):
         ipc.ask(serving.address, {"do": "hang"}, 0.2)
-    assert echo.hanging.wait(5)
+    assert echo.hanging.wait(60)
     assert ipc.ask(serving.address, {"do": "echo"})
     began = time.monotonic()
     serving.stop()
@@ -302,7 +302,7 @@ def test_who_asks_it_to_end_is_still_answered(tmp_path):
         running = ipc.ControlServer(str(tmp_path / "s"), {"quit": leave})
         running.start()
         assert ipc.ask(running.address, {"do": "quit"}) == {"pid": 7}
-        ends[0].join(5)
+        ends[0].join(60)
 
 
 def test_it_can_be_served_again_at_once(tmp_path):
@@ -329,7 +329,7 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
             ipc.ControlServer(address, {}).start()  # a living one is never displaced
         assert ipc.ask(address, {"do": "who"}) == {"name": "first"}
         first.send_signal(signal.SIGKILL)
-        first.wait(10)
+        first.wait(60)
     with pytest.raises(ipc.NotRunningError):
         ipc.ask(address, {"do": "who"})
     assert Path(address).exists()
@@ -369,7 +369,7 @@ def test_an_answer_that_is_none_is_an_error(tmp_path, reply):
         answering.start()
         with pytest.raises(ipc.ControlError, match=r"not JSON|not a JSON object"):
             ipc.ask(str(tmp_path / "s"), {"do": "status"})
-        answering.join(5)
+        answering.join(60)
 
 
 # --- the place ----------------------------------------------------------------------------------------

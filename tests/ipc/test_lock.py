@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import threading
 
 import pytest
 
+from gpuwatch_tray.ipc import lock as lock_module
 from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock
 
 TRAY = LockHolder(os.getpid(), "tray")
@@ -139,3 +142,116 @@ def test_a_shared_folder_stays_shared(tmp_path, umask):
     assert modes(tmp_path)[tmp_path.name] == 0o1777
     assert modes(tmp_path)["watching-box.lock"] == 0o600
     lock.release()
+
+
+@pytest.fixture
+def blocked(tmp_path):
+    """A state's folder that cannot be made, as a file is in its way."""
+    (tmp_path / "wall").write_text("")
+    return tmp_path / "wall" / "state"
+
+
+def free(blocked):
+    blocked.parent.unlink()
+    blocked.mkdir(parents=True)
+
+
+def test_elsewhere_it_excludes_as_well(blocked, tmp_path):
+    """Where the state's folder cannot be written, one at a time evaluates all the same, and is known."""
+    run, temporary = tmp_path / "run" / "0123", tmp_path / "tmp" / "0123"
+    first = StoreLock(blocked, "box", [run, temporary])
+    second = StoreLock(blocked, "box", [temporary])  # cron's, which knows no runtime folder
+    third = StoreLock(blocked, "box", [run, temporary])
+    assert first.acquire(TRAY)
+    assert not second.acquire(TRAY)
+    assert not third.acquire(TRAY)
+    assert str(third.holder()) == f"tray, PID {os.getpid()}"
+    assert not second.is_free()
+    assert second.path == temporary.with_name("watching-0123.lock")
+    first.release()
+    assert third.holder() == LockHolder()
+    assert second.is_free()
+    assert second.acquire(TRAY)
+    second.release()
+
+
+def test_who_holds_it_elsewhere_still_holds_it_once_the_folder_can_be_written(blocked, tmp_path):
+    """One that starts then is refused; the first one moves its description, and leaves both places free."""
+    place = tmp_path / "run" / "0123"
+    first, second = StoreLock(blocked, "box", [place]), StoreLock(blocked, "box", [place])
+    assert first.acquire(TRAY)
+    free(blocked)
+    assert not second.acquire(TRAY)
+    assert second.holder() == TRAY
+    first.describe(LockHolder(os.getpid(), "tray", trouble="none"))
+    assert not (place.parent / "watching-0123.json").exists()
+    assert second.holder().trouble == "none"
+    first.release()
+    assert second.acquire(TRAY)
+    second.release()
+
+
+def test_a_description_that_was_left_elsewhere_is_taken_away(blocked, tmp_path):
+    """Its process was killed; the next one, in the state's folder, is the holder."""
+    place = tmp_path / "run" / "0123"
+    killed = StoreLock(blocked, "box", [place])
+    assert killed.acquire(LockHolder(1, "watch"))
+    left = (place.parent / "watching-0123.json").read_text()
+    killed.release()
+    (place.parent / "watching-0123.json").write_text(left)
+    free(blocked)
+    first, second = StoreLock(blocked, "box", [place]), StoreLock(blocked, "box", [place])
+    assert first.acquire(TRAY)
+    assert second.holder() == TRAY
+    first.release()
+
+
+def test_the_description_goes_elsewhere_where_the_folder_is_full(tmp_path, monkeypatch):
+    """The lock is an empty file, which a full disk accepts; who has it is known all the same."""
+    place = tmp_path / "run" / "0123"
+    first, second = StoreLock(tmp_path, "box", [place]), StoreLock(tmp_path, "box", [place])
+    assert first.acquire(LockHolder(os.getpid(), "tray", trouble="before"))
+    real = lock_module.write_private
+
+    def full(file, text):
+        if file.parent == tmp_path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, text)
+
+    monkeypatch.setattr(lock_module, "write_private", full)
+    first.describe(LockHolder(os.getpid(), "tray", trouble="the disk is full"))
+    assert second.holder().trouble == "the disk is full"
+    monkeypatch.undo()
+    first.describe(TRAY)
+    assert second.holder() == TRAY
+    assert not list(place.parent.glob("*.json"))
+    first.release()
+    assert second.is_free()
+
+
+def test_another_thread_describes_the_same_lock(tmp_path):
+    """The poller says what is wrong; the main thread took the lock."""
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    assert first.acquire(TRAY)
+    poller = threading.Thread(target=first.describe, args=(LockHolder(1, "tray", trouble="hangs"),))
+    poller.start()
+    poller.join()
+    assert second.holder().trouble == "hangs"
+    assert not second.acquire(TRAY)
+    first.release()
+    assert second.acquire(TRAY)
+    second.release()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a folder away")
+def test_nobody_else_can_hold_it_elsewhere(blocked, tmp_path):
+    """Anybody may make a folder of our name in /tmp, and lock and describe in it what they like."""
+    place = tmp_path / "tmp" / "0123"
+    theirs = StoreLock(blocked, "box", [place])
+    assert theirs.acquire(LockHolder(1, "watch"))
+    os.chown(place.parent, 12345, 12345)
+    ours = StoreLock(blocked, "box", [place])
+    assert (ours.is_free(), ours.holder()) == (True, LockHolder())
+    with pytest.raises(LockError):
+        ours.acquire(TRAY)
+    theirs.release()

@@ -6,12 +6,14 @@ import logging
 import sys
 import threading
 import types
+from dataclasses import replace
 
 import pytest
 
 from gpuwatch_tray.model import Button, Popup, Severity
-from gpuwatch_tray.notify import fallback
-from gpuwatch_tray.notify.sinks import Popups
+from gpuwatch_tray.notify import fallback, one_at_a_time
+from gpuwatch_tray.notify.sinks import Popups, ignore_answer
+from tests.support.timing import wait_until
 
 POPUP = Popup("limit", "GPU limit", "GPU_COUNT(3) > GPU_LIMIT(2)", Severity.WARNING)
 
@@ -20,8 +22,10 @@ class Sink:
     def __init__(self, works):
         self.works, self.shown, self.closed = works, [], []
 
-    def show(self, popup):
+    def show(self, popup, on_answer=ignore_answer):
         self.shown.append(popup)
+        if self.works:
+            on_answer(True)
         return self.works
 
     def close(self, key):
@@ -113,20 +117,43 @@ def test_a_failing_popup_is_not_shown_and_says_why(caplog):
     assert "no popup through icon: NotImplementedError: no such thing" in caplog.text
 
 
-def test_a_popup_that_hangs_is_given_up_and_not_tried_in_parallel(monkeypatch):
-    """The worker thread gets its False within the patience, and the next one at once."""
-    monkeypatch.setattr(fallback, "NOTIFY_TIMEOUT", 0.05)
-    hanging, calls = threading.Event(), []
+def test_a_popup_that_takes_long_counts_as_shown_and_none_is_tried_beside_it(monkeypatch):
+    """The worker thread goes on; what comes meanwhile follows, and each answer counts when it comes."""
+    monkeypatch.setattr(one_at_a_time, "POPUP_TIMEOUT", 0.05)
+    going_on, calls, answers = threading.Event(), [], []
 
     def notify(*words):
         calls.append(words)
-        hanging.wait(5)
+        going_on.wait(10)
 
     sink = fallback.CallbackPopups(notify, "icon")
-    assert not sink.show(POPUP)
+    assert sink.show(POPUP, answers.append)
+    assert sink.show(replace(POPUP, key="other", title="Other"), answers.append)
+    assert (len(calls), answers) == (1, [])
+    going_on.set()
+    wait_until(lambda: answers == [True, True], "both answers")
+    assert [title for title, _body in calls] == ["GPU limit", "Other"]
+
+
+def test_a_popup_that_hangs_for_good_is_not_shown_and_nothing_is_tried_while_it_hangs(monkeypatch):
+    """It fails at the end of all patience, and the next ones at once, until it comes back."""
+    monkeypatch.setattr(one_at_a_time, "POPUP_TIMEOUT", 0.05)
+    monkeypatch.setattr(fallback, "ANSWER_TIMEOUT", 0.2)
+    hanging, calls, answers = threading.Event(), [], []
+
+    def notify(*words):
+        calls.append(words)
+        hanging.wait(10)
+
+    sink = fallback.CallbackPopups(notify, "icon")
+    assert sink.show(POPUP, answers.append)
+    wait_until(lambda: answers, "the end of patience")
+    assert answers == [False]
     assert not sink.show(POPUP)
     assert len(calls) == 1
     hanging.set()
+    wait_until(lambda: sink.show(POPUP), "its way to be free again")
+    assert len(calls) == 2
 
 
 def test_plyer_is_called_with_its_own_names(monkeypatch):
@@ -148,19 +175,33 @@ def test_plyer_on_linux_without_dbus_python_does_not_pretend(monkeypatch):
     assert not fallback.plyer_popups().show(POPUP)
 
 
-def test_whoever_learns_late_that_a_popup_failed_is_told_whom_to_tell():
-    """The program sets it for all its sinks at once."""
+class Late(Sink):
+    """Takes every popup, and says later what became of it."""
 
-    class Late:
-        on_lost = None
+    def __init__(self):
+        super().__init__(works=True)
+        self.unanswered = []
 
-        def show(self, popup):
-            return True
+    def show(self, popup, on_answer=ignore_answer):
+        self.shown.append(popup)
+        self.unanswered.append(on_answer)
+        return True
 
-        def close(self, key):
-            del key
 
-    late, lost = Late(), []
-    Popups([late]).on_lost(lost.append)
-    late.on_lost("limit")
-    assert lost == ["limit"]
+@pytest.mark.parametrize("works", [True, False])
+def test_what_fails_late_goes_the_next_way(works):
+    """Whoever asked is told once, and only when all ways have answered."""
+    late, last, answers = Late(), Sink(works=works), []
+    assert Popups([late, last]).show(POPUP, answers.append)
+    assert (answers, last.shown) == ([], [])
+    late.unanswered[0](False)
+    assert last.shown == [POPUP]
+    assert answers == [works]
+
+
+def test_what_was_shown_late_goes_no_other_way():
+    """One popup, and its answer."""
+    late, last, answers = Late(), Sink(works=True), []
+    Popups([late, last]).show(POPUP, answers.append)
+    late.unanswered[0](True)
+    assert (answers, last.shown) == ([True], [])

@@ -22,12 +22,12 @@ DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 def started(waiting=NOTHING):  # frozen
     """Return what a tray has that found `waiting` at its start."""
     health = MailHealth()
-    health.popups(waiting)
+    health.popups(waiting, 0.0)
     return health
 
 
-def shown(health, waiting):
-    return [popup.body for popup in health.popups(waiting)]
+def shown(health, waiting, now=0.0):
+    return [popup.body for popup in health.popups(waiting, now)]
 
 
 def test_what_needs_nobody_pops_up_nothing():
@@ -48,8 +48,8 @@ def test_what_somebody_has_to_mend_pops_up_once(waiting):
 
 def test_only_a_sign_in_has_a_button_to_sign_in_again():
     """A wrong password is not mended by a click."""
-    (sign_in,) = started().popups(SIGN_IN)
-    (password,) = started().popups(PASSWORD)
+    (sign_in,) = started().popups(SIGN_IN, 0.0)
+    (password,) = started().popups(PASSWORD, 0.0)
     assert (sign_in.buttons, password.buttons) == ((Button.SIGN_IN,), ())
 
 
@@ -102,3 +102,32 @@ def test_the_menu_names_all_that_has_not_left():
     fresh = OutboxSummary(1, START, START)
     assert list(outbox_process.mail_notes(fresh, START + 299)) == []
     assert len(list(outbox_process.mail_notes(fresh, START + 301))) == 1
+
+
+@pytest.mark.parametrize("waiting", [PASSWORD, DEAD])
+def test_a_popup_that_nobody_saw_is_shown_again(waiting):
+    """After a minute, each minute, until it was shown; and no more when it is over."""
+    health = started()
+    (popup,) = health.popups(waiting, 100.0)
+    health.record_popup(popup.key, 100.0, shown=False)
+    assert not health.is_due(159.0)
+    assert shown(health, waiting, 159.0) == []
+    assert health.is_due(160.0)
+    (again,) = health.popups(waiting, 160.0)
+    assert again == popup
+    health.record_popup(popup.key, 170.0, shown=False)
+    assert shown(health, waiting, 230.0) == [popup.body]
+    health.record_popup(popup.key, 231.0, shown=True)
+    assert not health.is_due(1e9)
+    health.record_popup(popup.key, 240.0, shown=False)
+    assert shown(health, NOTHING, 300.0) == []
+    assert not health.is_due(1e9)
+
+
+def test_a_failure_that_passes_meanwhile_waits_for_the_one_that_needs_somebody():
+    """What pops up again names what has to be done, and not the last broken connection."""
+    health = started()
+    (popup,) = health.popups(PASSWORD, 0.0)
+    health.record_popup(popup.key, 0.0, shown=False)
+    assert shown(health, LATER, 61.0) == []
+    assert shown(health, PASSWORD, 62.0) == [PASSWORD.error]

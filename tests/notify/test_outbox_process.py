@@ -14,6 +14,7 @@ from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.store.commits import mail, step
 from tests.support.fakes import START, Clock
+from tests.support.timing import slowness
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 # Children that are handed mails: what they answer, by the lines that they read.
@@ -48,9 +49,9 @@ def ended():
     for process in processes:
         if process._child is not None:
             process._child.kill()
-            process._child.wait(5)
+            process._child.wait(60)
         if process._exchange is not None:
-            process._exchange.join(5)
+            process._exchange.join(60)
 
 
 def queue(store):
@@ -116,7 +117,7 @@ def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tm
     for _ in range(130):
         outbox_process.tick()
         if outbox_process._child is not None:
-            outbox_process._child.wait(5)
+            outbox_process._child.wait(60)
         monotonic.advance(1)
     assert (tmp_path / "ran").read_text() == "xxx"
 
@@ -130,7 +131,7 @@ def play(outbox_process, clock, monotonic, seconds):
     for _ in range(seconds):
         outbox_process.tick()
         if outbox_process._child is not None:
-            outbox_process._child.wait(10)
+            outbox_process._child.wait(60)
         clock.advance(1)
         monotonic.advance(1)
 
@@ -142,14 +143,14 @@ def test_a_program_that_was_replaced_is_told_with_its_mend(parts, command, why):
     queue(store)
     outbox_process = OutboxProcess(store, command, clock, monotonic)
     health = outbox_module.MailHealth()
-    health.popups(store.outbox_summary(clock.now))
+    health.popups(store.outbox_summary(clock.now), monotonic())
     play(outbox_process, clock, monotonic, 10)
     waiting = outbox_process.waiting
     assert (waiting.count, waiting.failure) == (1, "configuration")
     assert waiting.next_at <= clock.now + 60
     assert why in waiting.error
     assert "restart gpuwatch-tray" in waiting.error
-    (popup,) = health.popups(waiting)
+    (popup,) = health.popups(waiting, monotonic())
     assert (popup.key, popup.body) == (outbox_module.BLOCKED_KEY, waiting.error)
     assert waiting.error in next(outbox_module.mail_notes(waiting, clock.now))
 
@@ -233,7 +234,7 @@ def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_
             assert not outbox_process.tick()
             assert outbox_process._child is child
     child.kill()
-    child.wait(5)
+    child.wait(60)
     outbox_process.tick()
     assert outbox_process._child is not child
 
@@ -290,4 +291,4 @@ def test_a_large_mail_does_not_hold_up_the_thread_that_hands_it_over(parts, disk
         store.commit(step(mail(1, ["a"] * 9), *(mail(n, [json.dumps(n)]) for n in range(2, 2000))))
         before = time.monotonic()
         outbox_process.tick()
-        assert time.monotonic() - before < outbox_module.PIPE_TIMEOUT + 2
+        assert time.monotonic() - before < (outbox_module.PIPE_TIMEOUT + 2) * slowness()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import sysconfig
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.support.installed import SCRIPT, Installed, busy
+from tests.support.installed import SCRIPT, Installed, busy, own_environment
 from tests.support.mailserver import MailServer
 from tests.support.workers import workers
 
@@ -21,16 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a virtual envir
 @pytest.fixture
 def installed(tmp_path):
     """Return an installation in a virtual environment of its own, and its watch is not started."""
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    (packages,) = venv.glob("lib/python3*/site-packages")
-    root = Path(__file__).parents[2]
-    ours = sysconfig.get_path("purelib")
-    (packages / "here.pth").write_text(f"import site; site.addsitedir({ours!r})\n{root}\n")
-    script = venv / "bin" / "gpuwatch-tray"
-    script.write_text(f"#!{venv}/bin/python\n" + SCRIPT.read_text().partition("\n")[2])
-    script.chmod(0o755)
-    return Installed(tmp_path, {"PATH": "/usr/bin:/bin"}, script)
+    return Installed(tmp_path, {"PATH": "/usr/bin:/bin"}, own_environment(tmp_path))
 
 
 def watch_replaced(installed, server, tmp_path, until):

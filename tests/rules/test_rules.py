@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, ProcessScope, Severity, Snapshot, Terms
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    Gpu,
+    Limits,
+    Missing,
+    Problem,
+    ProcessScope,
+    Severity,
+    Snapshot,
+    Terms,
+    Why,
+)
 from gpuwatch_tray.rules import RULES, judge, judged, open_questions, terms
 from gpuwatch_tray.rules.availability import judge_gpu_lost, judge_monitor_blind
 from gpuwatch_tray.rules.gpu_use import judge_gpu_limit, judge_max_etime
@@ -69,6 +80,11 @@ def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
         (
             snapshot(process(7, 0, mine=None)),
             "the owner of process 7 is not known (PROCESS_SCOPE=all counts everyone's)",
+        ),
+        # the system's reason is told once, however many there are
+        (
+            snapshot(*(process(pid, 0, mine=None, user=Missing(Why.ERROR, "hidden")) for pid in (7, 8))),
+            "the owners of some processes are not known: hidden (PROCESS_SCOPE=all counts everyone's)",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES, Unit
 from gpuwatch_tray.rules import RULES, switched_on
+from gpuwatch_tray.settings.validators import parse
 from tests.settings.checkout import DESKTOP_PROGRAMS, WATCH
 
 EVERYTHING = """
@@ -123,6 +124,17 @@ def test_a_wrong_threshold_is_a_problem_and_the_default_holds(house, key, value,
     assert problem.startswith(f"config/gpu-watch.env:2: {key}: ")
     assert part in problem
     assert settings.limits == replace(Limits(), ignore=DESKTOP_PROGRAMS)
+
+
+@pytest.mark.parametrize(("text", "value"), [("5", 300), ("0", None), ("61", None), ("off", None)])
+def test_a_whole_number_keeps_to_the_bounds_of_its_row(text, value):
+    """A row of the table that says 1 to 60 takes nothing else."""
+    setting = replace(SETTINGS["AWAY_MIN"], bounds=(1, 60))
+    if value is not None:
+        assert parse(setting, text) == value
+        return
+    with pytest.raises(ValueError, match=r"expected a whole number (from 1 to 60|>= 0), got"):
+        parse(setting, text)
 
 
 def test_the_keys_are_named_after_their_units():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.sources.nvml import NvmlSource
+from gpuwatch_tray.sources.processes import ProcessInspector, steady_clock
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.fakes import Clock
 
@@ -24,6 +25,7 @@ class Rig:
         self.module_version = path.with_name("module-version")
         self.clock = Clock()
         self.steady = Clock(0)
+        self._since_boot = Clock(steady_clock())
         self.devices = path.with_name("pci-devices")
         self.cards = path.with_name("cards")
         self.source = self.another()
@@ -32,7 +34,10 @@ class Rig:
     def another(self, **more) -> NvmlSource:
         """Return a source like the rig's own."""
         own = ("clock", "steady", "module_version", "devices", "cards")
-        return NvmlSource(**{"event_wait": 0.02, **{name: getattr(self, name) for name in own}, **more})
+        # A made-up PID may be a process of this computer: its age is not to change from read to read either.
+        inspector = ProcessInspector(clock=self.clock, steady=self._since_boot)
+        given = {"event_wait": 0.02, "inspector": inspector, **{name: getattr(self, name) for name in own}}
+        return NvmlSource(**given | more)
 
     def play(self, *gpus: FakeGpu, **machine) -> None:
         """Play these GPUs; none given: one idle GPU."""

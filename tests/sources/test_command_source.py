@@ -14,6 +14,7 @@ import pytest
 from gpuwatch_tray.model import UNKNOWN, ProcessKind
 from gpuwatch_tray.sources import subprocess_runner
 from gpuwatch_tray.sources.command import CommandSource, command_line
+from tests.support.timing import slowness
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -238,7 +239,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path):
     )
     began = time.monotonic()
     said = problem(path, timeout=0.4)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 3 * slowness()
     assert "gave no answer within 0.4 s" in said
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
@@ -264,7 +265,7 @@ def test_endless_output_is_cut_off(tmp_path):
     began = time.monotonic()
     assert "printed more than 100000 bytes" in problem(script(tmp_path / "x", "exec yes"), limit=100_000)
     assert "printed more than 100000 bytes" in problem(script(tmp_path / "y", "exec yes >&2"), limit=100_000)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slowness()
 
 
 def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_the_list(tmp_path):
@@ -273,7 +274,7 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_the_list(tmp_path):
     began = time.monotonic()
     snapshot = source(path).read()
     os.kill(int((tmp_path / "pid").read_text()), 9)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slowness()
     assert len(snapshot.processes) == 2
 
 
@@ -314,7 +315,7 @@ def test_closing_ends_a_run_in_progress_and_all_later_ones(tmp_path):
     reader.start()
     assert wait_for(started.exists)
     subject.close()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
     readings.append(subject.read())
     assert [reading.problem.text for reading in readings] == [f"MYGPU ({tmp_path}/x) was stopped"] * 2

@@ -144,7 +144,7 @@ def test_a_read_that_hangs_at_close_does_not_keep_the_thread(rig):
     until(lambda: not threads(), slowness())
     assert reader.is_alive()
     rig.play(ZERO)
-    reader.join(5)
+    reader.join(60)
     assert rig.calls()["shutdown"] == 1
 
 
@@ -157,7 +157,7 @@ def test_a_process_ends_although_nobody_closed_the_source(tmp_path):
         env=environment(path),
         cwd=Path(__file__).parents[2],
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert (child.stdout, child.stderr) == (b"over\n", b"")

@@ -215,7 +215,7 @@ def test_a_process_carries_what_the_system_knows_of_it(rig):
 def test_a_pid_that_is_nobodys_here_has_no_owner(rig, namespace):
     """In a container the host's PIDs map to nothing: the process is listed, its owner unknown, not mine."""
     namespace("pid:[4026532000]")
-    (process,) = rig.processes(FakeProcess(4_194_303))
+    (process,) = rig.processes(FakeProcess(4_194_304))
     assert process.mine is None
     assert isinstance(process.user, Missing)
     assert isinstance(process.elapsed, Missing)
@@ -225,7 +225,7 @@ def test_a_pid_that_is_nobodys_here_has_no_owner(rig, namespace):
 def test_in_a_container_nobody_is_taken_for_a_process_of_the_machine(rig, namespace):
     """Where one number maps to nothing, one that maps to my process is not mine: no "End process" for it."""
     namespace("pid:[4026532000]")
-    found = rig.processes(FakeProcess(4_194_303), FakeProcess(os.getpid()))
+    found = rig.processes(FakeProcess(4_194_304), FakeProcess(os.getpid()))
     assert [(one.mine, one.identity, isinstance(one.user, Missing)) for one in found] == [
         (None, "", True)
     ] * 2

@@ -31,6 +31,7 @@ from tests.driver.scenario import (
     environment,
     without_driver,
 )
+from tests.support.timing import slowness
 
 pytestmark = pytest.mark.driver
 
@@ -489,10 +490,10 @@ def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
         reader.join(0.01)
     before = time.monotonic()
     rig.source.close()
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 5 * slowness()
     assert reader.is_alive()
     assert rig.calls()["shutdown"] == 0
     rig.play(FakeGpu())
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
     assert rig.calls()["shutdown"] == 1

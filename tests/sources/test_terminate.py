@@ -36,7 +36,7 @@ def child(before="", *words):
         yield running, identity(running.pid)
     finally:
         running.kill()
-        running.communicate(timeout=10)
+        running.communicate(timeout=60)
 
 
 def identity(pid):
@@ -67,7 +67,7 @@ def test_ones_own_process_is_asked_to_end(way):
     with child() as (running, who):
         assert is_alive(running.pid, who)
         assert terminate(running.pid, who) is TerminationResult.SIGNALLED
-        assert running.wait(10) == -signal.SIGTERM
+        assert running.wait(60) == -signal.SIGTERM
 
 
 def test_a_process_that_ignores_the_request_can_be_killed(way):
@@ -76,7 +76,7 @@ def test_a_process_that_ignores_the_request_can_be_killed(way):
         assert terminate(running.pid, who) is TerminationResult.SIGNALLED
         assert is_alive(running.pid, who)
         assert terminate(running.pid, who, kill=True) is TerminationResult.KILLED
-        assert running.wait(10) == -signal.SIGKILL
+        assert running.wait(60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("wrong", ["1", "", "another"])
@@ -95,7 +95,7 @@ def test_a_process_that_has_ended_is_said_to_have_ended(way):
         os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)  # dead, and not fetched
         assert terminate(running.pid, who) is TerminationResult.ENDED_ALREADY
         assert not is_alive(running.pid, who)
-        running.wait(10)
+        running.wait(60)
         assert terminate(running.pid, who) is TerminationResult.ENDED_ALREADY
         assert not is_alive(running.pid, who)
 
@@ -148,7 +148,7 @@ def test_in_a_container_what_holds_no_driver_is_not_ended(monkeypatch, tmp_path)
         assert terminate(running.pid, who) is TerminationResult.OUTSIDE
         assert running.poll() is None
         assert terminate(other.pid, whose) is TerminationResult.SIGNALLED
-        assert other.wait(10) == -signal.SIGTERM
+        assert other.wait(60) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("kill", [False, True])
@@ -207,5 +207,5 @@ def test_a_deaf_child_is_unresponsive_until_it_is_killed():
         endings.add(running.pid, who, 0.0)
         assert endings.unresponsive(PATIENCE) == (ProcessTarget(running.pid, who),)
         terminate(running.pid, who, kill=True)
-        running.wait(10)
+        running.wait(60)
         assert endings.unresponsive(PATIENCE) == ()

@@ -31,7 +31,7 @@ class Disk:
         yield
         self.code = 0
 
-    def open(self, path):
+    def open(self, path, mode="mode=rwc"):
         disk = self
 
         class Connection(sqlite3.Connection):
@@ -41,7 +41,12 @@ class Disk:
                 return super().execute(sql, *parameters)
 
         return sqlite3.connect(
-            path, timeout=0.1, isolation_level=None, check_same_thread=False, factory=Connection
+            f"{path.as_uri()}?{mode}",
+            uri=True,
+            timeout=0.1,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Connection,
         )
 
 

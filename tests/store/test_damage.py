@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.engine import Engine, no_desktop
-from gpuwatch_tray.store import Store, state_file
+from gpuwatch_tray.store import Store, StoreError, state_file
 from gpuwatch_tray.store.state_file import READERS
 from gpuwatch_tray.store.tables import TABLES, memory_database
 from tests.store import faults
@@ -183,6 +183,45 @@ def test_a_file_that_was_deleted_is_written_again(store, other, caplog):
     assert "was deleted" in caplog.text
     assert other.lease_due(START, 60) == ()
     assert len(other.saved_state().alerts) == 1
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """The states in memory that are made from now on."""
+    made = []
+
+    def make():
+        made.append(memory_database())
+        return made[-1]
+
+    monkeypatch.setattr("gpuwatch_tray.store.database.memory_database", make)
+    return made
+
+
+def is_closed(connection):
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_a_copy_in_memory_is_closed_once_it_is_not_needed(tmp_path, monkeypatch, copies):
+    """After a deleted file is written again, after damage is set aside, and where that fails."""
+    with closing(Store(tmp_path, "box")) as store:
+        store.commit(fired(1))
+        for each in tmp_path.iterdir():
+            each.unlink()
+        store.commit(fired(2))
+    overwritten(store.path, "transitions")
+    with closing(Store(tmp_path, "box")) as store:
+        store.history()
+    overwritten(store.path, "transitions")
+    disk = faults.install(monkeypatch, tmp_path)
+    full = disk.failing(sqlite3.SQLITE_FULL, "CREATE")
+    with closing(Store(tmp_path, "box")) as store, full, pytest.raises(StoreError):
+        store.history()
+    assert [*map(is_closed, copies)] == [True, True, True]
 
 
 def test_damage_on_a_full_disk_goes_on_in_memory(tmp_path, monkeypatch):

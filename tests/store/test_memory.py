@@ -29,9 +29,7 @@ CAUSES = [
 def pace(monkeypatch):
     """Set the clock that paces the attempts to return to the file."""
     pace = Clock(0.0)
-    monkeypatch.setattr(
-        state_room, "Database", lambda path, keeper: Database(path, keeper=keeper, monotonic=pace)
-    )
+    monkeypatch.setattr(state_room, "Database", lambda path, **rest: Database(path, **rest, monotonic=pace))
     return pace
 
 
@@ -199,7 +197,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, pac
     with reopened(keeper) as beside:
         with disk.failing(FULL):
             keeper.commit(step(mail(2)))
-        with pytest.raises(StoreError, match="in memory and sends them"):
+        with pytest.raises(StoreError, match="has the mails and sends them"):
             beside.lease_due(START, 60)
         pace.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2
@@ -224,8 +222,13 @@ def test_a_closed_store_stays_closed(tmp_path):
     store.close()
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
-    """The error names the file; nobody could ever write there."""
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
+    """It names the file and the variable that names another folder; who watches goes on all the same."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"state-box\.sqlite3: the state cannot be opened"):
-        Store(tmp_path / "file", "box", keeper=True)
+    with pytest.raises(StoreError, match=r"state-box\.sqlite3: the state cannot be opened.*GPUWATCH_CACHE"):
+        Store(tmp_path / "file", "box")
+    with closing(Store(tmp_path / "file", "box", keeper=True)) as store:
+        assert "state-box.sqlite3: Not a directory: alerts and mails are kept in memory only" in store.trouble
+        assert "GPUWATCH_CACHE" in store.trouble
+        store.commit(fired(1))
+        assert len(store.lease_due(START, 60)) == 1

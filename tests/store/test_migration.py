@@ -130,8 +130,9 @@ def test_a_change_that_is_killed_half_way_has_changed_nothing(old, monkeypatch):
     """The tables and their number change in one transaction."""
     disk = faults.install(monkeypatch, old)
     for at in ("CREATE TABLE IF NOT EXISTS marks", "PRAGMA user_version =", "COMMIT"):
-        with disk.failing(sqlite3.SQLITE_FULL, at), pytest.raises(StoreError):
-            Store(old.parent, "box").commit(fired(1))
+        full = disk.failing(sqlite3.SQLITE_FULL, at)
+        with full, pytest.raises(StoreError), closing(Store(old.parent, "box")) as store:
+            store.commit(fired(1))
         with closing(sqlite3.connect(old)) as database:
             assert database.execute("SELECT count(*) FROM alerts").fetchone() == (1,)
     with closing(Store(old.parent, "box")) as store:

@@ -169,8 +169,9 @@ def test_a_locked_file_at_the_start_is_one_clear_line(tmp_path, journal, impatie
     """It names the file and what keeps it; nothing is set aside."""
     Store(tmp_path, "box").close()
     path = tmp_path / "state-box.sqlite3"
-    with closing(holder(path)), pytest.raises(StoreError, match=r"state-box\.sqlite3.*another program"):
-        Store(tmp_path, "box").commit(step(mail()))
+    named = pytest.raises(StoreError, match=r"state-box\.sqlite3.*another program")
+    with closing(holder(path)), named, closing(Store(tmp_path, "box")) as store:
+        store.commit(step(mail()))
     assert not list(tmp_path.glob("*.damaged-*"))
 
 

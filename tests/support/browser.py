@@ -89,10 +89,10 @@ class Browser:
         with suppress(OSError, BrowserError):
             self._ask("Browser.close", {})
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(60)
         os.close(self._say)
         os.close(self._hear)
         self._log.close()

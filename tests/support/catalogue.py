@@ -7,22 +7,23 @@ is a change of its texts. Its comment at the top, with the glossary, stays as th
 
 from __future__ import annotations
 
+import ast
 import io
 from typing import TYPE_CHECKING
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from gpuwatch_tray.i18n import DOMAIN, ENGLISH, FOLDER, LANGUAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 PACKAGE = FOLDER.parent
-KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2)}
+TEXTS = {"_": 1, "N_": 1, "ngettext": 2}  # how many of the first arguments are texts
 TRANSLATED = tuple(name for name in LANGUAGES if name != ENGLISH)
 
 
@@ -46,11 +47,29 @@ class Clean(Catalog):
 
 
 def texts() -> dict[str | tuple[str, str], list[str]]:
-    """Every text that is marked in the code, or pair of singular and plural, and the files that have it."""
+    """
+    Every text that is marked in the code, or pair of singular and plural, and the files that have it.
+
+    Read from the syntax tree: by its tokens a text within an f-string is found from Python 3.12 on only.
+    """
     found: dict[str | tuple[str, str], list[str]] = {}
-    for file, _line, text, _comments, _context in extract_from_dir(PACKAGE, keywords=KEYWORDS):
-        found.setdefault(text, []).append(file)
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for text in marked(file.read_text(encoding="utf-8")):
+            found.setdefault(text, []).append(file.relative_to(PACKAGE).as_posix())
     return found
+
+
+def marked(code: str) -> Iterator[str | tuple[str, str]]:
+    """Each text that this code marks, or pair of singular and plural."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args) if name in TEXTS:
+                texts = [each.value for each in args[: TEXTS[name]] if isinstance(each, ast.Constant)]
+                match texts:
+                    case [str(text)] if TEXTS[name] == 1:
+                        yield text
+                    case [str(one), str(many)]:
+                        yield one, many
 
 
 def po(language: str) -> Path:

@@ -130,7 +130,7 @@ class Exim:
 
     def __exit__(self, *error: object) -> None:
         self._running.terminate()
-        self._running.communicate(timeout=10)
+        self._running.communicate(timeout=60)
         shutil.rmtree(self.folder)
 
     def _write(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Instant, Popup, ProcessKind, Severity, Snapshot
+from gpuwatch_tray.notify.sinks import OnAnswer, ignore_answer
 
 START = 1_767_799_668.0  # 2026-01-07 15:27:48 UTC
 BOOT = "5f0c7a1e-boot"
@@ -81,15 +82,22 @@ def alert(rule="gpu_limit", subject="", severity=Severity.WARNING, **facts) -> A
 
 @dataclass
 class FakePopups:
-    """Takes popups, or refuses them."""
+    """Takes popups, or refuses them; while it is `slow`, whoever shows one is answered by the test."""
 
     works: bool = True
+    slow: bool = False
     shown: list[Popup] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
-    def show(self, popup: Popup) -> bool:
+    unanswered: list[OnAnswer] = field(default_factory=list)
+
+    def show(self, popup: Popup, on_answer: OnAnswer = ignore_answer) -> bool:
         if self.works:
             self.shown.append(popup)
+            if self.slow:
+                self.unanswered.append(on_answer)
+            else:
+                on_answer(True)
         return self.works
 
     def close(self, key: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @cache
 def _library() -> str:
     answer = subprocess.run(
-        ["faketime", "-m", "-f", "+0s", "env"], capture_output=True, text=True, check=True, timeout=10
+        ["faketime", "-m", "-f", "+0s", "env"], capture_output=True, text=True, check=True, timeout=60
     )
     (line,) = [line for line in answer.stdout.splitlines() if line.startswith("LD_PRELOAD=")]
     return line.partition("=")[2]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3  # to turn back the clock of a state
 import subprocess
 import sys
+import sysconfig
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.mailserver import MailServer
 
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(sys.executable).with_name("gpuwatch-tray")
 MIB = 2**20
 
@@ -117,7 +120,7 @@ class Installed:
             yield running
         finally:
             running.terminate()
-            running.communicate(timeout=20)
+            running.communicate(timeout=60)
 
     def run(self, *words: str, timeout: float = 60.0, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the console script to its end."""
@@ -131,6 +134,33 @@ class Installed:
             check=False,
             cwd=self.folder,
         )
+
+
+def own_environment(folder: Path, *, copied: bool = False) -> Path:
+    """
+    Make a virtual environment of its own in `folder`; return the program's script in it.
+
+    The libraries are those of the tests. The package is the checkout's, or `copied` into it as pip does.
+    """
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (packages,) = venv.glob("lib/python3*/site-packages")
+    lines = [f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"]
+    if copied:
+        # before the others, which may lead to the checkout
+        lines.append(f"import sys; sys.path.insert(0, {str(packages)!r})")
+        shutil.copytree(ROOT / "gpuwatch_tray", packages / "gpuwatch_tray")
+        for name in ("icons", "config"):
+            shutil.copytree(
+                ROOT / name, packages / "gpuwatch_tray" / name, ignore=shutil.ignore_patterns("*.env")
+            )
+    else:
+        lines.append(str(ROOT))
+    (packages / "here.pth").write_text("".join(f"{line}\n" for line in lines))
+    script = venv / "bin" / "gpuwatch-tray"
+    script.write_text(f"#!{venv}/bin/python\n" + SCRIPT.read_text().partition("\n")[2])
+    script.chmod(0o755)
+    return script
 
 
 def closed_port() -> int:

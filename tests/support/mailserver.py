@@ -359,12 +359,12 @@ class MailServer:
 
         thread = threading.Thread(target=run, args=(main(),), name="mailserver", daemon=True)
         thread.start()
-        if not started.wait(10):
+        if not started.wait(60):
             raise RuntimeError("the mail server did not start")
 
         def stop() -> None:
             control["loop"].call_soon_threadsafe(control["stop"].set)
-            thread.join(10)
+            thread.join(60)
 
         self._closing.callback(stop)
         return self

@@ -41,6 +41,11 @@ def process(pid=2943615, gpu=0, ran=3 * 3600 + 24 * 60.0, **more):
     return GpuProcess(pid, gpu, **values)
 
 
+def named_process(script, pid, gpu=0, ran=500.0):
+    """A process that its row can be told by: the row begins with the program and its script."""
+    return process(pid, gpu, ran, command=("python", script))
+
+
 def snapshot(gpus=None, processes=None, **more):
     return Snapshot(
         "nvml",

@@ -37,4 +37,4 @@ def workers(folder: Path, *commands: Sequence[str]) -> Iterator[list[subprocess.
     finally:
         for child in started:
             child.kill()
-            child.communicate(timeout=10)
+            child.communicate(timeout=60)

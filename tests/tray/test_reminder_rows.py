@@ -78,7 +78,8 @@ def test_without_the_means_to_cancel_it_is_there_to_read():
 def submenu(shown, **more):
     """Return the labels below the first process."""
     first = next(row for label, row in tops(shown, **more).items() if label.startswith("GPU 0"))
-    return {row.label: row for row in first.children[0].children}
+    held = next(row for row in first.children if row.subject)
+    return {row.label: row for row in held.children}
 
 
 @pytest.mark.parametrize("facts", [{}, {"mine": False}, {"mine": None, "user": UNKNOWN}])

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.desktop.presence.idle_reports import ReportedSource
 from gpuwatch_tray.desktop.presence.types import (
     AbsentSource,
     Moment,
@@ -19,6 +20,7 @@ from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Presence, PresenceResult
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from gpuwatch_tray.desktop.dbus import SessionBus
@@ -47,6 +49,13 @@ class DesktopPresence:
         self._suspends.observe(now)
         readings = [source.reading(now) for source in self._sources]
         return decide(filter(None, readings), now.boot, self._away)
+
+    def listening(self) -> str:
+        """Return the name of a source that works but has to run for a while first; empty for none."""
+        listening = (
+            one.name for one in self._sources if isinstance(one, ReportedSource) and one.is_listening
+        )
+        return next(listening, "")
 
     def sources(self) -> tuple[str, ...]:
         """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
@@ -82,6 +91,10 @@ class NobodyPresent:
     def sources(self) -> tuple[str, ...]:
         """Describe the answer and its reason."""
         return (_("away: no desktop ({why})").format(why=self._why),)
+
+    def listening(self) -> str:
+        """Return nothing: the answer is known."""
+        return ""
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
@@ -160,7 +173,7 @@ def _linux_sources(
 ) -> list[PresenceSource]:
     from gpuwatch_tray.desktop.presence import dbus_sources as dbus  # as above
 
-    display = [_x_server(environ, suspends, interval), _swayidle(environ, away, suspends)]
+    display = [_x_server(environ, suspends, interval), *_wayland_sources(environ, away, suspends, interval)]
     if bus is None:
         return [AbsentSource(_("lockers, idle monitors, logind"), _("there is no session bus")), *display]
     sources: list[PresenceSource] = [
@@ -183,23 +196,40 @@ def _x_server(environ: Mapping[str, str], suspends: SuspendLog, interval: float)
     return XServer(environ, suspends, interval)
 
 
-def _swayidle(environ: Mapping[str, str], away: float, suspends: SuspendLog) -> PresenceSource:
+def _wayland_sources(
+    environ: Mapping[str, str], away: float, suspends: SuspendLog, interval: float
+) -> list[PresenceSource]:
+    """Return the compositor's own protocol, and swayidle, which is started where the compositor lacks it."""
+    from gpuwatch_tray.desktop.presence.swayidle import SwayIdle  # as above
+    from gpuwatch_tray.desktop.presence.wayland import IdleNotify
+
+    why = ""
+    if not environ.get("WAYLAND_DISPLAY"):
+        why = _("this is no Wayland session")
+    elif "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
+        why = _("not needed: GNOME has its own idle monitor")
+    elif away <= 0:
+        why = _("not needed: AWAY_MIN is 0")
+    if why:
+        return [AbsentSource(IdleNotify.name, why), AbsentSource(SwayIdle.name, why)]
+    compositor = IdleNotify(environ, away, suspends, interval)
+    return [compositor, _swayidle(environ, away, suspends, compositor.lacking)]
+
+
+def _swayidle(
+    environ: Mapping[str, str], away: float, suspends: SuspendLog, wanted: threading.Event
+) -> PresenceSource:
     from gpuwatch_tray.desktop.presence.swayidle import SwayIdle, swayidle_command  # as above
 
-    if not environ.get("WAYLAND_DISPLAY"):
-        return AbsentSource(SwayIdle.name, _("this is no Wayland session"))
-    if "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
-        return AbsentSource(SwayIdle.name, _("not needed: GNOME has its own idle monitor"))
-    if away <= 0:
-        return AbsentSource(SwayIdle.name, _("not needed: AWAY_MIN is 0"))
     swayidle, setpriv = (shutil.which(tool, path=environ.get("PATH")) for tool in ("swayidle", "setpriv"))
     if swayidle is None:
         return AbsentSource(
-            SwayIdle.name, _("not installed: with it, idle time is known here (Debian: swayidle)")
+            SwayIdle.name,
+            _("not installed: only a compositor that lacks ext-idle-notify needs it (Debian: swayidle)"),
         )
     if setpriv is None:
         return AbsentSource(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
-    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, suspends)
+    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, suspends, wanted=wanted)
 
 
 def _wayland(environ: Mapping[str, str]) -> bool:

@@ -1,4 +1,8 @@
-"""ext-idle-notify, Wayland's protocol, through the program swayidle, which runs all the time."""
+"""
+Wayland's idle time through the program swayidle, for compositors that lack ext-idle-notify.
+
+It also speaks the protocol of before, org_kde_kwin_idle, which is what Sway 1.7 has.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.threads import run_forever, start_thread
-from gpuwatch_tray.desktop.presence.types import Evidence, Moment, PresenceReading, SuspendLog, moment
+from gpuwatch_tray.desktop.presence.idle_reports import IdleReports, ReportedSource
+from gpuwatch_tray.desktop.presence.types import Moment, PresenceReading, SuspendLog, moment
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE, ACTIVE = b"idle", b"active"
-ANSWER_SLACK = 2.0  # seconds by which a report may be late
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until the next start
 STEADY = 60.0  # seconds of life after which the next pause is the first one again
 
@@ -39,51 +43,12 @@ def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", swayidle, "-w", "-C", "/dev/null", *words]
 
 
-class SwayIdleState:
-    """The state that the child's reports mean, for one child at a time. Pure."""
+class SwayIdle(ReportedSource):
+    """
+    The child, restarted with growing pauses when it ends, and the thread that reads from it.
 
-    def __init__(self, away: float, suspends: SuspendLog) -> None:
-        self._away = max(1.0, away)
-        self._suspends = suspends
-        self._started: float | None = None  # these three are on the `awake` clock
-        self._idle_at: float | None = None
-        self._active_at = 0.0
-
-    def start(self, now: Moment) -> None:
-        """Note the start of a child; the last input is unknown."""
-        self._started, self._idle_at, self._active_at = now.awake, None, 0.0
-
-    def stop(self) -> None:
-        """Note the child's end."""
-        self._started = None
-
-    def record(self, event: bytes, now: Moment) -> None:
-        """Record a report of the child: IDLE or ACTIVE."""
-        if event == IDLE:
-            self._idle_at = now.awake
-        elif event == ACTIVE:
-            self._idle_at, self._active_at = None, now.awake
-
-    def reading(self, source: str, now: Moment) -> PresenceReading | None:
-        """
-        Return idle since the child's report, else input since the start or the last resume.
-
-        Input is known by the child's report, or by its silence for longer than `away`.
-        """
-        started, idle_at = self._started, self._idle_at
-        if started is None:
-            return None
-        if idle_at is not None:
-            idle = self._away + max(0.0, now.awake - idle_at) + self._suspends.slept_since(idle_at)
-            return PresenceReading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
-        since = max(started, self._suspends.last_resume())
-        if self._active_at > since or now.awake - since > self._away + ANSWER_SLACK:
-            return PresenceReading(source, Evidence.INPUT, now.boot)
-        return None
-
-
-class SwayIdle:
-    """The child, restarted with growing pauses when it ends, and the thread that reads from it."""
+    It is started once `wanted` is set: the compositor itself is asked first.
+    """
 
     name = "swayidle"
 
@@ -94,6 +59,7 @@ class SwayIdle:
         away: float,
         suspends: SuspendLog,
         *,
+        wanted: threading.Event,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], Moment] = moment,
     ) -> None:
@@ -102,8 +68,9 @@ class SwayIdle:
         self._first_pause = first_pause
         self._suspends = suspends
         self._clock = clock
-        self._state = SwayIdleState(away, suspends)
-        self._problem = _("nothing reported yet")
+        self._reports = IdleReports(max(1.0, away), suspends)
+        self._problem = _("not needed, unless the compositor lacks ext-idle-notify")
+        self._wanted = wanted
         self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
@@ -111,7 +78,7 @@ class SwayIdle:
 
     def reading(self, now: Moment) -> PresenceReading | None:
         """Return what the child reported."""
-        return self._state.reading(self.name, now)
+        return self._reports.reading(self.name, now, now.boot)
 
     def state(self) -> str:
         """Explain a missing reading."""
@@ -121,6 +88,7 @@ class SwayIdle:
         """End the child and the thread within half a second."""
         with self._lock:
             self._stop.set()
+            self._wanted.set()
             child = self._child
         if child is not None:
             child.terminate()
@@ -130,6 +98,8 @@ class SwayIdle:
             self._thread.join(0.1)
 
     def _run(self) -> None:
+        self._wanted.wait()
+        self._problem = _("nothing reported yet")
         pause = self._first_pause
         while not self._stop.is_set():
             began = self._clock().awake
@@ -156,14 +126,17 @@ class SwayIdle:
             except OSError as error:
                 self._problem = _("cannot be started: {error}").format(error=error)
                 return
-        self._state.start(self._clock())
+        self._reports.start(self._clock())
         try:
             for line in child.stdout or ():
                 now = self._clock()
                 self._suspends.observe(now)
-                self._state.record(line.strip(), now)
+                if line.strip() == IDLE:
+                    self._reports.idle(now)
+                elif line.strip() == ACTIVE:
+                    self._reports.active(now)
         finally:
-            self._state.stop()
+            self._reports.stop()
             child.kill()
             code = child.wait()
             if child.stdout is not None:

@@ -11,7 +11,7 @@ import threading
 import time
 import webbrowser
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -39,16 +39,21 @@ if TYPE_CHECKING:
 
 
 LOOPBACK = "127.0.0.1"
-REQUEST_TIMEOUT = 5.0  # seconds for one request to our port: a silent connection holds up the others
+REQUEST_TIMEOUT = 5.0  # seconds for one request to our port
+MOST_CONNECTIONS = 32  # at once; of more, the oldest is cut
 LONGEST_LINE = 16_384  # bytes of a pasted line: an address is shorter
 
 
-class RedirectServer(HTTPServer):
+class RedirectServer(ThreadingHTTPServer):
     """
     Listens on 127.0.0.1 for the redirect at the end of a sign-in; `answer` is its query once it has arrived.
 
-    Only an address with the `state` of this sign-in counts, so that a port scan changes nothing.
+    Only an address with the `state` of this sign-in counts, so that a port scan changes nothing. Each
+    connection has a thread: browsers connect ahead of time and say nothing, which holds up no other.
     """
+
+    request_queue_size = MOST_CONNECTIONS
+    block_on_close = False  # `server_close` cuts what is still open
 
     # On Windows the option would let a second sign-in share the port. On POSIX it only allows another sign-in
     # within a minute of the last.
@@ -58,6 +63,8 @@ class RedirectServer(HTTPServer):
         self.state = ""
         self.answer: dict[str, list[str]] | None = None
         self.query = ""
+        self._open: dict[socket.socket, None] = {}  # the connections that have a thread, oldest first
+        self._lock = threading.Lock()
         super().__init__((LOOPBACK, port), _RedirectHandler)
 
     @property
@@ -65,14 +72,21 @@ class RedirectServer(HTTPServer):
         """The address to which Google sends the browser at the end."""
         return f"http://{LOOPBACK}:{self.server_port}/"
 
-    def accept(self, address: str) -> bool:
-        """Store the answer if this address (or its path and query) is the one to this sign-in."""
-        query = urlsplit(address).query
-        fields = parse_qs(query)
+    def read_answer(self, address: str) -> dict[str, list[str]] | None:
+        """Return the answer in this address (or its path and query), None for one not to this sign-in."""
+        fields = parse_qs(urlsplit(address).query)
         if not self.state or fields.get("state") != [self.state] or not fields.keys() & {"code", "error"}:
-            return False
-        self.answer, self.query = fields, query
-        return True
+            return None
+        return fields
+
+    def accept(self, address: str) -> bool:
+        """Store the answer if this address is the one to this sign-in, and none has come before."""
+        fields = self.read_answer(address)
+        with self._lock:
+            if fields is not None and self.answer is None:
+                self.query = urlsplit(address).query
+                self.answer = fields  # last: `wait` looks for it
+        return fields is not None
 
     def wait(self, timeout: float) -> bool:
         """Serve requests until the answer has arrived, by request or paste; False after `timeout` seconds."""
@@ -85,19 +99,40 @@ class RedirectServer(HTTPServer):
             self.handle_request()
         return True
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one request on a thread of its own."""
+        with self._lock:
+            self._open[request] = None
+            oldest = next(iter(self._open)) if len(self._open) > MOST_CONNECTIONS else None
+        if oldest is not None:
+            self._cut(oldest)
+        super().process_request(request, client_address)
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve one request in bounded time: a byte now and then outlasts any time-out for a read."""
-
-        def cut() -> None:
-            with contextlib.suppress(OSError):
-                request.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(REQUEST_TIMEOUT, cut)
+        timer = threading.Timer(REQUEST_TIMEOUT, self._cut, (request,))
+        timer.daemon = True
         timer.start()
         try:
             super().finish_request(request, client_address)
         finally:
             timer.cancel()
+            with self._lock:  # its file number may belong to another file soon
+                self._open.pop(request, None)
+
+    def server_close(self) -> None:
+        """Listen no more, and cut the connections that are still open."""
+        super().server_close()
+        with self._lock:
+            left = list(self._open)
+        for request in left:
+            self._cut(request)
+
+    def _cut(self, request: socket.socket) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            if request in self._open:
+                del self._open[request]
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a stranger's broken request."""
@@ -109,18 +144,20 @@ class _RedirectHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Accept the redirect of this sign-in; answer 404 to anything else."""
-        if not self.server.accept(self.path):
+        answer = self.server.read_answer(self.path)
+        if answer is None:
             self.send_error(404)
             return
-        refused = self.server.answer is not None and "code" not in self.server.answer
-        text = _("The sign-in was refused.") if refused else _("Google's answer has arrived.")
-        then = _("You can close this window.")
-        page = f"{text} {then}\n".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
+        try:
+            text = _("Google's answer has arrived.") if "code" in answer else _("The sign-in was refused.")
+            page = f"{text} {_('You can close this window.')}\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+        finally:
+            self.server.accept(self.path)  # last: the program may end then
 
     def log_message(self, *_: object) -> None:
         """Log nothing: the address holds the code."""

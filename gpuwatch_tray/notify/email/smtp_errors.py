@@ -89,7 +89,7 @@ class SmtpErrorContext:
     def explain(self, error: Exception) -> TransportError:
         """Return the TransportError for `error`, by the server's reply, else TLS, else the network."""
         if self.expired_after is not None:  # whatever the error, the deadline caused it
-            text = _("no end after {seconds:g} s, given up at {step}")
+            text = _("not finished after {seconds:g} s, given up at {step}")
             return self._connection_lost(text.format(seconds=self.expired_after, step=self._step_name))
         return self._from_reply(error) or self._from_tls(error) or self._from_network(error)
 

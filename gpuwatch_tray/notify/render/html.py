@@ -39,6 +39,9 @@ SEVERITY_STYLES = {
 }
 TEXT, MUTED, BORDER, PANEL, BACKGROUND = "#16202a", "#52606d", "#d9dfe5", "#ffffff", "#eef1f4"
 SANS = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+WRAP = (
+    "word-break:break-word;overflow-wrap:anywhere"  # a name of 64 letters has no gap, and a phone 390 pixels
+)
 MONO = "font-family:ui-monospace,Menlo,Consolas,monospace"
 # For dark themes: mail programs that know `prefers-color-scheme` also keep classes.
 STYLE = (
@@ -161,15 +164,15 @@ def _page(identity: MailIdentity, band: Band, parts: Iterable[str]) -> str:
         f' style="background:{BACKGROUND}"><tr><td align="center" style="padding:12px 8px">'
         f'<table role="presentation" class="p" width="100%" cellpadding="0" cellspacing="0"'
         f' style="max-width:600px;background:{PANEL};border-radius:10px;overflow:hidden;table-layout:fixed">'
-        f'<tr><td style="background:{band.colour};color:#ffffff;padding:14px 16px;{SANS}">'
+        f'<tr><td style="background:{band.colour};color:#ffffff;padding:14px 16px;{SANS};{WRAP}">'
         f'<div style="font-size:15px;line-height:20px"><span style="font-size:18px">{band.shape}</span>'
         f'&nbsp; <b style="letter-spacing:.02em">{_escape(band.state)}</b></div>'
-        f'<div style="font-size:20px;line-height:26px;font-weight:600;padding-top:4px;word-break:break-word">'
+        f'<div style="font-size:20px;line-height:26px;font-weight:600;padding-top:4px">'
         f"{_escape(_shorten(band.title))}</div>"
         f'<div style="font-size:13px;line-height:18px;padding-top:4px">{_escape(band.where)}</div></td></tr>'
         f"{''.join(parts)}"
         f'<tr><td class="q" style="padding:14px 16px;color:{MUTED};font-size:12px;line-height:17px;{SANS};'
-        f'word-break:break-word">{_escape(foot)}</td></tr></table></td></tr></table></body></html>'
+        f'{WRAP}">{_escape(foot)}</td></tr></table></td></tr></table></body></html>'
     )
 
 
@@ -192,7 +195,7 @@ def _rows(heading: str, cells: Sequence[str], most: int = MOST_ROWS) -> str:
 def _cell(content: str) -> str:
     style = (
         f"padding:7px 0;border-top:1px solid {BORDER};color:{TEXT};font-size:14px;line-height:20px;{SANS};"
-        "word-break:break-word;overflow-wrap:anywhere"
+        f"{WRAP}"
     )
     return f'<td class="i r" style="{style}">{content}</td>'
 

@@ -19,14 +19,15 @@ MAX_ROWS = 150  # rows served in all, as far as the lists on the screen allow
 
 
 def plan_lists(
-    entries: Sequence[MenuEntry], path: Sequence[str], before: Collection[str], *, is_open: bool, spares: int
+    entries: Sequence[MenuEntry], path: Sequence[str], before: Collection[str], *, ahead: bool, spares: int
 ) -> frozenset[str]:
     """
     Return the keys of the rows whose lists are made.
 
     `path` are the keys of the lists on the screen with those above them, the last opened one last: they are
-    made in any case. As room is left follow the lists below the last one, those made `before`, and while the
-    menu `is_open` any others, the upper ones first. `spares` rows are served beside those of the entries.
+    made in any case. As room is left follow those made `before`; where lists are made `ahead`, those below
+    the last one come first, and any others last, the upper ones first. `spares` rows are served beside those
+    of the entries.
     """
     made: set[str] = set()
     room = MAX_ROWS - _size(entries) - spares
@@ -47,11 +48,11 @@ def plan_lists(
 
     last = path[-1] if path else ""
     make(lambda entry, _parent: entry.key in path, at_any_cost=True)
-    if is_open:
+    if ahead:
         make(lambda _entry, parent: parent == last)
-    if is_open or before:
+    if before:
         make(lambda entry, _parent: entry.key in before)
-    if is_open:
+    if ahead:
         make(lambda _entry, _parent: True)
     return frozenset(made)
 

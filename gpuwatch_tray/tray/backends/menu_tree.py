@@ -10,6 +10,7 @@ forgotten after the menu has closed (`menu_plan`). The hosts differ in what else
 - A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it would put scroll arrows over the
   rows and shift them. New rows wait for the next opening of their list; other lists are kept in order.
 - GNOME never moves a row: where rows move, or some go and others come, those behind the first get new ids.
+  GNOME 43 never gives back the memory of a submenu that went: no list is made before it is opened.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ class MenuTree:
             self._entries,
             [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
             self._made if hold is not MenuHold.CLOSED else (),
-            is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
+            ahead=not self.unfolds and hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
             spares=len(SPARES_FOR_SUBJECTS) + sum(node.entry is None for node in self.nodes.values()),
         )
         if self.unfolds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
+# The root is as wide as a long alert makes it, from the first on: an open menu that grows moves its rows.
+FIGURE_SPACE, WORD_END = "\u2007", "\u200b"  # the latter is no blank, which Qt would not count at an end
+CONSTANT_ROW = "more"
+MENU_DIGITS = 41  # of a width such as a row of some fifty letters has
+LETTER = 0.78  # the width of a letter, on the average, in digits
 Properties = dict[str, str | bool | int]
 
 
@@ -115,7 +120,19 @@ def ended_label(entry: MenuEntry) -> str:
     """Return the label of a row that has ended: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
     max_width = max(display_width(entry.label), MIN_WIDTH)
-    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 1) + "…"
+    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 3) + "…"
+
+
+def widened(entries: Sequence[MenuEntry]) -> tuple[MenuEntry, ...]:
+    """Return the rows of the root, of which one that never changes keeps them as wide as they may become."""
+    return tuple(
+        replace(entry, label=_widened(entry.label)) if entry.key == CONSTANT_ROW else entry
+        for entry in entries
+    )
+
+
+def _widened(label: str) -> str:
+    return label + FIGURE_SPACE * (MENU_DIGITS - round(LETTER * display_width(label))) + WORD_END
 
 
 def escape_label(text: str) -> str:

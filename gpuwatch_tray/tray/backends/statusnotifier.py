@@ -23,7 +23,8 @@ from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends import toolkit
-from gpuwatch_tray.tray.backends.dbusmenu import MENU_PATH, DBusMenu, DBusNothing, constant_property
+from gpuwatch_tray.tray.backends.dbusmenu import GNOME, MENU_PATH, DBusMenu, DBusNothing, constant_property
+from gpuwatch_tray.tray.backends.nodes import widened
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 ITEM_PATH = "/StatusNotifierItem"
 WATCHER = "org.kde.StatusNotifierWatcher"
 FIRST_VIEW = 1.0  # seconds to wait for something to show before registering
-# Seconds after a host's first call: GNOME drops a NewIcon that comes while it sets up the item.
+# Seconds after which NewIcon is sent again: GNOME drops one that comes while it sets up the item, so after a
+# host's first call; and since GNOME 45 one that comes within some 0.3 s of another, so after each change.
 ICON_REPEATS = (0.3, 1.5)
 # The programs, by the owner of the watcher's name, that open the menu at a left click.
 MENU_AT_CLICK = frozenset({"gnome-shell", "kded5", "kded6", "plasmashell", "xfce4-panel", "waybar"})
@@ -56,8 +58,11 @@ READ = PropertyAccess.READ
 class StatusNotifierItem(ServiceInterface):
     """The served icon; its methods run on the bus's loop."""
 
-    def __init__(self, name: str, menu_path: str, show_details: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, name: str, menu_path: str, show_details: Callable[[], None]
+    ) -> None:
         super().__init__("org.kde.StatusNotifierItem")
+        self._loop = loop
         self.program = ""  # of the host
         self._name = name
         self._menu_path = menu_path
@@ -73,6 +78,13 @@ class StatusNotifierItem(ServiceInterface):
         if (new, state) != (self._pixmaps, self._state):
             self._pixmaps, self._state = new, state
             self.new_icon()
+            if self.program == GNOME:
+                self.repeat_icon()
+
+    def repeat_icon(self) -> None:
+        """Signal the picture again a little later."""
+        for pause in ICON_REPEATS:
+            self._loop.call_later(pause, self.new_icon)
 
     def show_text(self, text: str, lines: tuple[str, ...] = ()) -> None:
         """Show this as the tooltip, `lines` below it; some hosts show the first line only, GNOME nothing."""
@@ -325,12 +337,12 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self.details: tuple[str, ...] = ()
         super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
-        self._item = StatusNotifierItem(name, MENU_PATH, show_details)
+        self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
         self._dbusmenu = DBusMenu(bus.loop, lambda: bus.caller)
         self._update_icon()
         bus.export(MENU_PATH, self._dbusmenu)
         bus.export(ITEM_PATH, self._item)
-        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._repeat_icon)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._item.repeat_icon)
 
     def register(self) -> None:
         """Register with the panel, unless that is done already: there is something to show."""
@@ -340,10 +352,6 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         log.info("the panel's program: %s", program or "?")
         self._item.program = program
         self._dbusmenu.new_host(program)
-
-    def _repeat_icon(self) -> None:
-        for pause in ICON_REPEATS:
-            self._bus.loop.call_later(pause, self._item.new_icon)
 
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
@@ -369,7 +377,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._bus.post(lambda: self._item.show_text(title, details))
 
     def _update_menu(self) -> None:
-        rows = toolkit.host_entries(self.menu, self)
+        rows = widened(toolkit.host_entries(self.menu, self))
         self._bus.post(lambda: self._dbusmenu.update(rows))
 
     def _show(self) -> None:

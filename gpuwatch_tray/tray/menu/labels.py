@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 
 NAME_LENGTH = 40
-MAX_COLUMNS = 56  # of a row: a menu is as wide as its widest one, here about 450 pixels
-WRAP = MAX_COLUMNS  # columns of a line of a wrapped text
+MAX_COLUMNS = 50  # of the rows at the top: a menu is as wide as its widest one
+PROCESS_COLUMNS = 56  # of a process's row, which has many narrow characters
+WRAP = PROCESS_COLUMNS  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "
 FIGURE_SPACE = "\u2007"  # as wide as a digit, also in a proportional font
@@ -63,7 +64,9 @@ def wrap(text: str) -> list[str]:
     """Return `text` on at most WRAP_LINES lines, cut where it is longer."""
     # textwrap counts characters, of which fewer fill a line where they are wide
     length = WRAP * len(text) // display_width(text) if text else WRAP
-    return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
+    return textwrap.wrap(
+        text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
@@ -143,9 +146,9 @@ def process_label(value: GpuProcess) -> str:
         f"PID {value.pid}",
     ]
     rest = "".join(DOT + part for part in parts if part)
-    room = max(MAX_COLUMNS - display_width(rest), LEAST_NAME)
+    room = max(PROCESS_COLUMNS - display_width(rest), LEAST_NAME)
     _command, name, title = _shown_command(value.mine, value.command, value.name)
-    title = title or _("not known")
+    title = title or _("command ?")
     return clip(title if display_width(title) <= room else name, room) + rest
 
 

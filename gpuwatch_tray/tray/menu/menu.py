@@ -79,7 +79,7 @@ def _attention_row(rows: Sequence[MenuRow]) -> MenuRow:
         return MenuRow("alerts", _("No alerts"), children=(text_row("no alerts", _("Nothing is wrong now")),))
     label, children = rows[0].label, rows[0].children
     if rows[1:]:
-        label = labels.fit(label, labels.DOT + _("and {count} more").format(count=len(rows) - 1))
+        label = labels.fit(label, f"{labels.DOT}+{len(rows) - 1}")
         children = tuple(rows)
     return MenuRow("alerts", label, children=children)
 
@@ -133,13 +133,14 @@ def status_line(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
 
 def tooltip(status: Status) -> tuple[str, ...]:
     """Return the status line, and a line for each GPU or, of more than four, one for all."""
-    gpus = () if status.snapshot is None else sorted(status.snapshot.gpus, key=lambda gpu: gpu.index)
+    snapshot = status.snapshot
+    if snapshot is None or snapshot.problem is not None:
+        return (status_line(status),)
+    gpus = sorted(snapshot.gpus, key=lambda gpu: gpu.index)
+    named = not labels.are_alike(gpus)
     if len(gpus) > GPUS_IN_TOOLTIP:
-        lines = [_sum_of_gpus(gpus, status.snapshot)]
-    else:
-        named = not labels.are_alike(gpus)
-        lines = [labels.gpu_label(gpu, named=named) for gpu in gpus]
-    return (status_line(status), *lines)
+        return (status_line(status), _sum_of_gpus(gpus, snapshot))
+    return (status_line(status), *(labels.gpu_label(gpu, named=named) for gpu in gpus))
 
 
 def build_menu(

@@ -82,7 +82,8 @@ def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]
     below = tuple(offered_rows(offered, cancel))
     if not below:
         return text_row(key, words)
-    return MenuRow(key, labels.fit(words) or "?", children=below, subject=key, gone=_("No longer"))
+    label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
+    return MenuRow(key, label, children=below, subject=key, gone=_("No longer"))
 
 
 def _free_label(number: int) -> str:
@@ -252,7 +253,7 @@ def gpu_rows(
 
 def _problem_row(words: str, below: Sequence[MenuRow] = ()) -> MenuRow:
     """Return the row in the GPUs' place; in an open menu it stays after they are read, and says so."""
-    label = labels.fit(words) or "?"
+    label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
     return MenuRow("problem", label, enabled=bool(below), children=tuple(below), gone=_("Until now"))
 
 

@@ -54,12 +54,29 @@ def test_under_xwayland_the_x_server_is_not_asked():
         (X, 300.0, "this is no Wayland session"),
         ({**WAYLAND, "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}, 300.0, "GNOME has its own idle monitor"),
         (WAYLAND, 0.0, "AWAY_MIN is 0"),
-        ({**WAYLAND, "PATH": "/nowhere"}, 300.0, "not installed: with it, idle time is known here"),
+        (
+            {**WAYLAND, "PATH": "/nowhere"},
+            300.0,
+            "not installed: only a compositor that lacks ext-idle-notify",
+        ),
     ],
 )
 def test_swayidle_is_started_only_where_it_helps(environ, away, why):
     """And the doctor says what is missing."""
     assert why in lines(None, environ, away)["swayidle"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "away", "why"),
+    [
+        (X, 300.0, "this is no Wayland session"),
+        ({**WAYLAND, "XDG_CURRENT_DESKTOP": "GNOME"}, 300.0, "GNOME has its own idle monitor"),
+        (WAYLAND, 0.0, "AWAY_MIN is 0"),
+    ],
+)
+def test_the_compositor_is_asked_only_where_it_helps(environ, away, why):
+    """No thread and no connection where another source tells, or nothing counts as away."""
+    assert why in lines(None, environ, away)["ext-idle-notify"]
 
 
 def test_without_setpriv_swayidle_is_not_started(tmp_path):
@@ -85,6 +102,7 @@ def test_the_sources_are_believed_in_this_order(address):
         "org.gnome.Mutter.IdleMonitor",
         "org.cinnamon.Muffin.IdleMonitor",
         "XScreenSaver",
+        "ext-idle-notify",
         "swayidle",
         "logind",
         "org.freedesktop.ScreenSaver (idle time)",

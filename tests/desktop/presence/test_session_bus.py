@@ -98,7 +98,7 @@ def test_a_locked_screen_is_away_at_once(watcher, client, name, path):
     began = time.monotonic()
     client.do(lambda: locker.active_changed(active=True))
     become(watcher, Presence.AWAY, f"{name} (locked)")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slowness()
     client.do(lambda: locker.active_changed(active=False))
     become(watcher, Presence.PRESENT, MUTTER)
 
@@ -125,13 +125,13 @@ def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, wat
     locker = FakeLocker(GNOME)
     client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
     watcher = watch_bus(bus)
-    assert answered.wait(5)
+    assert answered.wait(60)
     client.do(lambda: locker.active_changed(active=True))
     become(watcher, Presence.AWAY)
     bus.post(go_on.set)
     done = threading.Event()
     bus.post(lambda: bus.loop.call_later(0.1, done.set))
-    assert done.wait(5)
+    assert done.wait(60)
     assert watcher.check().presence is Presence.AWAY
 
 

@@ -100,6 +100,6 @@ def test_gmail_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeyp
     """The two files are there, and their sign-in is none: the mail waits."""
     taken = local_mailer(tmp_path, monkeypatch)
     gmail_files["gmail_token"].chmod(0o600)
-    with pytest.raises(TransportError, match="no client_id"):
+    with pytest.raises(TransportError, match="client_id is missing"):
         create_transport(settings(tmp_path, **gmail_files)).send(message)
     assert not taken.exists()

@@ -224,20 +224,23 @@ def test_an_unwritable_folder_does_not_stop_the_mail(google, token, message, mon
 
 # what is in token.json -> words of the error
 BAD_TOKENS = [
-    ("{", "no JSON"),
-    ("[1]", "no JSON object"),
-    (b"\xff\xfe", "no JSON"),
-    ('{"token": "x"}', "no client_id"),
-    ('{"client_id": "a", "client_secret": "b", "refresh_token": null}', "no refresh_token"),
+    ("{", "not a JSON file"),
+    ("[1]", "not a JSON object"),
+    (b"\xff\xfe", "not a JSON file"),
+    ('{"token": "x"}', "client_id is missing"),
+    ('{"client_id": "a", "client_secret": "b", "refresh_token": null}', "refresh_token is missing"),
     ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": 5}', "expiry"),
-    ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": "soon"}', "no sign-in"),
+    (
+        '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": "soon"}',
+        "not a Google sign-in",
+    ),
     (
         '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "scopes": ["gmail.readonly"]}',
         "does not allow sending",
     ),
     (
         '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "token_uri": "http://evil.example/"}',
-        "no https address",
+        "not an https address",
     ),
 ]
 
@@ -319,10 +322,10 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
     with google_credentials.token_lock(token):
         mail = threading.Thread(target=lambda: sent.append(transport(google, token).send(message)))
         mail.start()
-        assert looked.wait(10)
+        assert looked.wait(60)
         new = google.write_token(token.with_name("new.json"), refresh_token="1//second-sign-in").read_text()
         google_credentials.write_token(token, new)
-    mail.join(10)
+    mail.join(60)
     assert len(sent) == 1
     assert google.count("token") == 0
     assert json.loads(token.read_text())["refresh_token"] == "1//second-sign-in"

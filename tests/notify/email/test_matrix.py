@@ -96,7 +96,9 @@ GMAIL = {
     "429": FailureCase({"send": refusal(429, "userRateLimitExceeded")}, delay=HOUR, says="sending limit"),
     "500": FailureCase({"send": refusal(500, "backendError")}, says="500"),
     "503 for the token": FailureCase({"token": ("token", 503, "<html>")}, says="cannot be renewed"),
-    "captive portal": FailureCase({"send": ("send", 200, "<html>Please pay</html>")}, says="want a sign-in"),
+    "captive portal": FailureCase(
+        {"send": ("send", 200, "<html>Please pay</html>")}, says="require a sign-in"
+    ),
     "drop after send": FailureCase({"send": ("send", 0, "")}, says="may have been accepted"),
     "413": FailureCase({"send": refusal(413, "uploadTooLarge")}, **REFUSED, says="too big"),
     "400": FailureCase({"send": refusal(400, "invalidArgument")}, **REFUSED, says="TO_EMAIL"),
@@ -110,13 +112,13 @@ class OutboxUser:
         self.store = Store(folder, "lab")
         self.message = message
         self.health = MailHealth()
-        assert self.health.popups(self.store.outbox_summary(message.created)) == ()
+        assert self.health.popups(self.store.outbox_summary(message.created), 0.0) == ()
         self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, transport, now):
         """Run the worker once; return the popups that follow."""
         deliver_due(self.store, lambda: transport, lambda: now, chance=lambda: 0.0)
-        return self.health.popups(self.store.outbox_summary(now))
+        return self.health.popups(self.store.outbox_summary(now), 0.0)
 
     def fails(self, transport, row):
         """Check a first attempt, what the person sees of it and the outbox; return when it is due again."""

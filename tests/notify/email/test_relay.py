@@ -50,7 +50,7 @@ def test_a_relay_that_wants_a_login_is_a_matter_of_configuration(message):
         transport(server).send(message)
     assert caught.value.kind is FailureKind.CONFIGURATION
     assert "530" in str(caught.value)
-    assert "take SMTP_SECURITY out" in str(caught.value)
+    assert "remove SMTP_SECURITY" in str(caught.value)
 
 
 def test_a_name_of_this_computer_that_leads_elsewhere_is_not_spoken_to(relay, message, monkeypatch):

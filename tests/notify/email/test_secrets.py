@@ -199,4 +199,4 @@ def test_the_keyring_is_loaded_only_where_it_is_asked():
         "smtp_password(SmtpSettings('h', 587, 'u', Secret('p'), 'a@b.org'))\n"
         "assert 'keyring' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=20, cwd=Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=Path(__file__).parents[3])

@@ -20,6 +20,7 @@ from gpuwatch_tray.notify.email.smtp import (
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
 from tests.support.mailserver import MailServer
+from tests.support.timing import slowness
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener
     start = time.monotonic()
     with Deadline(10) as deadline:
         sock = open_connection("host", port, deadline, 10, lambda *_: [address(dead_port), address(port)])
-    assert 0.1 < time.monotonic() - start < 5
+    assert 0.1 < time.monotonic() - start < 5 * slowness()
     assert sock.getpeername()[1] == port
     sock.close()
 
@@ -76,7 +77,7 @@ def test_dead_addresses_do_not_outlast_the_deadline(dead_port):
     start = time.monotonic()
     with Deadline(0.3) as deadline, pytest.raises(TimeoutError):
         open_connection("host", dead_port, deadline, 10, lambda *_: [address(dead_port)] * 10)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 5 * slowness()
 
 
 def test_a_refused_address_is_followed_by_the_next(listener):
@@ -170,7 +171,7 @@ def flooding_server(step: str, line: bytes):
         thread = threading.Thread(target=serve, args=(server,))
         thread.start()
         yield server.getsockname()[1]
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -185,9 +186,9 @@ def test_a_reply_without_end_is_given_up(message, step, line):
         start = time.monotonic()
         with pytest.raises(TransportError) as caught:
             SmtpTransport(settings, ("one@example.org",), timeout=5.0, deadline=20.0).send(message)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 10 * slowness()
     kind = FailureKind.AMBIGUOUS if step == "." else FailureKind.CONFIGURATION
-    assert (caught.value.kind, "has no end" in caught.value.text) == (kind, True)
+    assert (caught.value.kind, "never ends" in caught.value.text) == (kind, True)
 
 
 def test_a_long_reply_is_read_whole():

@@ -7,7 +7,8 @@ import base64
 import pytest
 
 from gpuwatch_tray.app import deliver
-from gpuwatch_tray.notify.render import CHART
+from gpuwatch_tray.notify.render import CHART, MailIdentity
+from tests.e2e import rig
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
 
@@ -33,6 +34,27 @@ CONTRAST = """
   return least;
 })()
 """
+# The texts of which some pixels are beside the column, which cuts them off.
+CUT = """
+(() => {
+  const column = document.querySelector('table.p').getBoundingClientRect(), cut = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(walk.currentNode);
+    for (const box of range.getClientRects())
+      if (box.left < column.left || box.right > column.right + 0.5) {
+        cut.push(walk.currentNode.data);
+        break;
+      }
+  }
+  return cut;
+})()
+"""
+# As long as names may be: HOST_NAME_MAX of Linux, and useradd's limit.
+LONG = MailIdentity(
+    "gpu" * 21 + "x", "ada" * 10 + "xy", f"/home/{'ada' * 10}xy/{'folder' * 20}/gpu-watch.env"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +83,7 @@ def test_it_can_be_read_on_a_phone_and_on_a_desk(browser, png, tmp_path, state):
         browser.open(file, width=width, height=844, dark=dark)
         where = f"{state}, {width} px, {'dark' if dark else 'light'}"
         assert browser.run("document.documentElement.scrollWidth") == width, where
+        assert browser.run(CUT) == [], where
         assert browser.problems() == [], where
         assert all(address.startswith(("file:", "data:")) for address in browser.requests()), where
         column = browser.run("document.querySelector('table.p').getBoundingClientRect().width")
@@ -74,3 +97,16 @@ def test_it_can_be_read_on_a_phone_and_on_a_desk(browser, png, tmp_path, state):
         assert browser.run("document.scripts.length") == 0
         if browser.run("document.images.length"):
             assert browser.run("document.images[0].naturalWidth") == 720, where
+
+
+@pytest.mark.parametrize("state", [*mail_parts.states()])
+def test_the_longest_names_are_wrapped_and_not_cut(browser, png, tmp_path, monkeypatch, state):
+    """A host of 64 letters without a gap, a user of 32, a path without end: each letter is on the phone."""
+    monkeypatch.setattr(mail_parts, "HEAD", LONG)
+    file = page(mail_parts.states()[state], png, tmp_path / "mail.html")
+    assert LONG.host in file.read_text("utf-8")
+    for width in (320, 390):
+        browser.open(file, width=width, height=844)
+        assert browser.run(CUT) == [], width
+        assert browser.run("document.documentElement.scrollWidth") == width
+    browser.picture(rig.shots(tmp_path) / f"mail-long-names-{state}.png")

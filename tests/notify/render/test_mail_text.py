@@ -10,6 +10,7 @@ import pytest
 from gpuwatch_tray.model import Alert, Button, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.notify.render import MailIdentity, alert_mail
+from gpuwatch_tray.notify.render.popups import TITLE_COLUMNS
 from gpuwatch_tray.rules import RULES
 from tests.support import fakes
 from tests.support.fakes import START, process
@@ -102,15 +103,15 @@ def test_dry_run_prints_what_the_bash_tool_printed():
 def test_a_popup_tells_the_worst_and_counts_the_others():
     """Three processes over the limit in one poll are one popup, the longest in full."""
     popup = render.popup("k", [over(1, 30000), over(2, 40000), over(3, 35000)], "box", simulated=False)
-    assert popup.title == "A process runs longer than the limit on box"
-    assert "PID=2 " in popup.body
-    assert popup.body.endswith("and 2 more")
+    assert popup.title == "A process has run for too long"
+    assert "PID=2 " in popup.body.splitlines()[0]
+    assert popup.body.endswith("\nand 2 more\non box")
 
 
 def test_a_popup_says_when_an_alert_comes_and_goes():
     """A flapping alert's popup says why nothing more will be heard for a while."""
     popup = render.popup("k", [replace(COUNT, raises=4)], "box", simulated=False)
-    assert popup.body.endswith("further notices wait until it stays away for a while")
+    assert popup.body.endswith("further notices wait until it stays away for a while\non box")
     assert "comes and goes" not in render.popup("k", [replace(COUNT, raises=3)], "box", simulated=False).body
 
 
@@ -122,9 +123,10 @@ def test_a_popup_offers_what_can_be_done():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_has_a_title(rule):
-    """No popup is titled with the name of a rule."""
+    """No popup is titled with the name of a rule, and xfce4-notifyd cuts none."""
     popup = render.popup("k", [fakes.alert(rule)], "box", simulated=False)
-    assert popup.title != f"{rule} on box"
+    assert popup.title != rule
+    assert len(popup.title) <= TITLE_COLUMNS
 
 
 def test_the_mail_of_an_end_is_the_bash_tools_frame():
@@ -173,25 +175,40 @@ def test_a_digest_keeps_what_a_command_printed_last():
 
 
 @pytest.mark.parametrize(
-    ("count", "firing", "title"),
+    ("count", "firing", "title", "still"),
     [
-        (1, 1, "An alert while you were away: 1 still firing"),
-        (2, 0, "2 alerts while you were away: all over by now"),
-        (7, 3, "7 alerts while you were away: 3 still firing"),
+        (1, 1, "An alert while you were away", "1 still firing"),
+        (2, 0, "2 alerts while you were away", "Over by now"),
+        (7, 3, "7 alerts while you were away", "3 still firing"),
     ],
 )
-def test_the_summary_for_somebody_who_comes_back(count, firing, title):
-    """One popup counts what fired, and names the first five."""
-    popup = render.away_popup([over(n, 30000 + n) for n in range(count)], firing, simulated=False)
-    assert popup.title == title
-    assert len(popup.body.splitlines()) == min(count, 6)
+def test_the_summary_for_somebody_who_comes_back(count, firing, title, still):
+    """One popup counts what fired and what still does, and names the first five."""
+    popup = render.away_popup([over(n, 30000 + n) for n in range(count)], firing, "box", simulated=False)
+    first, *lines, last = popup.body.splitlines()
+    assert (popup.title, first, last) == (title, still, "on box")
+    assert len(lines) == min(count, 6)
     assert ("and 2 more" in popup.body) is (count == 7)
 
 
 def test_what_is_over_is_said_in_one_quiet_popup():
     """The popup of an end is informational and offers nothing."""
     popup = render.resolved_popup([COUNT], "box", simulated=True)
-    assert (popup.title, popup.severity, popup.buttons) == ("SIMULATED · Resolved on box", Severity.INFO, ())
+    assert (popup.title, popup.severity, popup.buttons) == ("An alert is over", Severity.INFO, ())
+
+
+def test_simulated_gpus_are_called_so_in_the_body_and_the_sentence_comes_first():
+    """Title and first line are those of real GPUs; nobody takes the whole for real."""
+    notice = ReminderNotice("GPU free", "GPU 0 is free", START, (), ("epoch 7",))
+    for simulated, where in ((False, "on box"), (True, "SIMULATED GPUs on box")):
+        popups = [
+            render.popup("k", [COUNT], "box", simulated=simulated),
+            render.resolved_popup([COUNT], "box", simulated=simulated),
+            render.away_popup([COUNT], 1, "box", simulated=simulated),
+        ]
+        assert [popup.body.splitlines()[-1] for popup in popups] == [where] * 3
+        told = render.notice_popup("k", notice, "box", simulated=simulated)
+        assert (told.title, told.body) == ("GPU free", f"GPU 0 is free\n{where}\nepoch 7")
 
 
 def test_no_secret_reaches_a_popup():
@@ -200,6 +217,6 @@ def test_no_secret_reaches_a_popup():
     popups = [
         render.popup("k", [secret], "box", simulated=False),
         render.resolved_popup([secret], "box", simulated=False),
-        render.away_popup([secret], 1, simulated=False),
+        render.away_popup([secret], 1, "box", simulated=False),
     ]
     assert not [popup for popup in popups if "canary" in popup.title + popup.body]
