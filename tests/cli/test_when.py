@@ -264,7 +264,7 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     assert ", not yet reported\n" in when(installed, "list")
     with installed.watching() as running:
         line = running.stdout.readline()
-        while "  notice    true: done after " not in line:
+        while "  notice   true: done after " not in line:
             line = running.stdout.readline()
             assert line
 
