@@ -43,6 +43,9 @@ class ProcessEnds:
     elapsed: float | None = None
     peak: int | None = None
     seen: Instant | None = None
+    devices: tuple[str, ...] = ()  # those GPUs by UUID
+    xids: tuple[tuple[str, int, float], ...] = ()  # of those: UUID, number, wall time
+    lost: tuple[str, ...] = ()  # of those, not readable when last looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class CommandEnds:
     A command that `when run` has started, and will report the end of; else the engine tells of it.
 
     `peak` is the most memory (bytes) of it and what it started; `gone`: since when, without a report.
+    `devices` are the GPUs (UUID) on which they were, `xids` what the driver reported of those (UUID, number,
+    wall time), `lost` those that could not be read when last looked at.
     """
 
     pid: int
@@ -59,6 +64,32 @@ class CommandEnds:
     boot: str = ""
     peak: int | None = None
     gone: Instant | None = None
+    devices: tuple[str, ...] = ()
+    xids: tuple[tuple[str, int, float], ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """
+    What `when run` learned of an end beside its exit code, as texts in its user's language.
+
+    `run` is its number in `runs`, `sentence` the cause, `fix` what to do about it, empty for nothing.
+    """
+
+    run: int
+    sentence: str
+    fix: str = ""
+    details: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()  # UUIDs
+
+
+def report_from_json(body: object) -> RunReport | None:
+    """Read a report that came over the socket; None where there is none, as from an older `when run`."""
+    if not isinstance(body, dict):
+        return None
+    details, gpus = (tuple(map(str, body.get(name, ()))) for name in ("details", "gpus"))
+    return RunReport(int(body["run"]), str(body["sentence"]), str(body.get("fix", "")), details, gpus)
 
 
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
@@ -111,9 +142,9 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
     if notice is not None:
         details, output = (tuple(map(str, notice[name])) for name in ("details", "output"))
         severity = Severity(int(notice.get("severity", Severity.INFO)))  # older states have none
-        notice = ReminderNotice(
-            str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
-        )
+        run, gpus = int(notice.get("run", 0)), tuple(map(str, notice.get("gpus", ())))
+        title, text, at = str(notice["title"]), str(notice["text"]), float(notice["at"])
+        notice = ReminderNotice(title, text, at, details, output, severity, run, gpus)
     return Reminder(number, Instant(*body["asked"]), _condition_from_json(dict(body["wish"])), notice)
 
 
@@ -139,6 +170,11 @@ def _condition_from_json(body: ReminderJson) -> ReminderCondition:
         body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
     if "gpus" in body:
         body["gpus"] = tuple(map(int, body["gpus"]))
+    for name in ("devices", "lost"):
+        if name in body:
+            body[name] = tuple(map(str, body[name]))
+    if "xids" in body:
+        body["xids"] = tuple((str(uuid), int(code), float(at)) for uuid, code, at in body["xids"])
     return made(**body)
 
 

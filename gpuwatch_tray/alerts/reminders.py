@@ -7,7 +7,7 @@ What could not be read is neither "free" nor "ended". All of it is pure.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.common import redact
@@ -18,8 +18,10 @@ from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ReminderCondition
+    from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ReminderCondition, RunReport
     from gpuwatch_tray.model import Gpu, GpuProcess, Instant, Snapshot
+
+    Watched = TypeVar("Watched", CommandEnds, ProcessEnds)
 
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
@@ -55,6 +57,7 @@ def step_process(
     # decide, if every one could be read.
     snapshot = observation.snapshot
     boot = snapshot.boot_id or (observation.now.boot if condition.local else "")
+    condition = _with_devices(condition, on_gpus(condition, snapshot), snapshot)
     if condition.boot and boot and boot != condition.boot:
         return condition, _end_notice(condition, observation, RESTARTED)
     entries = on_gpus(condition, snapshot)
@@ -82,6 +85,7 @@ def step_command(
         return condition, _command_ended(f"{condition.called}: {_(RESTARTED)}", observation)
     held = on_gpus(condition, observation.snapshot, observation.children)
     condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
+    condition = _with_devices(condition, held, observation.snapshot)
     if observation.lives is not False:
         return replace(condition, gone=None), None
     if condition.gone is None:
@@ -92,12 +96,34 @@ def step_command(
     return condition, _command_ended(text, observation, _(UNREPORTED), *_peak_line(condition.peak))
 
 
+MOST_XIDS = 32  # of a run: a GPU that fails for good reports one after the other
+
+
+def _with_devices(condition: Watched, held: Sequence[GpuProcess], snapshot: Snapshot) -> Watched:
+    """Note the GPUs of the command or process, and what the driver says of them."""
+    if snapshot.problem is not None:
+        return condition
+    by_index = {gpu.index: gpu.uuid for gpu in snapshot.gpus if not gpu.physical}
+    used: set[str] = {by_index.get(entry.gpu, "") for entry in held if entry.gpu is not None} - {""}
+    devices = tuple(dict.fromkeys((*condition.devices, *sorted(used))))
+    events = [xid for xid in snapshot.events if xid.uuid in devices]
+    new: tuple[tuple[str, int, float], ...] = tuple((xid.uuid, xid.code, xid.at) for xid in events)
+    readable = {gpu.uuid for gpu in snapshot.gpus if gpu.problem is None}
+    lost = tuple(uuid for uuid in devices if uuid not in readable)
+    return replace(condition, devices=devices, xids=(*condition.xids, *new)[:MOST_XIDS], lost=lost)
+
+
 def _command_ended(text: str, observation: Observation, *details: str) -> ReminderNotice:
     return ReminderNotice(_("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING)
 
 
 def command_notice(
-    condition: CommandEnds, code: int, seconds: float, output: Sequence[str], now: float
+    condition: CommandEnds,
+    code: int,
+    seconds: float,
+    output: Sequence[str],
+    now: float,
+    report: RunReport | None = None,
 ) -> ReminderNotice:
     """Make the notice of a command that ended with `code` (128 + the signal's number) after `seconds`."""
     done = code == 0
@@ -105,7 +131,15 @@ def command_notice(
     text = _("{command}: done after {span}") if done else _("{command}: exit code {code} after {span}")
     text = text.format(command=condition.called, code=code, span=duration(seconds))
     severity = Severity.INFO if done else Severity.WARNING
-    return ReminderNotice(title, text, now, _peak_line(condition.peak), tuple(output), severity)
+    details = _peak_line(condition.peak)
+    if report is None:
+        return ReminderNotice(title, text, now, details, tuple(output), severity)
+    if done:  # short: what went well needs no log
+        return ReminderNotice(title, text, now, (*details, *report.details), (), severity)
+    cause = _("{command}: {cause}").format(command=condition.called, cause=report.sentence)
+    after = _("exit code {code} after {span}").format(code=code, span=duration(seconds))
+    details = (*filter(None, [report.fix]), after, *details, *report.details)
+    return ReminderNotice(title, cause, now, details, tuple(output), severity, report.run, report.gpus)
 
 
 def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation: Observation) -> ProcessEnds:
@@ -292,8 +326,10 @@ def _essence(reminder: Reminder) -> tuple[object, ...]:
         return reminder.notice, condition.since, seen if held else _minute(seen)
     peak = None if condition.peak is None else condition.peak // PEAK_STEP
     if isinstance(condition, ProcessEnds):
-        return reminder.notice, peak, condition.gpus, condition.elapsed is None, _minute(condition.seen)
-    return reminder.notice, peak, condition.gone
+        told = (condition.xids, condition.lost)
+        unknown = condition.elapsed is None
+        return reminder.notice, peak, condition.gpus, unknown, _minute(condition.seen), *told
+    return reminder.notice, peak, condition.gone, condition.devices, condition.xids, condition.lost
 
 
 def _minute(at: Instant | None) -> object:

@@ -31,9 +31,9 @@ from gpuwatch_tray.settings import load as load_settings
 from gpuwatch_tray.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gpuwatch_tray.model import Instant, PresenceResult
+    from gpuwatch_tray.model import Instant, Minute, PresenceResult
     from gpuwatch_tray.settings import ConfigProblem, Settings
     from gpuwatch_tray.sources import Source
 
@@ -331,6 +331,11 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
             with closing(
                 Store(folder, context.state_name, host.uptime, keeper=True, standby=standby)
             ) as store:
+                if context.simulated and face in LOOPS:
+                    from gpuwatch_tray.app.demo_past import past_commit
+
+                    now = host.now().wall
+                    store.commit(past_commit(context.settings.limits, context.host, context.user, now))
                 yield StoreLease(store, holder, lock)
         finally:
             lock.release()
@@ -359,7 +364,14 @@ def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | 
 def create_recorder(context: RunContext, store: Store) -> Recorder:
     """Make the recorder of samples, beside the state."""
     samples = SampleStore(store.path.parent, context.state_name)
-    return Recorder(samples, Sampler(context.settings.limits, context.stale_after), host.now)
+    limits = context.settings.limits
+    past: Iterable[Minute] = ()
+    if context.simulated:
+        from gpuwatch_tray.app.demo_past import past_minutes
+        from gpuwatch_tray.sources.simulated_day import simulated_day
+
+        past = past_minutes(simulated_day(host.now().wall, context.user), limits)
+    return Recorder(samples, Sampler(limits, context.stale_after), host.now, past)
 
 
 def create_policy(context: RunContext, *, in_loop: bool = True, popups: bool) -> Policy:

@@ -6,11 +6,15 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import fields
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
+from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
-from gpuwatch_tray.app.status_json import ResponderInfo, build_status
+from gpuwatch_tray.app.page_feed import PageFeed, file_name
+from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.engine import mail_now
@@ -25,8 +29,10 @@ from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.model.units import recent_time
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -103,6 +109,7 @@ OPERATIONS: dict[str, Operation] = {
             int(request["code"]),
             float(request["seconds"]),
             tuple(map(str, request["output"])),
+            report_from_json(request.get("report")),
         ),
         key="told",
     ),
@@ -235,20 +242,26 @@ def dry_run(context: RunContext, snapshot: Snapshot, now: Instant) -> dict[str, 
 def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
     """Build the answer to `details`: the one to `status` with processes, gaps and alerts; none if `stale`."""
     snapshot = None if stale else status.snapshot
-    if snapshot is None:
-        return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
-    firing = _firing_by_gpu(status, snapshot)
+    processes = () if snapshot is None else snapshot.processes
+    return {
+        "status": present_answer(status, answer, stale=stale),
+        "present": [process.pid for process in processes],
+        "commands": [[process.pid, redact.command(process)] for process in processes if process.mine],
+    }
+
+
+def present_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
+    """Build the answer to `status` with each GPU's gap and alerts, and what was said to each alert."""
+    time_text = partial(recent_time, now=status.at)
+    notes = [{**alert, "note": _(", ").join(silence_texts(alert, time_text))} for alert in answer["alerts"]]
+    if stale or status.snapshot is None:
+        return {**answer, "gpus": [], "alerts": notes}
+    firing = _firing_by_gpu(status, status.snapshot)
     gpus = [
         {**gpu_json, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
-        for gpu_json, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
+        for gpu_json, gpu in zip(answer["gpus"], status.snapshot.gpus, strict=True)
     ]
-    return {
-        "status": {**answer, "gpus": gpus},
-        "present": [process.pid for process in snapshot.processes],
-        "commands": [
-            [process.pid, redact.command(process)] for process in snapshot.processes if process.mine
-        ],
-    }
+    return {**answer, "gpus": gpus, "alerts": notes}
 
 
 def _firing_by_gpu(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
@@ -310,6 +323,14 @@ def answering(
         # a demo's state is in a folder that nobody else knows
         return {**answer, "state": str(lease.store.path.parent)}
 
+    def present(shown: Status) -> dict[str, Any]:
+        return present_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
+
+    feed = PageFeed(
+        file_name(context.state_name), lambda: monitor.status, present, host.now, lambda: monitor.poll
+    )
+    monitor.listen_to_minutes(feed.add_minute)
+
     def past(_request: dict[str, Any]) -> dict[str, Any]:
         monitor.flush_samples(WRITTEN_WITHIN)
         return {"folder": str(lease.store.path.parent)}
@@ -320,10 +341,16 @@ def answering(
             return {"mail": "", "unknown": [_("nothing has been read yet")]}
         return dry_run(context, snapshot, host.now())
 
+    def run_facts(request: dict[str, Any]) -> dict[str, Any]:
+        command = Reminders(lease.store, host.now).command(int(request["id"]))
+        return observed_json(command, _next_snapshot(monitor))
+
     handlers = {
+        "run facts": run_facts,
         "status": status,
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
+        "follow": lambda request: feed.follow(Path(str(request["folder"]))),
         "quit": end,
         "alerts": lambda _request: alerts_json(lease.store, host.now()),
         "explain": lambda _request: {"lines": list(monitor.explain())},
@@ -340,4 +367,7 @@ def answering(
     }
     with serve_requests(context, handlers) as address:
         lease.describe(address=address)
-        yield
+        try:
+            yield
+        finally:
+            feed.stop(WRITTEN_WITHIN)

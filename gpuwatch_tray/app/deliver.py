@@ -6,17 +6,20 @@ import logging
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
 from gpuwatch_tray.app.history_query import read_history
+from gpuwatch_tray.app.run_files import run_attachments
 from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen, MessageKind
 from gpuwatch_tray.model.units import HOUR, MINUTE
-from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_picture
+from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_files
 from gpuwatch_tray.rules.temperature import warning_at
+from gpuwatch_tray.runs.run_folder import RunFolder
 from gpuwatch_tray.store import StoreError, outbox_pipe
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
         time.time,
         gather=late_digest(context.mail_identity),
         draw=picture_drawer(context),
+        attach=partial(run_attachments, RunFolder(context.settings.state)),
     )
 
 
@@ -87,7 +91,7 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
     from gpuwatch_tray.notify.transport import TransportError
 
     try:
-        receipt = send_with_picture(create_transport(context.settings), message, picture_drawer(context))
+        receipt = send_with_files(create_transport(context.settings), message, picture_drawer(context))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     not_noted = []
@@ -114,6 +118,8 @@ def refuse_demo(context: RunContext) -> None:
 
 
 PICTURE_HOURS = 6
+SHORTEST_PICTURE, LONGEST_PICTURE = HOUR / 4, 48 * HOUR  # seconds of a run's picture
+RUN_MARGIN = 0.05  # of a run's length, shown before it
 MAX_PICTURE_BYTES = 200_000
 
 
@@ -124,10 +130,11 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
         end = message.created
+        run = RunFolder(context.settings.state).read(message.details.run) if message.details.run else None
+        hours = PICTURE_HOURS * HOUR if run is None else end - run.began + RUN_MARGIN * (end - run.began)
+        start = end - max(SHORTEST_PICTURE, min(hours, LONGEST_PICTURE))
         try:
-            history = read_history(
-                context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=UseDetail.NONE
-            )
+            history = read_history(context, start, end, finest=MINUTE, processes=UseDetail.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""

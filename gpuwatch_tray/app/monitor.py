@@ -17,11 +17,12 @@ from gpuwatch_tray.notify import outbox_process
 from gpuwatch_tray.notify.outbox_process import MailHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
+    from gpuwatch_tray.model import GpuSample
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import ConfigProblem
@@ -135,6 +136,16 @@ class Monitor:
     def flush_samples(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
         return self._recorder is not None and self._recorder.flush(timeout)
+
+    def listen_to_minutes(self, on_minute: Callable[[Iterable[GpuSample]], None]) -> None:
+        """Have `on_minute` called with the samples of each minute that ends, on the recorder's thread."""
+        if self._recorder is not None:
+            self._recorder.on_minute = on_minute
+
+    @property
+    def poll(self) -> float:
+        """The seconds between two polls."""
+        return self._context.settings.poll
 
     def explain(self) -> tuple[str, ...]:
         """Say of each rule what it makes of the last snapshot, and what will be sent, when and why."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.history import FinishedMinute, Sampler
     from gpuwatch_tray.history.sample_store import SampleStore
-    from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
+    from gpuwatch_tray.model import Alert, GpuSample, Instant, Limits, Minute, Snapshot
 
 
 log = logging.getLogger(__name__)
@@ -24,13 +24,25 @@ MOST_WAITING = 10  # minutes that wait for a disk that does not answer; the olde
 
 
 class Recorder:
-    """Records each reading from `start` to `stop`; `trouble` says why nothing is recorded, None if all is."""
+    """
+    Records each reading from `start` to `stop`; `trouble` says why nothing is recorded, None if all is.
 
-    def __init__(self, store: SampleStore, sampler: Sampler, clock: Callable[[], Instant]) -> None:
+    A demo's `past` is written before everything else.
+    """
+
+    def __init__(
+        self,
+        store: SampleStore,
+        sampler: Sampler,
+        clock: Callable[[], Instant],
+        past: Iterable[Minute] = (),
+    ) -> None:
         self.trouble: str | None = None
+        self.on_minute: Callable[[Iterable[GpuSample]], None] | None = None  # told each minute that has ended
         self._store = store
         self._sampler = sampler
         self._clock = clock
+        self._past = past
         self._waiting: deque[FinishedMinute] = deque(maxlen=MOST_WAITING)
         self._flush_requests: deque[threading.Event] = deque()  # set once everything is written
         self._wake = threading.Event()
@@ -74,6 +86,8 @@ class Recorder:
 
     def _run(self) -> None:
         stopping = False
+        if self._past:
+            self._try(lambda: self._store.add_past(self._past))
         while not stopping:
             self._wake.wait()
             self._wake.clear()
@@ -87,7 +101,10 @@ class Recorder:
 
     def _write(self) -> None:
         while self._waiting:
-            self._store.add(self._waiting.popleft()())
+            minute = self._waiting.popleft()()
+            if self.on_minute is not None:
+                self.on_minute(minute.stretch.gpus)
+            self._store.add(minute)
 
     def _flush_now(self) -> None:
         self._write()

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.app.watch_log import LogLine, WatchLog
+from gpuwatch_tray.app.watch_log import WatchLine, WatchLog
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.common.threads import QueueThread
@@ -124,7 +124,7 @@ class LiveOutput:
             if type(handler) is logging.StreamHandler:
                 handler.setStream(sys.stderr)  # by now the one that writes above the summary
 
-    def _news(self, at: float, line: LogLine) -> Table:
+    def _news(self, at: float, line: WatchLine) -> Table:
         """Return one piece of news; what does not fit into the line goes on below its own beginning."""
         from rich.table import Table
         from rich.text import Text

@@ -30,7 +30,7 @@ class News(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
+class WatchLine:
     """One line, without its time."""
 
     news: News
@@ -53,22 +53,22 @@ class WatchLog:
         self._due: frozenset[int] = frozenset()
         self._began = False
 
-    def compare(self, status: Status) -> list[LogLine]:
+    def compare(self, status: Status) -> list[WatchLine]:
         """Return the lines for what has changed; nothing where only numbers have."""
         simulated = status.snapshot is not None and status.snapshot.simulated
-        lines: list[LogLine] = []
+        lines: list[WatchLine] = []
         if self._began or status.snapshot is not None:  # before the first reading there is nothing to tell
             lines = [*self._alert_lines(status), *self._state_lines(status)]
         self._began = True
-        lines = [LogLine(line.news, labelled(line.text, simulated=simulated), line.level) for line in lines]
+        lines = [WatchLine(line.news, labelled(line.text, simulated=simulated), line.level) for line in lines]
         notes = [note for note in status.notes if note not in self._notes]
-        lines += [LogLine(News.NOTE, note, Level.SNOOZED) for note in notes]
+        lines += [WatchLine(News.NOTE, note, Level.SNOOZED) for note in notes]
         due = {reminder.id: reminder.text for reminder in status.awaited if reminder.due}
-        lines += [LogLine(News.NOTICE, due[key], Level.OK) for key in sorted(due.keys() - self._due)]
+        lines += [WatchLine(News.NOTICE, due[key], Level.OK) for key in sorted(due.keys() - self._due)]
         self._notes, self._due = frozenset(status.notes), frozenset(due)
         return lines
 
-    def _alert_lines(self, status: Status) -> Iterator[LogLine]:
+    def _alert_lines(self, status: Status) -> Iterator[WatchLine]:
         first = not any((self._alerts, self._state))
         current = {alert.fingerprint: alert for alert in status.alerts}
         for fingerprint, alert in current.items():
@@ -77,19 +77,19 @@ class WatchLog:
             text = _("{severity}: {text}").format(severity=severity, text=alert.message)
             level = LEVELS[alert.severity]
             if before is None or before.since != alert.since:
-                yield LogLine(News.ONGOING if first and alert.since < status.at else News.NEW, text, level)
+                yield WatchLine(News.ONGOING if first and alert.since < status.at else News.NEW, text, level)
             elif alert.severity > before.severity:
-                yield LogLine(News.NEW, text, level)
+                yield WatchLine(News.NEW, text, level)
             else:
                 yield from _changes(before, alert, status.at)
         for fingerprint, alert in self._alerts.items():
             if fingerprint not in current:
                 lasted = duration(status.at - alert.since)
                 text = _("{text} (it lasted {duration})").format(text=alert.message, duration=lasted)
-                yield LogLine(News.OVER, text, Level.OK)
+                yield WatchLine(News.OVER, text, Level.OK)
         self._alerts = current
 
-    def _state_lines(self, status: Status) -> Iterator[LogLine]:
+    def _state_lines(self, status: Status) -> Iterator[WatchLine]:
         """Tell the state where no alert's own line does; its counts alone make no line."""
         state = (status.level, status.headline)
         before, self._state = self._state, state
@@ -101,10 +101,10 @@ class WatchLog:
             or before[0] is not status.level
             or (status.level is Level.NO_DATA and before != state)
         ):
-            yield LogLine(News.STATE, status.headline, status.level)
+            yield WatchLine(News.STATE, status.headline, status.level)
 
 
-def _changes(before: Alert, alert: Alert, now: float) -> Iterator[LogLine]:
+def _changes(before: Alert, alert: Alert, now: float) -> Iterator[WatchLine]:
     """Yield what a person or a pause of the condition has changed about an alert that fires on."""
     level = Level.SNOOZED if alert.acknowledged or alert.snoozed_until else LEVELS[alert.severity]
     changes = []
@@ -116,4 +116,4 @@ def _changes(before: Alert, alert: Alert, now: float) -> Iterator[LogLine]:
         changes.append(_("no longer snoozed"))
     for change in changes:
         text = _("{change}: {text}").format(change=change, text=alert.message)
-        yield LogLine(News.CHANGED, text, level)
+        yield WatchLine(News.CHANGED, text, level)

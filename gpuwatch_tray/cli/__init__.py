@@ -13,7 +13,7 @@ from gpuwatch_tray import i18n, settings
 from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError, create_context
 from gpuwatch_tray.cli.base import complain
-from gpuwatch_tray.cli.parser import build_parser
+from gpuwatch_tray.cli.parser import build_parser, parse_words
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = _("the settings files cannot be read within {seconds:g} s: are they on a network drive?")
         complain(text.format(seconds=READ_WITHIN) + " " + _("Check with `mount`."))
         return FAILED
-    args = build_parser().parse_args(argv)
+    args = parse_words(words)
     logs.log_to_terminal(verbose=getattr(args, "verbose", False))
     signal.signal(signal.SIGTERM, _exit_on_signal)
     try:

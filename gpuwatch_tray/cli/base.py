@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -111,3 +112,33 @@ def tcp_port(text: str) -> int:
         wrong = _("expected a port number up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
         raise argparse.ArgumentTypeError(wrong)
     return value
+
+
+_SIZES = {"": 2**20, "m": 2**20, "mb": 2**20, "mib": 2**20, "g": 2**30, "gb": 2**30, "gib": 2**30}
+
+
+def memory_size(text: str) -> int:
+    """Parse an amount of memory, as `20G`, `512M` or a number of MiB; return bytes."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([A-Za-z]{0,3})", text)
+    if found is None or found[2].lower() not in _SIZES or float(found[1]) == 0:
+        raise argparse.ArgumentTypeError(_("expected a size such as 20G, got {text!r}").format(text=text))
+    return int(float(found[1]) * _SIZES[found[2].lower()])
+
+
+def percent(text: str) -> float:
+    """Parse a percentage."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) ?%?", text)
+    if found is None or float(found[1]) > WHOLE:
+        raise argparse.ArgumentTypeError(_("expected 0 to 100, got {text!r}").format(text=text))
+    return float(found[1])
+
+
+WHOLE = 100.0  # percent
+
+
+def gpu_numbers(text: str) -> frozenset[int]:
+    """Parse numbers of GPUs, separated by commas."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(_("expected numbers such as 0,1, got {text!r}").format(text=text))
+    return frozenset(map(int, parts))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, setup, when
+from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
 from gpuwatch_tray.i18n import N_, _
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # The commands on the first page of --help; the first section is what a newcomer needs.
 SECTIONS = {
     N_("to begin with"): ("ps", "watch", "setup", "doctor"),
-    N_("alerts"): ("alerts", "when"),
+    N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
     N_("the past"): ("report",),
@@ -73,7 +77,7 @@ def build_parser() -> CommandParser:
     top.set_defaults(run=run.run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
-    for module in (ps, run, doctor, alerts, when, check, mail, report):
+    for module in (ps, run, doctor, alerts, when, runs, check, mail, report):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     return top
@@ -90,3 +94,14 @@ def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
     common.add_argument("--demo", action="store_true", help=demo)
     common.add_argument("--verbose", action="store_true", help=_("log every decision to standard error"))
     return common
+
+
+def parse_words(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; what follows `--` after `when free` is the command to run, options and all."""
+    parser = build_parser()
+    place = words.index("--") if "--" in words else len(words)
+    if not {"when", "free"} <= set(words[:place]):
+        return parser.parse_args(words)
+    args = parser.parse_args(words[:place])
+    args.argv = list(words[place + 1 :])
+    return args

@@ -7,11 +7,12 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError
 from gpuwatch_tray.cli.base import positive_int
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import align_columns
@@ -39,11 +40,11 @@ UNMETERED_SHARE = 0.01  # of the hours seen: more without known energy is said
 
 def make_page(context: RunContext, args: argparse.Namespace) -> int:
     """Make the page of the last hours, print its file's name, and open it with --open."""
-    from gpuwatch_tray import report
     from gpuwatch_tray.app.history_query import read_history
     from gpuwatch_tray.app.report_page import page_file, write_page
     from gpuwatch_tray.common.private import make_private, make_private_folder
     from gpuwatch_tray.desktop import launcher
+    from gpuwatch_tray.report import document
 
     if args.hours > MOST_HOURS:
         text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
@@ -55,12 +56,23 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     # A month is half a million small objects without cycles: the collector would take half of the time, and
     # this process ends right after.
     gc.disable()
-    details = _request_details(context)
+    details = _request(context, {"do": "details"})
+    folder = Path(details["state"]) if details else context.settings.state
+    file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)
+    try:
+        if args.out is None:
+            make_private_folder(file.parent)
+            make_private(file.parent)
+    except OSError as error:
+        raise WorkError(f"{file}: {error.strerror or error}") from error
+    # A page to keep follows nothing.
+    follows = bool(details) and args.open and args.out is None
+    feed = _request(context, {"do": "follow", "folder": str(file.parent.absolute())}) if follows else {}
     now = host.now().wall
     start = now - args.hours * HOUR
-    finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
+    finest = MINUTE if document.step(start, now) < TEN_MINUTES else TEN_MINUTES
     history = read_history(context, start, now, finest=finest, processes=UseDetail.SUMMED)
-    page = report.PageContext(
+    page = document.PageContext(
         context.host,
         now,
         simulated=context.simulated,
@@ -69,17 +81,15 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
         commands=dict(details.get("commands", ())),
         warn_at=context.settings.limits.heat.warn_at,
         usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
+        feed=document.Feed(feed["file"], secrets.token_urlsafe(16)) if feed else None,
+        called=host.called_as(),
+        options=_options(context),
     )
     if args.out == "-":
-        sys.stdout.write(report.html(history, page))
+        sys.stdout.write(document.html(history, page))
         return 0
-    folder = Path(details["state"]) if details else context.settings.state
-    file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)
     try:
-        if args.out is None:
-            make_private_folder(file.parent)
-            make_private(file.parent)
-        write_page(file, report.html(history, page))
+        write_page(file, document.html(history, page))
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
     print(file)
@@ -91,12 +101,20 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     return 0
 
 
-def _request_details(context: RunContext) -> dict[str, Any]:
-    """Request what the page shows of the present; empty where nothing runs, or an older version does."""
+def _options(context: RunContext) -> str:
+    """Return the options by which a command in a terminal asks the same program as this one."""
+    if context.simulated:
+        return " --demo"
+    usual = SourceKind.COMMAND if context.settings.mygpu else SourceKind.NVML
+    return "" if context.source is usual else f" --source {context.source.value}"
+
+
+def _request(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the running program's answer; empty where nothing runs, or an older version does."""
     from gpuwatch_tray.app.tray_client import try_request
 
     try:
-        return try_request(context, {"do": "details"}) or {}
+        return try_request(context, request) or {}
     except WorkError as error:
         log.warning("%s", error)
         return {}
@@ -360,7 +378,7 @@ def _measure_cells(row: dict[str, Any], *, priced: bool) -> list[str]:
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"
+    return "?" if value is None else f"{value:{form}}{unit}"
 
 
 def add_commands(commands: CommandGroup) -> None:

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import subprocess
-from contextlib import closing
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
     RunContext,
     UsageError,
-    WorkError,
-    acquire_store,
-    create_engine,
-    deliver_command,
-    open_store,
 )
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import complain, positive_int
+from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import HOLD, Reminders, shown_command
+from gpuwatch_tray.engine.operations import HOLD
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.ipc.lock import LockError
-from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpuwatch_tray.cli.base import CommandGroup
-    from gpuwatch_tray.store import Store
 
 
 NOTHING_RUNS = N_("nothing is watching now: start gpuwatch-tray")
@@ -40,12 +29,42 @@ NO_REMINDERS = N_("no pending reminders")
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
-    """Add a reminder for N GPUs that have been free for a duration, by default a minute."""
+    """Add a reminder for N GPUs that have been free for a duration, or wait for them and run a command."""
+    seconds = HOLD if args.hold is None else _duration(args.hold)
+    if args.argv:
+        return _run_on_free(context, args, seconds)
+    for name in ("memory", "max_use", "only", "timeout", "detach", "name"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                _("{option} is for a command: when free 2 {option} ... -- COMMAND").format(option=option)
+            )
+    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def _duration(text: str) -> float:
     try:
-        seconds = HOLD if args.hold is None else operations.parse_duration(args.hold, host.now().wall)
+        return operations.parse_duration(text, host.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def _run_on_free(context: RunContext, args: argparse.Namespace, hold: float) -> int:
+    from gpuwatch_tray.app.gpu_wait import detach, wait_and_run
+    from gpuwatch_tray.app.run_command import RunOptions
+    from gpuwatch_tray.runs.gpu_choice import GpuWish
+
+    if context.simulated:
+        raise UsageError(_("the GPUs of a demo cannot be waited for"))
+    timeout = None if args.timeout is None else _duration(args.timeout)
+    if args.detach:
+        words = [word for word in sys.argv[1 : sys.argv.index("--")] if word != "--detach"]
+        pid = detach([*host.this_program(), *words, "--", *args.argv])
+        print(_("PID {pid} waits: `gpuwatch-tray runs` shows it, `kill {pid}` ends it").format(pid=pid))
+        return 0
+    wish = GpuWish(args.count, hold, args.memory, args.max_use, args.only)
+    options = RunOptions(tuple(args.argv), args.name)
+    return wait_and_run(context, wish, options, timeout, complain)
 
 
 def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
@@ -73,93 +92,14 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
     return 0
 
 
-log = logging.getLogger(__name__)
-
-REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
-NOBODY_TO_TELL = N_("nothing is watching and no mail is set up: you will be notified once gpuwatch-tray runs")
-
-
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
-    """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
-    from gpuwatch_tray.common.child import RunningCommand, StartError
+    """Run the command, report its end and return its exit code, as a shell has it."""
+    from gpuwatch_tray.app.run_command import RunOptions, run
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
-    began = host.now()
-    try:
-        command = RunningCommand(words)
-    except StartError as error:
-        complain(str(error))
-        return error.code
-    number = _announce(context, command.pid, words)
-    code = command.wait()
-    if number is not None:
-        seconds = max(0.0, host.now().since(began))
-        report = {"do": "when ran", "id": number, "code": code, "seconds": seconds}
-        _report(context, {**report, "output": list(command.lines())})
-    return code
-
-
-def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
-    """Store the reminder: the end is then told even if this process is killed."""
-    from gpuwatch_tray.app.tray_client import request_or_use_store
-    from gpuwatch_tray.sources.processes import process_identity
-
-    identity, boot = process_identity(pid)
-    name = shown_command(argv)
-
-    def on_store(store: Store) -> dict[str, Any]:
-        policy = context.policy.routing
-        if not policy.mails or policy.email_when is EmailWhen.NEVER:
-            complain(_(NOBODY_TO_TELL))
-        return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
-
-    request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
-    try:
-        return int(request_or_use_store(context, request, on_store)["id"])
-    except REPORT_FAILURES as error:
-        complain(_("the end of this command will not be reported: {error}").format(error=error))
-        return None
-
-
-def _report(context: RunContext, request: dict[str, Any]) -> None:
-    """Report through the running program; where none runs, mail as it would without a desktop."""
-    from gpuwatch_tray.app.tray_client import try_request
-
-    try:
-        try:
-            if try_request(context, request) is not None:
-                return
-        except WorkError as error:
-            log.info("%s", error)  # the running program finds it in the store
-        try:
-            with acquire_store(context, "when run") as lease:
-                recorded = _record_end(lease.store, request)
-                if recorded and create_engine(context, lease.store, in_loop=False).mail_due_reminders():
-                    _deliver(context)
-        except AlreadyRunningError:
-            with closing(open_store(context)) as store:
-                _record_end(store, request)
-    except REPORT_FAILURES as error:
-        complain(_("the end of this command could not be reported: {error}").format(error=error))
-
-
-def _record_end(store: Store, request: dict[str, Any]) -> bool:
-    return Reminders(store, host.now).report_command(
-        request["id"], request["code"], request["seconds"], request["output"]
-    )
-
-
-def _deliver(context: RunContext) -> None:
-    """Start a child that sends the mail: the command's caller need not wait for the server."""
-    subprocess.Popen(
-        deliver_command(context),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    return run(context, RunOptions(tuple(words), args.name, args.log, tuple(args.attach)), complain)
 
 
 def add_commands(commands: CommandGroup) -> None:
@@ -168,10 +108,23 @@ def add_commands(commands: CommandGroup) -> None:
         "when", _("notify you once: GPUs are free, a process has ended"), "when free 2", "when run -- make"
     )
     free = tasks.command(
-        "free", add_free_reminder, _("notify you when N GPUs have no compute process"), "when free 2 --for 5m"
+        "free",
+        add_free_reminder,
+        _("notify you when N GPUs have no compute process; with a command, run it on them then"),
+        "when free 2 --for 5m",
+        "when free 1 --memory 20G -- python train.py",
     )
     free.add_argument("count", type=positive_int, metavar="N")
     free.add_argument("--for", dest="hold", metavar="DURATION", help=_("free for this long (default 60s)"))
+    free.add_argument(
+        "--memory", type=memory_size, metavar="SIZE", help=_("with so much memory free on each: 20G")
+    )
+    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("at most so busy"))
+    free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
+    free.add_argument("--timeout", metavar="DURATION", help=_("give up after so long, with exit code 124"))
+    free.add_argument("--name", default="", help=_("what to call the run"))
+    free.add_argument("--detach", action="store_true", help=_("wait and run in the background"))
+    free.set_defaults(argv=[])
     ends = tasks.command(
         "ends", add_end_reminder, _("notify you when a GPU process ends"), "when ends 2943615"
     )
@@ -181,6 +134,15 @@ def add_commands(commands: CommandGroup) -> None:
         run_and_remind,
         _("run a command and notify you when it ends"),
         "when run -- python train.py",
+    )
+    run.add_argument("--name", default="", help=_("what to call it"))
+    run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
+    run.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help=_("files to attach to the mail"),
     )
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
     tasks.command("list", print_reminders, _("list what you wait for"), "when list")

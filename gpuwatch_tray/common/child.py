@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import select
 import signal
 import subprocess
@@ -16,9 +15,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.text import strip_escapes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 
@@ -62,15 +62,15 @@ HANDOVER = 1.0  # seconds for the thread to stop between two chunks
 
 class OutputPump:
     """
-    Passes on to the file descriptor `target`, unchanged, what the command writes to `end`.
+    Passes on to the file descriptor `target`, unchanged, what the command writes to `end`, and to `keep`.
 
     On a terminal `end` is one too; where none can be had, it is `target` itself, and nothing is kept.
     """
 
-    def __init__(self, target: int, name: str, tail: TailBuffer) -> None:
+    def __init__(self, target: int, name: str, keep: Callable[[str, bytes], None]) -> None:
         self._target = target
         self._name = name
-        self._tail = tail
+        self._keep = keep
         self._terminal = os.isatty(target)
         self._reading: int | None = None
         self.end = target
@@ -132,7 +132,7 @@ class OutputPump:
         try:
             while self._wait_for_data(reading) and (data := _read(reading)):
                 self.last = time.monotonic()
-                self._tail.feed(self._name, data)
+                self._keep(self._name, data)
                 if open_target:
                     open_target = _write(self._target, data)
         except BrokenPipeError:
@@ -177,8 +177,6 @@ SHOWN_LINES = 10  # lines
 KEPT_LINES = 40  # lines that are redacted together, for a secret may begin above those that are shown
 LONGEST_LINE = 4096  # bytes of a line: of a longer one the beginning, which names what follows
 LINE_WIDTH = 200  # characters of a line that is shown
-# What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 
 
 class TailBuffer:
@@ -203,7 +201,7 @@ class TailBuffer:
         """Return the last lines that are not blank, redacted and without escape sequences."""
         with self._lock:
             kept = [*self._lines, *self._open.values()]
-        plain = [_ESCAPES.sub("", line.rstrip(b"\r").decode("utf-8", "replace")) for line in kept]
+        plain = [strip_escapes(line.rstrip(b"\r").decode("utf-8", "replace")) for line in kept]
         shown = [line.rstrip() for line in redact.lines("\n".join(plain)) if line.strip()]
         return tuple(
             line if len(line) <= LINE_WIDTH else f"{line[: LINE_WIDTH - 1]}…" for line in shown[-SHOWN_LINES:]
@@ -239,22 +237,31 @@ class StartError(Exception):
 
 class RunningCommand:
     """
-    A running command, with this process's input, folder and environment; for the main thread only.
+    A running command, with this process's input and folder, and `environ`; for the main thread only.
 
-    Raises StartError. Signals that were ignored at the start stay so, as under nohup.
+    Its output also goes to `log`, in the order in which it comes. Raises StartError. Signals that were
+    ignored at the start stay so, as under nohup.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str] | None = None,
+        log: Callable[[bytes], None] = lambda _data: None,
+    ) -> None:
         self._tail = TailBuffer()
+        self._log = log
+        self._log_lock = threading.Lock()
+        self.signals: list[int] = []  # that this process got and passed on
         self._early_signals: list[int] = []
         self._child: subprocess.Popen[bytes] | None = None
-        out = OutputPump(OUT, "out", self._tail)
+        out = OutputPump(OUT, "out", self._keep)
         # One pump for both keeps their order, where they go to one place.
-        err = out if _same_file(OUT, ERR) else OutputPump(ERR, "err", self._tail)
+        err = out if _same_file(OUT, ERR) else OutputPump(ERR, "err", self._keep)
         self._pumps = [out] if err is out else [out, err]
         self._install_signal_handlers()
         try:
-            self._child = subprocess.Popen(argv, stdout=out.end, stderr=err.end)
+            self._child = subprocess.Popen(argv, stdout=out.end, stderr=err.end, env=environ)
         except OSError as error:
             for pump in self._pumps:
                 pump.abandon()
@@ -291,16 +298,27 @@ class RunningCommand:
         return self._tail.lines()
 
     @property
+    def ended_by(self) -> int:
+        """The signal that ended it; 0 where it ended by itself."""
+        return max(0, -(self._running.returncode or 0))
+
+    def _keep(self, stream: str, data: bytes) -> None:
+        self._tail.feed(stream, data)
+        with self._log_lock:
+            self._log(data)
+
+    @property
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:  # never: the constructor raises then
             raise ValueError("the command was not started")
         return self._child
 
     def _install_signal_handlers(self) -> None:
-        def ignore(_number: int, _frame: FrameType | None) -> None:
-            """Do nothing: the command has got the signal too."""
+        def ignore(number: int, _frame: FrameType | None) -> None:
+            self.signals.append(number)  # the command has got it too
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
+            self.signals.append(number)
             self._send(number)
 
         def resized(number: int, _frame: FrameType | None) -> None:

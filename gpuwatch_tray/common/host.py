@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
+import shlex
+import shutil
 import socket
 import sys
 import time
@@ -58,6 +60,15 @@ def _this_process() -> str:
 def this_program() -> list[str]:
     """Return the command line that starts this installation again, never a module of the current folder."""
     return [sys.executable, "-P", "-m", "gpuwatch_tray"]
+
+
+def called_as() -> str:
+    """Return the words by which a person starts this program in a terminal here."""
+    name = "gpuwatch-tray"
+    if shutil.which(name):
+        return name
+    script = Path(sys.executable).with_name(name)  # of a virtual environment that is not on the PATH
+    return shlex.join([str(script)] if script.is_file() else this_program())
 
 
 def user(environ: Mapping[str, str]) -> str:

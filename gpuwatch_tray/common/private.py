@@ -26,6 +26,15 @@ def is_open_to_others(mode: int) -> bool:
     return os.name == "posix" and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
+def is_private_folder(folder: Path) -> bool:
+    """Return whether this is a folder of this user that nobody else can look into. Raises OSError."""
+    private = folder.is_dir()
+    if private and sys.platform != "win32":  # there the user's own folders are private
+        status = folder.stat()
+        private = status.st_uid == os.getuid() and not is_open_to_others(status.st_mode)
+    return private
+
+
 def make_private(path: Path) -> None:
     """Take what others may do from a file or folder of this user; a shared folder such as /tmp stays."""
     if sys.platform != "win32":  # there the user's own folders are private

@@ -78,6 +78,28 @@ def process_header(process: GpuProcess) -> str:
     return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
 
 
+INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
+
+
+def program_and_script(process: GpuProcess) -> tuple[str, str]:
+    """
+    Return what may be shown of the program and of the script that it runs; empty where there is none.
+
+    A module is `-m NAME`. Of a process that is not one's own the program alone is told.
+    """
+    called = redact.process_name(known(process.name) or "")
+    names = redact.arguments(known(process.command) or ()) if process.mine else ()
+    if not names:
+        return redact.text(called), ""
+    called = redact.text(program(names[0]))
+    script = names[1] if len(names) > 1 else "-"
+    if not INTERPRETERS.fullmatch(called):
+        return called, ""
+    if script == "-m" and len(names) > len(("python", "-m")):
+        return called, redact.text(f"-m {names[2]}")
+    return called, "" if script.startswith("-") else redact.text(program(script))
+
+
 def type_text(process: GpuProcess) -> str:
     """Write how it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` if not known."""
     return "+".join(kind.value for kind in _LETTERS if kind in process.kinds) or "?"

@@ -1,4 +1,4 @@
-"""The room that a text takes: columns of a terminal or a menu, tables, and lengths as Windows counts them."""
+"""Texts on a terminal or in a menu: columns, tables, lengths as Windows counts them, escape sequences."""
 
 from __future__ import annotations
 
@@ -76,3 +76,12 @@ def clip_utf16(text: str, units: int) -> str:
     """Cut `text` to at most `units` UTF-16 code units, never inside a character."""
     encoded = text.encode("utf-16-le", "replace")
     return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
+
+
+# What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+
+
+def strip_escapes(text: str) -> str:
+    """Remove what colours text and moves the cursor."""
+    return _ESCAPES.sub("", text)

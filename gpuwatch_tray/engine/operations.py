@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
-from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder
+from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder, RunReport
 from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_reminder, free_gpus, total_memory
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
@@ -190,13 +190,22 @@ class Reminders:
         condition = CommandEnds(pid, identity, called, boot)
         return self._store.add_reminder(Reminder(0, self._clock(), condition))
 
-    def report_command(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
-        """Report how the command ended, and its last lines; False where nobody waits for it (any more)."""
+    def command(self, number: int) -> CommandEnds | None:
+        """Return what has been observed of a command that is waited for; None where it is not (any more)."""
         for reminder in self._store.reminders():
             if reminder.id == number and isinstance(reminder.condition, CommandEnds):
-                notice = command_notice(reminder.condition, code, seconds, output, self._clock().wall)
-                return self._store.complete_reminder(number, notice)
-        return False
+                return reminder.condition
+        return None
+
+    def report_command(
+        self, number: int, code: int, seconds: float, output: Sequence[str], report: RunReport | None = None
+    ) -> bool:
+        """Report how the command ended, and its last lines; False where nobody waits for it (any more)."""
+        command = self.command(number)
+        if command is None:
+            return False
+        notice = command_notice(command, code, seconds, output, self._clock().wall, report)
+        return self._store.complete_reminder(number, notice)
 
     def cancel(self, number: int) -> str:
         """Wait no longer. Raises ReminderError."""

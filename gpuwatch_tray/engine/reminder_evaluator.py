@@ -8,14 +8,16 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
 from gpuwatch_tray.engine.mail_builder import new_id
-from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence
+from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence, Severity
 from gpuwatch_tray.notify import render
+from gpuwatch_tray.runs import Kind, Unseen, explain_end
+from gpuwatch_tray.runs.observed import observed_facts, observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,6 +64,19 @@ class ReminderResult:
     notifications: ReminderNotifications = ReminderNotifications()
 
 
+def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
+    """Say why a process ended, whose end nobody reports, where driver or neighbours told of it."""
+    condition, notice = new.condition, new.notice
+    if old.notice is not None or notice is None or isinstance(condition, GpusFree):
+        return new
+    cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
+    if cause == explain_end("", Unseen()):
+        return new  # nothing was told
+    details = (*filter(None, (cause.sentence, cause.fix)), *notice.details)
+    severity = notice.severity if cause.kind is Kind.UNKNOWN else max(notice.severity, Severity.WARNING)
+    return replace(new, notice=replace(notice, details=details, severity=severity, gpus=condition.devices))
+
+
 class ReminderEvaluator:
     """
     Steps the reminders of one state; called in turn, never at once.
@@ -106,7 +121,7 @@ class ReminderEvaluator:
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = step_reminder(old, self._observe(old, snapshot, now, gap))
+            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap)), snapshot)
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)

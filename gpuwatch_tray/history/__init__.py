@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.history.runs import alert_marks, gpus_of_alert
+from gpuwatch_tray.history.process_runs import alert_marks, gpus_of_alert
 from gpuwatch_tray.history.sampler import FinishedMinute, Sampler
 
 __all__ = ["FinishedMinute", "Sampler", "alert_marks", "gpus_of_alert"]

@@ -27,7 +27,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import state_file
-from gpuwatch_tray.store.errors import describe_error, is_damaged
+from gpuwatch_tray.store.errors import describe_error, is_damaged, is_unwritable
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction, schema_version
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
     database = state_file.open_connection(path, "mode=ro")
     try:
         version = schema_version(database)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         database.close()
+        if not is_unwritable(error):
+            raise
         database = state_file.connect_unwritable(path)
         version = schema_version(database)
     except BaseException:
@@ -217,6 +219,19 @@ class SampleStore:
             self._runs.clear()
         self._runs.update((run.key, run) for run in minute.runs)
         self._write_out(self._compactor.add(minute.stretch))
+
+    def add_past(self, minutes: Iterable[Minute]) -> None:
+        """Add many minutes that are over, all of them at once."""
+        stretches = []
+        for minute in minutes:
+            self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
+            self._runs.update((run.key, run) for run in minute.runs)
+            stretches.append(minute.stretch)
+        self._waiting = deque()
+        try:
+            self._write_out(stretches)
+        finally:
+            self._waiting = deque(self._waiting, maxlen=MOST_WAITING)
 
     def flush(self) -> None:
         """Write all minutes that were added."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.history.aggregate import GpuAccumulator, UseAccumulator, sum_known
-from gpuwatch_tray.history.runs import RunTracker, gpus_of_alert
+from gpuwatch_tray.history.process_runs import RunTracker, gpus_of_alert
 from gpuwatch_tray.model import (
     MAX_POWER,
     Gpu,
@@ -32,7 +32,7 @@ from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gpuwatch_tray.history.runs import MinuteRun, TrackedRun
+    from gpuwatch_tray.history.process_runs import MinuteRun, TrackedRun
     from gpuwatch_tray.model import Alert, Instant
 
 

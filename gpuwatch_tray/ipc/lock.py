@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What the program has in a state's folder: one with other things in it is not closed to others.
-OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page")
+OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page", "runs", "claims")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from gpuwatch_tray.model.devices import (
 )
 from gpuwatch_tray.model.notifications import (
     LEVELS,
+    Attachment,
     Button,
     EmailWhen,
     IconStyle,
@@ -90,6 +91,7 @@ __all__ = [
     "UNSUPPORTED",
     "Alert",
     "AlertMark",
+    "Attachment",
     "Auto",
     "Button",
     "ClockLimit",

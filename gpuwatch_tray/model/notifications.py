@@ -53,9 +53,19 @@ class MailDetails:
     replies_to: tuple[str, ...] = ()  # Message-IDs of the first mails about them, oldest first
     reminder: bool = False  # all were mailed before
     only: tuple[str, ...] = ()  # the recipients who have not got it yet; empty for all
+    run: int = 0  # the run whose log goes with it; 0 for none
 
 
 PLAIN = MailDetails()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail; text is redacted already."""
+
+    name: str
+    mime_type: str  # such as text/plain
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,9 @@ class Message:
     message_id: str
     kind: MessageKind = MessageKind.ALERT
     details: MailDetails = PLAIN
-    picture: bytes = b""  # a PNG for the HTML part, drawn when the mail is sent and never stored
+    # Made when the mail is sent, and never stored: a PNG for the HTML part, and the files that go with it.
+    picture: bytes = b""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Button(Enum):
@@ -105,6 +117,8 @@ class ReminderNotice:
     details: tuple[str, ...] = ()
     output: tuple[str, ...] = ()  # the last lines of a command
     severity: Severity = Severity.INFO  # a warning where something went wrong
+    run: int = 0  # the number of the run that it is about; 0 for none
+    gpus: tuple[str, ...] = ()  # the UUIDs of its GPUs
 
 
 @dataclass(frozen=True, slots=True)

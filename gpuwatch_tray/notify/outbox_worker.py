@@ -21,7 +21,7 @@ from gpuwatch_tray.store import Gather, RemainingMail, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.model import Message
+    from gpuwatch_tray.model import Attachment, Message
     from gpuwatch_tray.store import OutboxMail, Store
     from gpuwatch_tray.store.outbox_pipe import PipedOutbox
 
@@ -98,6 +98,11 @@ def no_picture(_message: Message) -> bytes:
     return b""
 
 
+def no_attachments(_message: Message) -> tuple[Attachment, ...]:
+    """Return no files."""
+    return ()
+
+
 def deliver_due(
     store: Outbox,
     transport_for: Callable[[], Transport],
@@ -108,11 +113,13 @@ def deliver_due(
     chance: Callable[[], float] = random.random,
     gather: Gather | None = None,
     draw: Callable[[Message], bytes] = no_picture,
+    attach: Callable[[Message], tuple[Attachment, ...]] = no_attachments,
 ) -> DeliveryReport:
     """
     Send each mail that is due once; call `transport_for` only where there is one.
 
-    `gather` makes one mail of a stale backlog, `draw` the picture of a mail, empty where there is none.
+    `gather` makes one mail of a stale backlog, `draw` the picture of a mail, empty where there is none,
+    `attach` the files that go with it.
     Once the transport itself has failed (no connection, wrong password), put the rest back untried.
     """
     start = clock()
@@ -128,7 +135,7 @@ def deliver_due(
                 return DeliveryReport(tuple(sent), tuple(failures), len(due) - done)
             try:
                 transport = transport or transport_for()
-                receipt = send_with_picture(transport, mail.message, draw)
+                receipt = send_with_files(transport, mail.message, draw, attach)
             except TransportError as failed:
                 error = failed
                 broken = failed if failed.for_all else None
@@ -144,19 +151,25 @@ def deliver_due(
     return DeliveryReport(tuple(sent), tuple(failures))
 
 
-def send_with_picture(transport: Transport, message: Message, draw: Callable[[Message], bytes]) -> Receipt:
-    """Send with the picture; where the server refuses that as too big, once more without."""
+def send_with_files(
+    transport: Transport,
+    message: Message,
+    draw: Callable[[Message], bytes] = no_picture,
+    attach: Callable[[Message], tuple[Attachment, ...]] = no_attachments,
+) -> Receipt:
+    """Send with picture and files; where the server refuses that as too big, once more without."""
     try:
-        message = replace(message, picture=draw(message))
-    except Exception:  # the mail goes without it
-        log.exception("the picture of a mail cannot be drawn")
+        whole = replace(message, picture=draw(message), attachments=attach(message))
+    except Exception:  # the mail goes without them
+        log.exception("what goes with a mail cannot be made")
+        whole = message
     try:
-        return transport.send(message)
+        return transport.send(whole)
     except TransportError as error:
-        if error.kind is not FailureKind.MESSAGE or not message.picture:
+        if error.kind is not FailureKind.MESSAGE or whole == message:
             raise
-        log.info("mail not taken (%s): once more without its picture", error)
-    return transport.send(replace(message, picture=b""))
+        log.info("mail not taken (%s): once more without its picture and files", error)
+    return transport.send(message)
 
 
 def _for_missed(mail: OutboxMail, receipt: Receipt, now: float, chance: float) -> tuple[RemainingMail, ...]:

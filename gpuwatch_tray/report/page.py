@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.report.script_json import script_safe_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,10 +49,15 @@ STATES_ON_DARK = {
 }
 
 
+# The strips of a GPU's day go from the first to the second; light to dark on white, dark to light on black.
+HEAT = {"heat0": "#e3edf7", "heat1": "#084c94", "warm0": "#fbeade", "warm1": "#a33200"}
+HEAT_ON_DARK = {"heat0": "#1f2c3a", "heat1": "#8cccff", "warm0": "#33241b", "warm1": "#ffa66e"}
+
+
 def palette_css() -> str:
     """Return the colours as custom properties of CSS."""
-    light = "".join(_css_properties(LINES, STATES))
-    dark = "".join(_css_properties(LINES_ON_DARK, STATES_ON_DARK))
+    light = "".join(_css_properties(LINES, STATES | HEAT))
+    dark = "".join(_css_properties(LINES_ON_DARK, STATES_ON_DARK | HEAT_ON_DARK))
     return f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
@@ -66,19 +72,28 @@ def _css_properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterat
 
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "main")
+PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "save", "main", "live")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The data file that a page follows: its name, beside the page, and the page's nonce for scripts."""
+
+    file: str
+    nonce: str  # 128 random bits: only a script element that the page's own program has made carries it
+
+
+def render_page(payload: Mapping[str, Any], *, title: str, noscript: str, feed: Feed | None = None) -> str:
     """Return the whole file; the page's program gets `payload` as it is."""
     style = _asset("vendor/uPlot.min.css") + palette_css() + _asset("page.css")
     library = _asset("vendor/uPlot.iife.min.js")
     parts = "\n".join(_asset(f"{name}.js") for name in PROGRAM)
     program = f'"use strict";\n(() => {{\n{parts}}})();\n'
+    nonce = "" if feed is None else f" 'nonce-{feed.nonce}'"
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src {_digest(style)}; script-src {_digest(library)} {_digest(program)}"
+        f"style-src {_digest(style)}; script-src {_digest(library)} {_digest(program)}{nonce}"
     )
     values = {
         "lang": html.escape(str(payload["lang"])),
@@ -94,12 +109,6 @@ def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str
     return _PLACE.sub(lambda match: values[match[1]], _asset("page.html"))
 
 
-def script_safe_json(payload: Mapping[str, Any]) -> str:
-    """Return JSON that ends no script element, whatever its strings: `&`, `<` and `>` are escaped."""
-    text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
-
-
 def _digest(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
@@ -109,8 +118,8 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text("utf-8")
 
 
-def page_texts(*, watched: bool) -> dict[str, str]:
-    """Return every text that the page's program shows; unless `watched`, nothing is known of the present."""
+def page_texts() -> dict[str, str]:
+    """Return every text that the page's program shows."""
     return {
         "skip": _("Skip to the content"),
         "title": _("GPUs on {host}"),
@@ -121,7 +130,31 @@ def page_texts(*, watched: bool) -> dict[str, str]:
         "runs_left_out": _("{count} shorter process runs are left out."),
         "gaps": _("Where nothing is known there is a gap in a line, and a “?” in a table."),
         "colophon": _("gpuwatch-tray {version} · charts by uPlot (MIT)"),
+        "live": _("Live: values of {age} ago. The page follows gpuwatch-tray until {until}."),
+        "live_silent": _("Not live: last values of {age} ago. gpuwatch-tray has ended, or it hangs."),
+        "live_gone": _("Not live: last values of {age} ago. gpuwatch-tray has ended: its data file is gone."),
+        "live_ended": _("Not live: gpuwatch-tray ended at {at}."),
+        "live_stopped": _(
+            "Not live: the page stopped following at {at}. Open it again from the tray's menu."
+        ),
+        "live_missing": _(
+            "Not live: this browser cannot read {file} beside the page. A browser from Flatpak sees only the"
+            " page itself."
+        ),
+        "last_seen": _("the last values are of {at}"),
+        "not_seen_since": _("not seen since {at}"),
         "gpus": _("GPUs now"),
+        "gpus_at": _("GPUs at {at}"),
+        "key": _("What the shapes and shades mean"),
+        "key_heat": _("use and memory, none to all"),
+        "key_warm": _("temperature, {low} to {high} °C"),
+        "key_gap": _("not known"),
+        "key_charts": _(
+            "On the charts a shape stands where an alert began, and its bar lasts as long as the alert."
+            " A dotted line across is a limit. A pale band, of one or two GPUs, goes from the lowest to the"
+            " highest value."
+        ),
+        "save": _("Save the data (CSV)"),
         "gpu": _("GPU"),
         "history": _("What happened"),
         "numbers": _("The numbers as a table"),
@@ -154,7 +187,13 @@ def page_texts(*, watched: bool) -> dict[str, str]:
         "began": _("Began"),
         "lasted": _("Lasted"),
         "what": _("Alert"),
-        "still": _("still fires") if watched else _("end not known"),
+        "still": _("still fires"),
+        "end_not_known": _("end not known"),
+        "acknowledge": _("Acknowledge:"),
+        "snooze": _("Snooze:"),
+        "copy": _("Copy"),
+        "copied": _("Copied"),
+        "copy_what": _("Copy: {command}"),
         "until": _("over at {at}"),
         "processes": _("Processes"),
         "no_processes": _("No process was seen on a GPU in this time."),
@@ -179,6 +218,7 @@ def page_texts(*, watched: bool) -> dict[str, str]:
             "Nothing is recorded yet. While gpuwatch-tray runs, a value a minute is kept of each GPU;"
             " come back in a few minutes."
         ),
+        "seconds": _("{s} s"),
         "under_a_minute": _("under a minute"),
         "minutes": _("{m} min"),
         "hours": _("{h} h {m} min"),

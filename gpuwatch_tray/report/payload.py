@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
-from gpuwatch_tray.model.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
+from gpuwatch_tray.model import Auto
+from gpuwatch_tray.model.units import KIB, MIB, MINUTE
 from gpuwatch_tray.report import page
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.report.present import (
+    METRICS,
+    alert_data,
+    clip,
+    gpu_facts,
+    gpu_state,
+    level_words,
+    mib,
+    overall_state,
+    owner,
+)
 from gpuwatch_tray.rules.temperature import warning_at
 
 if TYPE_CHECKING:
@@ -93,93 +103,8 @@ def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> Metr
 
 
 FRESH_SECONDS = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
-
-
-def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
-    """Return the state of the whole; `newest` is when anything was last known."""
-    if live is not None:
-        level = Level[str(live.get("state", "no_data")).upper()]
-        return _state(level, redact.text(str(live.get("headline", ""))))
-    if newest is None:
-        return _state(Level.NO_DATA, _("nothing watches here: `gpuwatch-tray` starts the tray"))
-    at = local_time(newest, TO_THE_MINUTE)
-    return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
-
-
-def gpu_state(
-    gpu: GpuFacts,
-    alerts: Sequence[AlertMark],
-    samples: Sequence[GpuSample],
-    live: Mapping[str, Any] | None,
-) -> dict[str, str]:
-    """Return the state of one GPU, from its stored and live alerts; no data where nobody sees it."""
-    now = _live_gpu(gpu, live)
-    if now is None:
-        if not samples:
-            return _state(Level.NO_DATA, _("never seen in this time"), "reason")
-        at = local_time(samples[-1].at + samples[-1].seconds, TO_THE_MINUTE)
-        return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
-    live_alerts = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
-    active = {mark.id: (mark.severity, mark.text) for mark in alerts}
-    for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
-        if number in live_alerts:
-            active[number] = Severity[live_alerts[number]["severity"].upper()], live_alerts[number]["text"]
-    unsnoozed = {number for number in active if not live_alerts.get(number, {}).get("snoozed_until")}
-    worst = max((active[number] for number in unsnoozed or active), key=itemgetter(0), default=None)
-    level = Level.OK if worst is None else LEVELS[worst[0]]
-    if not unsnoozed and level is not Level.OK:
-        level = Level.SNOOZED
-    gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
-    if gap:  # what is not known is never calm
-        return _state(Level.NO_DATA, redact.text(str(gap)), "reason")
-    return _state(level, "" if worst is None else redact.text(worst[1]), "reason")
-
-
-def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
-    """Return why a GPU without alerts is not known to be well; empty where it is."""
-    if now.get("gap") or live is None or live.get("state") != Level.NO_DATA.name.lower():
-        return str(now.get("gap") or "")
-    blamed = any(row.get("gap") or row.get("problem") for row in live.get("gpus", ()))
-    return "" if blamed else str(live.get("headline", ""))
-
-
-def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
-    """Return the lines of a GPU's card: name, text, and a share from 0 to 1 where there is a whole."""
-    now = _live_gpu(gpu, live)
-    if now is None:
-        return []
-    used, total = now.get("memory_used"), now.get("memory_total") or gpu.memory_total
-    busy, heat, power = now.get("utilisation"), now.get("temperature"), now.get("power")
-    memory = " / ".join("?" if size is None else gib(size) for size in (used, total)) + " GiB"
-    return [
-        (_("Memory"), memory, None if used is None or not total else min(used / total, 1.0)),
-        (_("Utilisation"), "?" if busy is None else f"{busy:.0f} %", None if busy is None else busy / 100),
-        (_("Temperature"), "?" if heat is None else f"{heat:.0f} °C", None),
-        (_("Power"), "?" if power is None else f"{power:.0f} W", None),
-    ]
-
-
-def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    rows: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
-    return next((row for row in rows if (row.get("uuid") or str(row.get("index"))) == gpu.uuid), None)
-
-
-def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:
-    names = {
-        Level.OK: _("ok"),
-        Level.SNOOZED: _("snoozed"),
-        Level.WARNING: _("warning"),
-        Level.CRITICAL: _("critical"),
-        Level.NO_DATA: _("no data"),
-    }
-    return {"level": level.name.lower(), "word": names[level], name: text}
-
-
-LEAST_SPAN = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
-LONGEST_TEXT = 300  # characters of a name, a command or a reason
 USAGE = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh")
-METRICS = ("memory", "utilisation", "temperature", "power")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +113,9 @@ class PageContext:
     What a page is about, beside the history; `live` is the answer to `status` of what watches.
 
     `present` are the PIDs that it sees on GPUs, `commands` the redacted command lines of one's own; `warn_at`
-    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it.
+    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it. `feed` is the
+    data file that the page follows, None for a page to keep. `called` is how a terminal calls this program,
+    and `options` follow each of its commands.
     """
 
     host: str
@@ -199,6 +126,9 @@ class PageContext:
     commands: Mapping[int, str] = field(default_factory=dict)
     warn_at: int | Auto | None = Auto.AUTO
     usage: Mapping[str, Any] | None = None
+    feed: page.Feed | None = None
+    called: str = "gpuwatch-tray"
+    options: str = ""
 
 
 def build_payload(history: History, context: PageContext) -> dict[str, Any]:
@@ -208,14 +138,18 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
     grid = make_grid(_start(history), history.end)
     places = {gpu.uuid: place for place, gpu in enumerate(gpus)}
     runs, owners, left_out = _runs_data(history, places, context)
+    notes = {
+        alert.get("id"): str(alert.get("note") or "") for alert in (context.live or {}).get("alerts", ())
+    }
     limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
     return {
         "lang": {i18n.CHINESE: "zh-CN"}.get(i18n.current_language(), i18n.current_language()),
-        "words": page.page_texts(watched=context.live is not None),
+        "words": page.page_texts(),
         "version": __version__,
         "host": redact.one_line(context.host),
         "made": int(context.made),
         "simulated": context.simulated,
+        "levels": level_words(),
         "state": overall_state(context.live, _newest(samples.values())),
         "start": grid.start,
         "end": grid.end,
@@ -230,7 +164,14 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
         "runs": runs,
         "runs_left_out": left_out,
         "owners": owners,
-        "alerts": [_alert_data(mark) for mark in sorted(history.marks, key=lambda mark: mark.began)],
+        "alerts": [
+            alert_data(mark, notes.get(mark.id, ""))
+            for mark in sorted(history.marks, key=lambda mark: mark.began)
+        ],
+        "watched": context.live is not None,
+        "feed": None if context.feed is None else asdict(context.feed),
+        "called": context.called,
+        "options": context.options,
         "usage": None if context.usage is None else _usage_data(context.usage),
     }
 
@@ -238,7 +179,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
 def _start(history: History) -> float:
     """Return where the page begins: at the history's start, or at the first sample."""
     first = min((samples[0].at for samples in history.samples.values() if samples), default=history.end)
-    return max(history.start, min(first, history.end - LEAST_SPAN))
+    return max(history.start, min(first, history.end - MINUTE))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
@@ -252,8 +193,9 @@ def _gpu_data(
     alerts = [mark for mark in marks if gpu.uuid in mark.uuids and mark.ended is None]
     name = redact.one_line(gpu.name or "")
     return {
+        "id": gpu.uuid,
         "label": label(gpu),
-        "name": _clip(name or gpu.uuid),
+        "name": clip(name or gpu.uuid),
         "state": gpu_state(gpu, alerts, samples, context.live),
         "facts": gpu_facts(gpu, context.live),
     }
@@ -305,40 +247,26 @@ def _runs_data(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
-    names = {name: _clip(redact.process_name(name or "")) for name in {run.name for run in kept}}
+    names = {name: clip(redact.process_name(name or "")) for name in {run.name for run in kept}}
     newest = _newest(history.samples.values())
     rows = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
         # also by the time: a PID is used again
         running = run.pid in context.present and newest is not None and run.last >= newest - FRESH_SECONDS
         memory = most.get((run.key, run.uuid))
-        owner = _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
         rows.append(
             {
                 "gpu": places.get(run.uuid),
                 "pid": run.pid,
-                "owner": owners.setdefault(owner, len(owners)),
+                "owner": owners.setdefault(owner(run.user), len(owners)),
                 "name": names[run.name] or _("unknown"),
-                "command": _clip(redact.one_line(context.commands.get(run.pid, ""))) if running else "",
+                "command": clip(redact.one_line(context.commands.get(run.pid, ""))) if running else "",
                 "start": int(run.first),
                 "end": None if running else int(run.last),
-                "memory": None if memory is None else round(memory / MIB),
+                "memory": mib(memory),
             }
         )
     return rows, list(owners), len(history.runs) - len(kept)
-
-
-def _alert_data(mark: AlertMark) -> dict[str, Any]:
-    words = {Severity.INFO: _("info"), Severity.WARNING: _("warning"), Severity.CRITICAL: _("critical")}
-    return {
-        "level": mark.severity.name.lower(),
-        "word": words[mark.severity],
-        "rank": int(mark.severity),
-        "title": rule_title(mark.rule),
-        "text": _clip(redact.text(mark.text)),
-        "at": int(mark.began),
-        "end": None if mark.ended is None else int(mark.ended),
-    }
 
 
 def _usage_data(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,13 +275,9 @@ def _usage_data(usage: Mapping[str, Any]) -> dict[str, Any]:
     others = {"unknown": _("unknown owner"), "nobody": _("nobody")}
     rows = [
         [
-            others.get(row["kind"]) or _clip(redact.one_line(str(row["user"]))),
+            others.get(row["kind"]) or clip(redact.one_line(str(row["user"]))),
             *(row[measure] for measure in measures),
         ]
         for row in usage["rows"]
     ]
     return {"measures": measures, "rows": rows, "total": [usage["total"][measure] for measure in measures]}
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.proclist import program_and_script
+from gpuwatch_tray.common.text import cut_to_width
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     MPS_SERVERS,
@@ -19,11 +20,13 @@ from gpuwatch_tray.model import (
     Snapshot,
     Verdict,
     Why,
-    known,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+LONGEST_TITLE = 60  # columns of a process's name in a sentence
 
 
 def gpu_subject(gpu: Gpu) -> str:
@@ -80,10 +83,11 @@ def process_prefix(snapshot: Snapshot, process: GpuProcess) -> str:
 
 
 def process_title(process: GpuProcess) -> str:
-    """Name a process for a sentence, without its arguments: they may hold a secret."""
+    """Name a process for a sentence by its program and script, without further arguments."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
-    name = redact.process_name(known(process.name) or "") or _("A process")
-    return f"{name} (PID {process.pid}{where})"
+    program, script = program_and_script(process)
+    name = f"{program} {script}" if script else program or _("A process")
+    return f"{cut_to_width(name, LONGEST_TITLE)} (PID {process.pid}{where})"
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:

@@ -32,7 +32,7 @@ TRAINING_UNTIL = 70.0
 MAX_ETIME = 6 * HOUR  # seconds, where the user has no such limit
 TRAINING_FROM = -18.0  # so the training of the next round starts at 72
 
-_FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
+FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
 _TOTAL = 24 * GIB
 _RESERVED = 420 * MIB
 _XORG_AGE = 5 * DAY
@@ -108,7 +108,7 @@ def simulate(t: float, at: float, user: str, max_etime: int) -> Snapshot:
         mine = part is not _NOTEBOOK
         elapsed = phase - part.start
         process = GpuProcess(
-            pid=_FIRST_PID + round_ * len(_PARTS) + part.number,
+            pid=FIRST_PID + round_ * len(_PARTS) + part.number,
             gpu=part.gpu,
             kinds=frozenset({ProcessKind.COMPUTE}),
             memory=int(part.memory * _swell(phase - part.start, part.end - part.start, 4.0)),
@@ -151,7 +151,7 @@ def _present(t: float) -> Iterator[tuple[_Part, int, float]]:
 def _xorg(t: float, at: float, user: str) -> GpuProcess:
     """Return the desktop: one's own and there for days, but graphics only, so no rule counts it."""
     return GpuProcess(
-        pid=_FIRST_PID,
+        pid=FIRST_PID,
         gpu=0,
         kinds=frozenset({ProcessKind.GRAPHICS}),
         memory=_XORG_MEMORY,

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
+from gpuwatch_tray.store.errors import is_unwritable
 from gpuwatch_tray.store.tables import TABLES, VERSION, StoreError, migrate, schema_version
 
 if TYPE_CHECKING:
@@ -196,8 +197,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         # With exclusive locking SQLite needs no -shm file.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema_version(database)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         database.close()
+        if not is_unwritable(error):  # such as a lock: it may be written at this moment
+            raise
         return connect_unwritable(path)
     except BaseException:
         database.close()

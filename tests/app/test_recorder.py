@@ -76,6 +76,18 @@ def test_what_was_read_is_on_file_after_a_stop(tmp_path):
     assert sum(sample.covered for sample in found.samples[UUID]) == 115.0
 
 
+def test_each_minute_that_ends_is_told_though_the_disk_takes_nothing(recording, shelf):
+    """The page that follows has it, with or without a disk."""
+    told = []
+    recording.recorder.on_minute = told.append
+    shelf.error = StoreError("full")
+    for _ in range(3):
+        recording.minutes(1)
+        assert recording.recorder.flush(30)
+    assert len(told) == 2
+    assert [sample.uuid for sample in told[0]] == [UUID]
+
+
 def test_a_flush_waits_until_it_is_written(recording, shelf):
     """A reader that asked for it misses no minute that is over."""
     recording.minutes(3)

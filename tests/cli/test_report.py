@@ -107,8 +107,34 @@ def test_beside_a_watcher_the_page_has_the_present(installed, opener, tmp_path):
     assert (opener / "opened.html").read_text() == Path(done.stdout.strip()).read_text()
     found = payload(opener / "opened.html")
     assert found["state"]["level"] == "ok"
-    assert found["words"]["still"] == "still fires"
+    assert found["watched"]
+    assert found["feed"]["file"].endswith(".live.js")
+    assert found["options"] == ""
     assert "hunter22" not in (opener / "opened.html").read_text()
+
+
+@pytest.mark.driver
+def test_a_page_to_keep_follows_nothing(installed, opener, tmp_path):
+    """With --out, or unless it is opened, no data file is written, and the page admits no further script."""
+    file = tmp_path / "kept.html"
+    with installed.watching():
+        kept = installed.run("report", "--open", "--out", str(file))
+        made = installed.run("report")
+    assert (kept.returncode, made.returncode) == (0, 0)
+    for page in (file, Path(made.stdout.strip())):
+        assert payload(page)["watched"]
+        assert payload(page)["feed"] is None
+        assert "nonce-" not in page.read_text()
+        assert list(page.parent.glob("*.live.js")) == []
+
+
+def test_the_page_says_how_a_terminal_here_calls_this_program(installed, tmp_path):
+    """By its name where the PATH has it, else by the script's place: what is copied must work."""
+    (tmp_path / "empty").mkdir()
+    file = tmp_path / "page.html"
+    for path, called in ((installed.script.parent, "gpuwatch-tray"), (tmp_path / "empty", installed.script)):
+        assert installed.run("report", "--out", str(file), PATH=str(path)).returncode == 0
+        assert payload(file)["called"] == str(called)
 
 
 def test_without_an_opener_it_says_so(installed, tmp_path):

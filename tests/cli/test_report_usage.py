@@ -47,7 +47,7 @@ def test_the_table_is_aligned_and_names_the_unknown_and_nobody():
         "USER     GPU-HOURS  GIB-HOURS  BUSY  IDLE-HELD   KWH  COST",
         "ada           5.00     100.00  42 %       1.00  1.00  0.50",
         "unknown       5.00     100.00  42 %       1.00  1.00  0.50",
-        "nobody        0.00          -     -       0.00  1.00  0.50",
+        "nobody        0.00          ?     ?       0.00  1.00  0.50",
         "total        10.00     200.00  42 %       0.00  3.00  1.50",
     ]
     assert "10.0 of 10.0 GPU-hours were recorded" in found[5]

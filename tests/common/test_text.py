@@ -10,6 +10,7 @@ from gpuwatch_tray.common.text import (
     cut_to_width,
     display_width,
     pad_to_width,
+    strip_escapes,
     wrap_to_width,
 )
 from gpuwatch_tray.tray.backends import nodes
@@ -98,3 +99,10 @@ def test_a_wrapped_text_fits_and_loses_nothing(text, columns):
     for line in lines:
         assert display_width(line) <= columns or " " not in line
         assert line[0] not in "，。：、"
+
+
+def test_escape_sequences_are_removed():
+    """Colours, movements of the cursor and titles go, the text between them stays."""
+    shown = "\x1b[31mred\x1b[0m \x1b[2K\x1b]0;title\x07plain\x1b]8;;x\x1b\\link"
+    assert strip_escapes(shown) == "red plainlink"
+    assert strip_escapes("a\x1b[") == "a\x1b["

@@ -229,8 +229,8 @@ def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
     assert desk.labels()[0].startswith("SIMULATED")
 
     def popups():
-        return [popup.title for popup in desk.notifications()[before:]]
+        return [popup.body for popup in desk.notifications()[before:]]
 
     wait_until(lambda: len(popups()) == 2, "both rules", timeout=50)
-    assert all(title.startswith("SIMULATED") for title in popups())
+    assert all("\nSIMULATED GPUs on " in body for body in popups())
     assert sorted(installed.state.rglob("*")) == kept

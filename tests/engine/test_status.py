@@ -15,7 +15,7 @@ from gpuwatch_tray.rules import judge, open_questions, terms
 from gpuwatch_tray.rules.verdict import counted
 from tests.support.fakes import START, alert, process, snapshot
 
-OVER = "python (PID 1, GPU 0) has run for 1 h 6 min; the limit is 1 h"
+OVER = "python train.py (PID 1, GPU 0) has run for 1 h 6 min; the limit is 1 h"
 TWO = "2 GPUs in use; the limit is 1"
 NOW = Tick(Instant(START))
 LIMITS = Limits(gpu_limit=1, max_etime=3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ from PIL import Image
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import History
-from gpuwatch_tray.report import PageContext, html
+from gpuwatch_tray.report.document import PageContext, html
 from tests.e2e.rig import shots
 from tests.report import histories
 from tests.report.histories import DAY, END
 from tests.report.test_payload import HOSTILE
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -82,22 +84,26 @@ def test_it_is_drawn_in_silence(browser, page, tmp_path, width, dark):
     assert ground < 60 if dark else ground > 220
 
 
+def barriers(browser):
+    """What axe-core finds on the page that is serious or worse."""
+    browser.run(AXE.read_text(encoding="utf-8"))
+    found = browser.run(
+        "axe.run(document, {resultTypes: ['violations']}).then((all) => JSON.stringify(all.violations))"
+    )
+    return [
+        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
+        for each in json.loads(found)
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_no_serious_barrier(browser, page, width, dark):
     """axe-core's rules of WCAG 2.2 A and AA: names, roles, contrast, order; with every table opened."""
     browser.open(page, width=width, dark=dark)
     browser.run('document.querySelectorAll("details").forEach((each) => { each.open = true; })')
-    browser.run(AXE.read_text(encoding="utf-8"))
-    found = browser.run(
-        "axe.run(document, {resultTypes: ['violations']}).then((all) => JSON.stringify(all.violations))"
-    )
-    serious = [
-        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
-        for each in json.loads(found)
-        if each["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
+    assert barriers(browser) == []
 
 
 def test_everything_works_from_the_keyboard(browser, page):
@@ -227,6 +233,60 @@ def test_the_policy_lets_nothing_else_act(browser, page):
     )
     assert browser.run("window.broken") is None
     assert any("Content Security Policy" in problem for problem in browser.problems())
+
+
+def test_the_data_is_saved_as_the_page_has_it(browser, tmp_path, day):
+    """A click on the link writes a CSV file: a row a minute and GPU; no field begins a formula."""
+    gpus = (replace(day.gpus[0], name="=1+1"), day.gpus[1])
+    file = write(tmp_path, replace(day, gpus=gpus), simulated=True)
+    browser.open(file)
+    browser.keep_downloads(tmp_path)
+    browser.run('document.querySelector("a[download]").click()')
+    (saved,) = wait_until(lambda: list(tmp_path.glob("*.csv")), "a file")
+    assert saved.name == "gpus-box-2026-01-07-SIMULATED.csv"
+    with saved.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == sum(map(len, day.samples.values()))
+    sample = day.samples[day.gpus[0].uuid][0]
+    first = rows[0]
+    assert (first["uuid"], first["name"], first["simulated"]) == (day.gpus[0].uuid, "'=1+1", "true")
+    assert first["time"] == "2026-01-06T15:28:30.000Z"
+    assert first["temperature_celsius_mean"] == str(round(sample.temperature.mean))
+    assert first["memory_mib_high"] == str(round(sample.memory.high / 2**20))
+
+
+def test_a_strip_tells_the_day_of_each_gpu(browser, page, day):
+    """The darker, the more; where nothing is known the hatch shows, and words tell what the colours do."""
+    browser.open(page)
+    strips = browser.run(
+        '[...document.querySelectorAll(".heat")].map((each) => [each.style.backgroundImage, each.ariaLabel])'
+    )
+    assert len(strips) == 3 * len(day.gpus)
+    assert all("transparent" in shades for shades, _ in strips)  # the gap of the history
+    hot = strips[-1]
+    assert "var(--warm1) 100%" in hot[0]  # at its limit at the end
+    assert hot[1].startswith("Temperature: GPU 1 between ")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_values_stay_in_sight(browser, page, width):
+    """While the charts are scrolled the panel of values is on the screen, and hides less than half of it."""
+    browser.open(page, width=width)
+    browser.run("document.querySelectorAll('figure')[3].scrollIntoView({block: 'end'})")
+    top, bottom, high = browser.run(
+        "(() => { const box = document.querySelector('.values').getBoundingClientRect();"
+        " return [box.top, box.bottom, innerHeight]; })()"
+    )
+    assert 0 <= top < bottom < high / 2
+
+
+def test_a_row_is_a_block_on_a_narrow_screen(browser, page):
+    """No table is wider than its panel, and each value has its column's name beside it."""
+    browser.open(page, width=390)
+    over = "(each) => each.scrollWidth - each.parentNode.clientWidth"
+    assert max(browser.run(f"[...document.querySelectorAll('.stacks')].map({over})")) <= 0
+    cell = "document.querySelector('section[aria-labelledby=processes] tbody td:nth-child(4)')"
+    assert browser.run(f"getComputedStyle({cell}, '::before').content") == '"Most memory"'
 
 
 def test_a_fresh_install_has_a_clear_page(browser, tmp_path):

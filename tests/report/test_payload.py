@@ -10,8 +10,8 @@ import pytest
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span
-from gpuwatch_tray.report import PageContext, html
-from gpuwatch_tray.report.page import ASSETS, PROGRAM, page_texts, script_safe_json
+from gpuwatch_tray.report.document import PageContext, html
+from gpuwatch_tray.report.page import ASSETS, PROGRAM, page_texts
 from gpuwatch_tray.report.payload import (
     MAX_STEPS,
     MOST_RUNS,
@@ -21,6 +21,7 @@ from gpuwatch_tray.report.payload import (
     make_grid,
     metric_line,
 )
+from gpuwatch_tray.report.script_json import script_safe_json
 from tests.report import histories
 from tests.report.histories import DAY, END, HOUR
 
@@ -97,7 +98,7 @@ def test_nobody_watching_means_no_data_in_every_state():
     assert [gpu["state"]["level"] for gpu in found["gpus"]] == ["no_data", "no_data"]
     assert found["state"]["level"] == "no_data"
     assert all(run["end"] is not None for run in found["runs"])
-    assert found["words"]["still"] == "end not known"
+    assert not found["watched"]
 
 
 def test_a_gpu_has_the_state_of_its_own_alerts():
@@ -117,7 +118,7 @@ def test_a_gpu_has_the_state_of_its_own_alerts():
     live["alerts"] = [{"id": 4, "snoozed_until": END + 60.0}]
     gpus = told(history, live=live)["gpus"]
     assert [gpu["state"]["level"] for gpu in gpus] == ["critical", "ok", "snoozed"]
-    assert [gpu["state"]["reason"] for gpu in gpus] == ["hotter", "", "stands still"]
+    assert [gpu["state"]["reason"] for gpu in gpus] == ["hotter", "no alert of its own", "stands still"]
 
 
 def test_an_alert_that_is_not_on_the_disk_colours_its_card():
@@ -276,7 +277,7 @@ def test_the_program_has_each_word_that_it_shows_and_no_other():
     program = "".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in PROGRAM)
     asked = set(re.findall(r"\bw\.(\w+)", program))
     measures = {*USAGE, "cost"}  # by their names in the data
-    assert asked | measures == set(page_texts(watched=True))
+    assert asked | measures == set(page_texts())
 
 
 def test_the_page_speaks_the_language():

@@ -31,7 +31,7 @@ def test_a_job_that_stops_working_hangs_after_ten_minutes(readings):
     (finding,) = readings.judge("hung").findings
     assert (finding.subject, finding.severity, finding.value) == (NAME, Severity.WARNING, 600)
     assert finding.reason.startswith("HUNG(600s) >= LIMIT(600s) :: GPU=0  MEM=12288MiB  PID=7 ")
-    assert finding.text == "python (PID 7, GPU 0) was busy, and GPU 0 has done nothing for 10 min"
+    assert finding.text == "python train.py (PID 7, GPU 0) was busy, and GPU 0 has done nothing for 10 min"
 
 
 def test_a_job_that_never_worked_does_not_hang(readings):
@@ -118,7 +118,9 @@ def test_memory_held_idle_for_half_an_hour_is_told(readings):
     readings.read(JOB, gpus=(SLOW,))
     (finding,) = readings.judge("idle_holding").findings
     assert (finding.subject, finding.severity) == (f"{NAME}/GPU-0000", Severity.INFO)
-    assert finding.text == "python (PID 7, GPU 0) uses 12.0 GiB, and the GPU has been idle for 30 min"
+    assert (
+        finding.text == "python train.py (PID 7, GPU 0) uses 12.0 GiB, and the GPU has been idle for 30 min"
+    )
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,10 @@ class Browser:
         """Move, press or release the mouse."""
         self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
+    def keep_downloads(self, folder):
+        """Have what the page offers to save saved in `folder`."""
+        self._ask("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
     def picture(self, file, *, whole=True):
         """A PNG of the page, all of it or what is on the screen."""
         found = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

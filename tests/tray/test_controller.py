@@ -350,6 +350,14 @@ def test_pystrays_own_icon_shows_the_status(native):
     assert clicked == [MenuAction(ActionKind.SHOW_DETAILS)]
 
 
+def test_a_tooltip_of_windows_has_the_lines_that_fit_whole(native):
+    """It takes 127 characters: a line of a GPU is there from end to end, or not at all."""
+    backend, _ = native
+    lines = tuple(f"GPU {number} · {'x' * 32}" for number in range(4))
+    backend.present(TrayView(IconLook(Level.OK), "2 GPUs in use", build_menu(status()), lines))
+    assert backend.icon.title == "\n".join(("2 GPUs in use", *lines[:2]))
+
+
 def test_pystrays_own_icon_is_drawn_anew_only_when_its_look_changes(native):
     """Style and badge are part of the look; numbers in the menu are not."""
     backend, _ = native

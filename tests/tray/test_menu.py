@@ -28,6 +28,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.units import end_time, local_time, menu_duration
 from gpuwatch_tray.tray import menu
+from gpuwatch_tray.tray.backends import nodes, toolkit
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels, process_rows
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
@@ -120,6 +121,17 @@ def test_what_asks_for_attention_has_one_row_that_is_always_there():
     assert row.label == "Warning: GPU_COUNT(3) > GPU_LIMIT(2) · +1"
     assert labels_of(row.children) == ["Warning: GPU_COUNT(3) > GPU_LIMIT(2)", "Warning: GPU 2 is hot"]
     assert [one.key for one in both] == [one.key for one in calm]
+
+
+def test_a_row_that_never_changes_keeps_the_menu_wide():
+    """An alert that comes while the menu is open needs less room than "More" has; no other label differs."""
+    items = toolkit.pystray_menu(menu.build_menu(status()), print, keyed_separators=True)
+    rows = toolkit.host_entries(items, None)
+    changed = [pair for pair in zip(rows, nodes.widened(rows), strict=True) if pair[0] != pair[1]]
+    ((plain, filled),) = changed
+    assert plain.label == filled.label.rstrip(f"{ROOM}{nodes.WORD_END}") == "More"
+    digits = filled.label.count(ROOM) + nodes.LETTER * len("More")
+    assert digits >= nodes.LETTER * labels.MAX_COLUMNS
 
 
 def test_a_long_note_is_clipped_at_the_top_and_whole_below_with_the_way_to_the_settings():

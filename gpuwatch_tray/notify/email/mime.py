@@ -153,6 +153,9 @@ def build_mail(message: Message, *, sender: str, recipients: Sequence[str], line
         mail[name] = value
     mail.set_content(escape_controls(message.text))
     _add_html(mail, message)
+    for file in message.attachments:
+        main, _slash, sub = file.mime_type.partition("/")
+        mail.add_attachment(file.data, main, sub, filename=one_line(file.name, LONGEST_VALUE), cte="base64")
     policy = SMTPUTF8 if needs_smtputf8((sender, *recipients)) else SMTP
     return mail.as_bytes(policy=policy.clone(linesep=line_end))
 

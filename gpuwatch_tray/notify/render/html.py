@@ -147,7 +147,8 @@ def notice_html(identity: MailIdentity, notice: ReminderNotice) -> str:
     band = Band(shape, _("you asked to be notified"), colour, notice.title, _where(identity, notice.at))
     lines = [_plain(line) for line in (notice.text, *notice.details)]
     output = [_cell(_code(line)) for line in notice.output]
-    return _page(identity, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])
+    picture = _picture_place() if notice.gpus else ""
+    return _page(identity, band, [_rows(_("What happened"), lines), picture, _rows(_("Last lines"), output)])
 
 
 def _page(identity: MailIdentity, band: Band, parts: Iterable[str]) -> str:
@@ -263,8 +264,10 @@ def _mail(mail: Message, points: Sequence[str]) -> str:
 
 def _picture(alerts: Sequence[Alert]) -> str:
     """Return the place for the picture; `without_picture` removes it where there is none at sending."""
-    if not any(alert.subject for alert in alerts):
-        return ""
+    return _picture_place() if any(alert.subject for alert in alerts) else ""
+
+
+def _picture_place() -> str:
     alt = _("The last hours of the GPU: memory, utilisation and temperature")
     return (
         '<!--picture--><tr><td style="padding:14px 16px 0">'

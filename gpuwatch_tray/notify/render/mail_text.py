@@ -144,7 +144,9 @@ def notice_mail(identity: MailIdentity, notice: ReminderNotice, *, now: float, m
         f"Config: {identity.config}\nTold as you asked:\n{_bullets([notice.text, *notice.details])}",
     ]
     subject = f"{PREFIX}{notice.title}: {identity.user}@{identity.host}  {time}"
-    details = MailDetails(notice_html(identity, notice), identity.host, notice.severity)
+    details = MailDetails(
+        notice_html(identity, notice), identity.host, notice.severity, subjects=notice.gpus, run=notice.run
+    )
     output = LAST_LINES + "\n".join(f"  {line}" for line in notice.output) if notice.output else ""
     text = "\n\n".join(sections) + f"{output}\n"
     return Message(subject, text, now, message_id, MessageKind.NOTICE, details)

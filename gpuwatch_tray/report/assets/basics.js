@@ -2,6 +2,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const w = data.words;
 const lang = data.lang;
+// The middle of each step. Values that come while the page is open follow, at the moments that they are of.
+const times = Array.from({ length: data.count }, (_, place) => data.start + (place + 0.5) * data.step);
 
 // An element; `attributes` as in HTML, children are elements or text, never markup.
 function make(tag, attributes, ...children) {
@@ -49,12 +51,22 @@ function value(metric, number) {
   return number === null || number === undefined ? UNKNOWN : written[metric](number);
 }
 
+// Of a column's numbers as many decimals as mean something beside its largest.
+function decimals(numbers) {
+  const largest = Math.max(0, ...numbers.filter((each) => each !== null));
+  const digits = largest < 10 ? 2 : largest < 1000 ? 1 : 0;
+  return new Intl.NumberFormat(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 const clockFormat = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(lang, { month: "short", day: "numeric" });
 const momentFormat = new Intl.DateTimeFormat(lang, {
   month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
 
+const secondFormat = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+const exactly = (seconds) => secondFormat.format(new Date(seconds * 1000));
 const clock = (seconds) => clockFormat.format(new Date(seconds * 1000));
 const day = (seconds) => dayFormat.format(new Date(seconds * 1000));
 const moment = (seconds) => momentFormat.format(new Date(seconds * 1000));

@@ -1,7 +1,6 @@
 // The time charts: one figure a metric, all with one cursor, one zoom and one legend.
 
 const DASHES = [[], [9, 4], [2, 3], [9, 3, 2, 3], [14, 5], [5, 5], [14, 3, 2, 3, 2, 3], [1, 4]];
-const times = Array.from({ length: data.count }, (_, place) => data.start + (place + 0.5) * data.step);
 const shown = data.gpus.map(() => true);
 const plots = [];  // { plot, figure, metric }; the lanes' among them, without a metric
 const axisWidth = 58;
@@ -18,9 +17,10 @@ function timeAxis() {
 // The hour, and below it the day where a new one begins.
 function tick(seconds, place, all) {
   const far = all.length > 1 && all[1] - all[0] >= 86400;
+  const written = all.length > 1 && all[1] - all[0] < 60 ? exactly : clock;
   if (far) return day(seconds);
   const changes = place === 0 || day(seconds) !== day(all[place - 1]);
-  return changes ? `${clock(seconds)}\n${day(seconds)}` : clock(seconds);
+  return changes ? `${written(seconds)}\n${day(seconds)}` : written(seconds);
 }
 
 function valueAxis(metric) {
@@ -132,10 +132,12 @@ function draw(metric) {
   return { figure, holder, metric, tip, refresh: () => more.open && table.replaceChildren(numbers(metric)) };
 }
 
+function valuesOf(metric) {
+  return metric === null ? [times, times.map(() => null)] : [times, ...data.series[metric.key].flatMap((row) => [row.mean, row.low, row.high])];
+}
+
 function plotOf(part) {
-  const rows = data.series[part.metric.key];
-  const values = [times, ...rows.flatMap((row) => [row.mean, row.low, row.high])];
-  return new uPlot(options(part.metric, part.holder.clientWidth), values, part.holder);
+  return new uPlot(options(part.metric, part.holder.clientWidth), valuesOf(part.metric), part.holder);
 }
 
 function extent(row, from, to) {

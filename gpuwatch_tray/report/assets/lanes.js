@@ -8,7 +8,7 @@ measure.font = FONT;
 const isLong = (label) => measure.measureText(label).width > axisWidth - 8;
 
 // The bars of each GPU in as few rows as they need; those beyond `MOST_ROWS` are only counted.
-const lanes = data.gpus.map((gpu, place) => {
+const layOut = () => data.gpus.map((gpu, place) => {
   const ends = [];
   const bars = [];
   let beyond = 0;
@@ -27,7 +27,8 @@ const lanes = data.gpus.map((gpu, place) => {
   const rows = Math.max(ends.length, 1);
   return { label: gpu.label, bars, beyond, above, height: above + rows * (ROW + SPACE) + LANE_SPACE };
 });
-const lanesHeight = lanes.reduce((sum, lane) => sum + lane.height, 0);
+let lanes = layOut();
+const lanesHeight = () => lanes.reduce((sum, lane) => sum + lane.height, 0) + 64;
 
 function ownerColour(owner) {
   return colour(`owner${owner % data.owner_palette}`);
@@ -111,27 +112,34 @@ function runLine(run) {
   return say(w.run, words);
 }
 
+function ownerItem(name, place) {
+  const item = make("li", {}, make("i", { "aria-hidden": "true" }), name);
+  item.style.setProperty("--swatch", `var(--owner${place % data.owner_palette})`);
+  return item;
+}
+
 function drawLanesFigure() {
-  const holder = make("div", { class: "plot", role: "img", "aria-label": say(w.lanes_summary, { count: whole.format(data.runs.length) }) });
+  const holder = make("div", { class: "plot", role: "img" });
   const tip = make("div", { class: "tip", hidden: true });
-  const owners = data.owners.map((name, place) => {
-    const item = make("li", {}, make("i", { "aria-hidden": "true" }), name);
-    item.style.setProperty("--swatch", `var(--owner${place % data.owner_palette})`);
-    return item;
-  });
+  const list = make("ul", { class: "owners", "aria-label": w.owners });
+  const fill = () => {
+    list.replaceChildren(...data.owners.map(ownerItem));
+    holder.setAttribute("aria-label", say(w.lanes_summary, { count: whole.format(data.runs.length) }));
+  };
+  fill();
   const figure = make("figure", { class: "panel" },
-    make("figcaption", {}, make("h3", {}, w.lanes), make("ul", { class: "owners", "aria-label": w.owners }, ...owners)), holder, tip);
-  return { figure, holder, metric: null, tip, refresh: () => {} };
+    make("figcaption", {}, make("h3", {}, w.lanes), list), holder, tip);
+  return { figure, holder, metric: null, tip, fill, refresh: () => {} };
 }
 
 function lanesPlot(part) {
   const width = part.holder.clientWidth;
   return new uPlot({
-    width, height: lanesHeight + 64, legend: { show: false }, padding: [16, rightEdge, 0, 0],
+    width, height: lanesHeight(), legend: { show: false }, padding: [16, rightEdge, 0, 0],
     series: [{}, { show: true, points: { show: false } }],
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, dist: 8 }, points: { show: false }, y: false },
     scales: { x: { time: true, range: inside }, y: { range: [0, 1] } },
     axes: [timeAxis(), { size: axisWidth, values: () => [], grid: { show: false }, ticks: { show: false } }],
     hooks: { draw: [drawLanes, drawMarks], setCursor: [follow], setScale: [together] },
-  }, [times, times.map(() => null)], part.holder);
+  }, valuesOf(null), part.holder);
 }

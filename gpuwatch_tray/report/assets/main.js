@@ -40,6 +40,7 @@ function readOut() {
   const place = at === null ? lastKnown() : at;
   const seconds = times[place];
   legend.time.textContent = moment(seconds);
+  legend.slider.max = times.length - 1;
   legend.slider.value = place;
   legend.slider.setAttribute("aria-valuetext", spoken(place));
   data.gpus.forEach((_, gpu) => data.metrics.forEach((metric, column) => {
@@ -84,9 +85,10 @@ function zoomBy(factor, shift) {
 
 function zoomed(min, max) {
   legend.range.textContent = `${moment(min)} – ${moment(max)}`;
+  const slack = Math.max(data.step, 1);
   for (const [hours, button] of legend.ranges) {
     const span = hours === null ? data.end - data.start : hours * 3600;
-    button.setAttribute("aria-pressed", String(Math.abs(max - data.end) < data.step && Math.abs(max - min - span) < data.step));
+    button.setAttribute("aria-pressed", String(Math.abs(max - data.end) < slack && Math.abs(max - min - span) < slack));
   }
   for (const part of parts) part.refresh();
 }
@@ -99,7 +101,7 @@ function button(text, label, act) {
 
 function tools() {
   const whole_ = data.end - data.start;
-  const hours = [1, 6, 24, 7 * 24].filter((each) => each * 3600 < whole_);
+  const hours = [1, 6, 24, 7 * 24].filter((each) => each * 3600 * 1.1 < whole_);
   const ranges = [...hours.map((each) => [each, each < 48 ? say(w.last_hours, { h: each }) : say(w.last_days, { d: each / 24 })]), [null, w.everything]];
   legend.ranges = ranges.map(([each, text]) => [each, button(text, null, () => zoom(each === null ? data.start : data.end - each * 3600, data.end))]);
   return make("div", { class: "tools", role: "group", "aria-label": w.zoom },
@@ -158,14 +160,13 @@ function aside() {
     return row;
   });
   const heads = [w.gpu, ...data.metrics.map((metric) => metric.short)];
-  return make("div", { class: "panel aside" },
-    tools(), legend.range,
+  return make("div", { class: "aside" }, make("div", { class: "panel" }, tools(), legend.range, saveLink()), make("div", { class: "panel values" },
     make("p", { class: "moment" }, make("span", {}, w.values_at), legend.time), legend.slider,
     make("div", { class: "scroll-x" }, make("table", { class: "legend" },
       make("caption", { class: "hidden" }, w.legend),
       make("thead", {}, make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col", class: place ? "number" : "" }, text)))),
       make("tbody", {}, ...rows))),
-    legend.now);
+    legend.now));
 }
 
 // Anew in the colours of the theme, and at the width that there is.
@@ -178,37 +179,69 @@ function redraw() {
     plots.push(Object.assign(part, { plot }));
   }
   zoom(kept ? kept.min : data.start, kept ? kept.max : data.end);
+  drawnEnd = data.end;
   at = null;
   readOut();
 }
 
 function history() {
   const charts = make("div", { class: "charts" });
-  const section = make("section", { "aria-labelledby": "history" }, make("h2", { id: "history" }, w.history),
+  const section = make("section", { "aria-labelledby": "history" }, make("h2", { id: "history" }, w.history), key(),
     make("div", { class: "history" }, aside(), charts));
-  parts = [...data.metrics.map(draw), ...(data.runs.length ? [drawLanesFigure()] : [])];
+  parts = [...data.metrics.map(draw), ...(data.runs.length || data.feed ? [drawLanesFigure()] : [])];
   charts.append(...parts.map((part) => part.figure));
   return section;
 }
 
-function begin() {
-  head();
-  foot();
+let drawnEnd = 0;  // up to where the charts are drawn
+let drawnMarks = "";
+
+// What is drawn anew once other values are there: a chart only where they fill a pixel of it, or an alert or a
+// process is another. A span that reaches the end goes on with it.
+function renew() {
+  const { min, max } = plots[0].plot.scales.x;
+  for (const { plot, metric } of plots) plot.setData(valuesOf(metric), false);
+  const marks = JSON.stringify([data.alerts.map((alert) => [alert.id, alert.end]), data.runs.map((run) => run.end)]);
+  const pixel = (max - min) / plots[0].plot.over.clientWidth;
+  if (data.end - drawnEnd >= pixel || times.length < 100 || marks !== drawnMarks) {
+    const moves = data.end > drawnEnd && max >= drawnEnd - Math.max(data.step, 1);
+    lanes = layOut();
+    for (const { plot, metric } of plots) {
+      if (metric === null && plot.height !== lanesHeight()) plot.setSize({ width: plot.width, height: lanesHeight() });
+      if (!moves) plot.redraw();  // which would undo another span, for it is set a moment later
+    }
+    if (moves) zoom(min <= data.start ? data.start : min + data.end - drawnEnd, data.end);
+    for (const part of parts) if (part.fill) part.fill();
+    showStrips();
+    drawnEnd = data.end;
+    drawnMarks = marks;
+  }
+  if (at !== null && at >= times.length) at = null;
+  readOut();
+}
+
+function build() {
   const main = document.getElementById("main");  // what stands there is for those without JavaScript
-  if (!data.gpus.length || !data.count) {
+  if (!data.gpus.length || !times.length) {
     const nothing = make("p", { class: "empty" }, w.empty);
     main.replaceChildren(...(data.gpus.length ? [cards(), nothing] : [nothing]), alertTable());
-    document.body.dataset.drawn = "yes";
     return;
   }
   main.replaceChildren(...[cards(), history(), alertTable(), usageTable(), processTable()].filter(Boolean));
+  showStrips();
   redraw();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  let width = innerWidth;
-  addEventListener("resize", () => {
-    if (innerWidth !== width) { width = innerWidth; redraw(); }
-  });
-  document.body.dataset.drawn = "yes";
 }
 
-begin();
+function begin() {
+  if (data.feed) trim();
+  head();
+  foot();
+  build();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.length && redraw());
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth !== width && plots.length) { width = innerWidth; redraw(); }
+  });
+  if (data.feed) listen();
+  document.body.dataset.drawn = "yes";
+}

@@ -44,22 +44,52 @@ function marksAt(plot, left) {
 }
 
 function alertLine(alert) {
-  const end = alert.end === null ? w.still : say(w.until, { at: moment(alert.end) });
+  const end = alert.end === null ? still() : say(w.until, { at: moment(alert.end) });
   return `${alert.word} · ${alert.text} · ${moment(alert.at)}, ${end}`;
 }
 
+const still = () => (watched ? w.still : w.end_not_known);
+
+let alertsShown = null;
+
 function alertTable() {
-  const section = make("section", { "aria-labelledby": "alerts" }, make("h2", { id: "alerts" }, w.alerts));
-  if (!data.alerts.length) {
-    section.append(make("p", { class: "quiet" }, w.no_alerts));
-    return section;
-  }
-  const rows = [...data.alerts].reverse().map((alert) => [
-    { node: make("span", { class: "word" }, shape(alert.level), make("span", {}, alert.word)), order: alert.rank },
-    { node: make("span", {}, make("strong", {}, alert.title), make("br"), alert.text), text: alert.title, long: true },
+  alertsShown = table([w.severity, w.what, w.began, w.lasted], alertRows(), w.alerts, { none: w.no_alerts });
+  return make("section", { "aria-labelledby": "alerts" }, make("h2", { id: "alerts" }, w.alerts), alertsShown.node);
+}
+
+function alertRows() {
+  return [...data.alerts].sort((one, other) => other.at - one.at || other.id - one.id).map((alert) => [
+    { node: () => make("span", { class: "word" }, shape(alert.level), make("span", {}, alert.word)), text: alert.word, order: alert.rank },
+    { node: () => alertCell(alert), text: `${alert.title}\n${alert.text}\n${alert.end === null && watched ? alert.note : "over"}`, long: true },
     { text: moment(alert.at), order: alert.at },
-    { text: alert.end === null ? w.still : duration(alert.end - alert.at), order: (alert.end ?? data.end) - alert.at },
+    { text: alert.end === null ? still() : duration(alert.end - alert.at), order: (alert.end ?? data.end) - alert.at },
   ]);
-  section.append(table([w.severity, w.what, w.began, w.lasted], rows, w.alerts));
-  return section;
+}
+
+// The page can change nothing: it says what to type.
+function alertCell(alert) {
+  const cell = make("div", {}, make("strong", {}, alert.title), make("br"), alert.text);
+  if (alert.end !== null || !watched) return cell;
+  if (alert.note) cell.append(make("p", { class: "quiet" }, alert.note));
+  cell.append(make("div", { class: "acts" },
+    command(w.acknowledge, `alerts ack ${alert.id}`), command(w.snooze, `alerts snooze ${alert.id} 1h`)));
+  return cell;
+}
+
+function command(what, words) {
+  const line = `${data.called} ${words}${data.options}`;
+  const copy = make("button", { type: "button", "aria-label": say(w.copy_what, { command: line }) }, w.copy);
+  copy.addEventListener("click", () => copied(copy, line));
+  return make("div", { class: "act" }, make("span", {}, what), make("code", {}, line), copy);
+}
+
+async function copied(button, line) {
+  try {
+    await navigator.clipboard.writeText(line);
+  } catch {
+    getSelection().selectAllChildren(button.previousSibling);  // a browser that refuses: it is marked, for Ctrl+C
+    if (!document.execCommand("copy")) return;
+  }
+  button.textContent = w.copied;
+  setTimeout(() => { button.textContent = w.copy; }, 2000);
 }

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.proclist import program_and_script
 from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Missing, ProcessKind, Why, known
@@ -43,7 +44,6 @@ VARIANTS = re.compile(
     r"|with .* Design)(?!\S*\.)(?![\w.])",
     re.IGNORECASE,
 )
-INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
 JOINS = {"win32": subprocess.list2cmdline}
 
 T = TypeVar("T")
@@ -170,21 +170,12 @@ def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[
 
     That is the whole of it, the script or program that runs, and both of these: `python train.py`.
     """
-    whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
-    called = redact.process_name(known(name) or "")
-    names = redact.arguments(known(argv) or ()) if mine else ()
-    title = called
-    if names:
-        title = called = redact.program(names[0])
-        script = names[1] if len(names) > 1 else "-"
-        if INTERPRETERS.fullmatch(called) and script == "-m" and len(names) > len(("python", "-m")):
-            called = names[2]
-            title = f"{title} -m {called}"
-        elif INTERPRETERS.fullmatch(called) and not script.startswith("-"):
-            called = redact.program(script)
-            title = f"{title} {called}"
-    shown = "" if whole == redact.NA else whole
-    return shown, clip(redact.text(called), NAME_LENGTH), clip(redact.text(title), NAME_LENGTH)
+    process = GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name)
+    whole = redact.command(process)
+    program, script = program_and_script(process)
+    title = f"{program} {script}" if script else program
+    called = script.removeprefix("-m ") or program
+    return "" if whole == redact.NA else whole, clip(called, NAME_LENGTH), clip(title, NAME_LENGTH)
 
 
 def clipboard_command(value: GpuProcess) -> str:

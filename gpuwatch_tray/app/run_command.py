@@ -1,0 +1,315 @@
+"""
+`when run`: a command with a log that is there before it starts, and the notice of its end and its cause.
+
+Nothing here may change how the command runs or what it ends with: what fails of the rest is one line on
+standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.alerts.reminder_types import RunReport, report_from_json
+from gpuwatch_tray.app.bootstrap import (
+    AlreadyRunningError,
+    WorkError,
+    acquire_store,
+    create_engine,
+    deliver_command,
+    open_source,
+    open_store,
+    read_once,
+)
+from gpuwatch_tray.app.run_facts import HostWatch, join_facts
+from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
+from gpuwatch_tray.common import host
+from gpuwatch_tray.common.child import RunningCommand, StartError
+from gpuwatch_tray.engine.operations import Reminders, shown_command
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.ipc.lock import LockError
+from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.model.units import memory_text
+from gpuwatch_tray.runs import Exited, Signalled, explain_end
+from gpuwatch_tray.runs.log_file import RunLog, read_log
+from gpuwatch_tray.runs.observed import observed_json
+from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
+from gpuwatch_tray.sources.processes import is_alive, process_identity
+from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.runs import End
+    from gpuwatch_tray.store import Store
+
+
+log = logging.getLogger(__name__)
+
+FAILURES = (WorkError, StoreError, LockError, OSError)
+NOBODY_TO_TELL = N_("nothing is watching and no mail is set up: you will be notified once gpuwatch-tray runs")
+LOG_READ = 512 * 1024  # bytes of the log's end in which the cause is looked for
+FACTS_WITHIN = 4.0  # seconds for the running program to read the GPUs once more
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a command is to be run; `environ` is added to this process's own."""
+
+    argv: tuple[str, ...]
+    name: str = ""
+    log: Path | None = None  # a file that gets the whole output as well
+    attachments: tuple[str, ...] = ()  # patterns of files that go with the mail
+    environ: Mapping[str, str] = field(default_factory=dict)
+    record: RunRecord | None = None  # that was made while it waited
+
+
+def run(context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> int:
+    """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
+    recorder = RunRecorder(context, options, complain)
+    recorder.open_log()
+    began = host.now()
+    try:
+        command = RunningCommand(options.argv, recorder.environ, recorder.write)
+    except StartError as error:
+        complain(str(error))
+        recorder.finish(Exited(error.code), error.code, 0.0, (), str(error).encode())
+        return error.code
+    recorder.announce(command.pid)
+    code = command.wait()
+    seconds = max(0.0, host.now().since(began))
+    end = Signalled(command.ended_by) if command.ended_by else Exited(code)
+    recorder.finish(end, code, seconds, command.lines())
+    return code
+
+
+class RunRecorder:
+    """
+    The log, the record and the report of one run.
+
+    Whoever runs it calls `open_log` before, `announce` at its start, `write` with its output, and `finish`.
+    """
+
+    def __init__(self, context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> None:
+        self._context = context
+        self._options = options
+        self._complain = complain
+        self.environ = {**os.environ, **options.environ}
+        self._runs = RunFolder(context.settings.state)
+        self._record = options.record or RunRecord(0, shown_command(options.argv), options.name)
+        self._log: RunLog | None = None
+        self._copy: int | None = None
+        self._reminder: int | None = None
+        self._watch = HostWatch()
+
+    def open_log(self) -> None:
+        """Make the run's folder, before anything can fail; without one the command runs all the same."""
+        try:
+            if not self._context.simulated:
+                facts = {
+                    "name": self._options.name,
+                    "folder": str(Path.cwd()),
+                    "began": time.time(),
+                    "attachments": self._options.attachments,
+                    "waits": "",
+                }
+                if not self._record.number:
+                    self._record, _folder = self._runs.create(self._record.command)
+                self._log = RunLog(self._runs.folder(self._record.number))
+                self._change_record(**facts)
+            if self._options.log is not None:
+                flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+                self._copy = os.open(self._options.log, flags, 0o600)
+        except OSError as error:
+            self._complain(_("no log of this run is kept: {error}").format(error=error))
+
+    def write(self, data: bytes) -> None:
+        """Append output to the log."""
+        if self._log is not None:
+            self._log.write(data)
+        if self._copy is not None:
+            try:
+                os.write(self._copy, data)
+            except OSError as error:
+                self._copy = None
+                text = _("{file}: not written any more: {error}")
+                self._complain(text.format(file=self._options.log, error=error))
+
+    def announce(self, pid: int) -> None:
+        """Store the reminder: the end is then told even if this process is killed."""
+        identity, boot = process_identity(pid)
+        self._change_record(pid=pid, identity=identity, boot=boot)
+        name = self._record.called
+
+        def on_store(store: Store) -> dict[str, Any]:
+            policy = self._context.policy.routing
+            if not policy.mails or policy.email_when is EmailWhen.NEVER:
+                self._complain(_(NOBODY_TO_TELL))
+            return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
+
+        request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
+        try:
+            self._reminder = int(request_or_use_store(self._context, request, on_store)["id"])
+        except FAILURES as error:
+            self._complain(_("the end of this command will not be reported: {error}").format(error=error))
+
+    def finish(self, end: End, code: int, seconds: float, output: Sequence[str], said: bytes = b"") -> None:
+        """Find out why it ended, write it down and report it; `said` stands for the end of a log."""
+        observed = self._observed() if code else {}
+        report = self._write_end(end, code, seconds, observed, output, said)
+        if self._reminder is not None:
+            request = {"do": "when ran", "id": self._reminder, "code": code, "seconds": seconds}
+            told = None if report is None else asdict(report)
+            self._report({**request, "output": list(output), "report": told})
+
+    def _observed(self) -> Mapping[str, Any]:
+        """Return what the running program has seen of the run; where none runs, what the driver says now."""
+        try:
+            request = {"do": "run facts", "id": self._reminder or 0}
+            answer = try_request(self._context, request, FACTS_WITHIN)
+            if answer is not None or self._context.simulated:
+                return answer or {}
+            with closing(open_source(self._context)) as source:
+                return observed_json(None, read_once(self._context, source))
+        except FAILURES as error:
+            log.info("nothing is known of the GPUs at the end of the run: %s", error)
+            return {}
+
+    def _write_end(
+        self,
+        end: End,
+        code: int,
+        seconds: float,
+        observed: Mapping[str, Any],
+        output: Sequence[str],
+        said: bytes,
+    ) -> RunReport | None:
+        """Find the cause, and write it down; None where no log of the run is kept."""
+        if self._log is not None:
+            self._log.close()
+        now = time.time()
+        folder = self._record.folder or str(Path.cwd())
+        facts = join_facts(observed, self._watch, self.environ, self._options.argv, folder, now)
+        cause = explain_end(said or self._log_end(), end, facts)
+        on = tuple(gpu.name for gpu in facts.gpus) if observed.get("devices") else ()
+        memory = _peak_memory()
+        self._change_record(
+            ended=now,
+            seconds=seconds,
+            code=code,
+            output=tuple(output),
+            gpus=on,
+            peak_gpu_memory=observed.get("peak"),
+            peak_memory=memory,
+            kind=cause.kind.value,
+            sentence=cause.sentence,
+            evidence=cause.evidence,
+            fix=cause.fix,
+            confidence=cause.confidence.value,
+            log_lost=self._log.lost if self._log is not None else 0,
+        )
+        if self._log is None:
+            return None
+        self._clear_old()
+        details = []
+        if on:
+            details.append(_("on {gpus}").format(gpus=", ".join(on)))
+        if memory is not None:
+            details.append(
+                _("peak memory of its largest process: {memory}").format(memory=memory_text(memory))
+            )
+        if code:
+            details += filter(None, [cause.evidence])
+            details.append(_("its log: gpuwatch-tray runs log {number}").format(number=self._record.number))
+        devices = tuple(map(str, observed.get("devices", ())))
+        return RunReport(self._record.number, cause.sentence, cause.fix, tuple(details), devices)
+
+    def _log_end(self) -> bytes:
+        if self._log is None:
+            return b""
+        try:
+            return read_log(self._runs.folder(self._record.number)).end(LOG_READ)
+        except OSError as error:
+            log.info("the log of the run cannot be read: %s", error)
+            return b""
+
+    def _change_record(self, **changes: Any) -> None:
+        self._record = replace(self._record, **changes)
+        if self._log is None:
+            return
+        try:
+            self._runs.write(self._record)
+        except OSError as error:
+            log.warning("the record of the run cannot be written: %s", error)
+
+    def _clear_old(self) -> None:
+        try:
+            self._runs.clear(is_running)
+        except OSError as error:
+            log.info("old runs are kept: %s", error)
+
+    def _report(self, request: dict[str, Any]) -> None:
+        """Report through the running program; where none runs, mail as it would without a desktop."""
+        context = self._context
+        try:
+            try:
+                if try_request(context, request) is not None:
+                    return
+            except WorkError as error:
+                log.info("%s", error)  # the running program finds it in the store
+            try:
+                with acquire_store(context, "when run") as lease:
+                    recorded = record_end(lease.store, request)
+                    if recorded and create_engine(context, lease.store, in_loop=False).mail_due_reminders():
+                        _deliver(context)
+            except AlreadyRunningError:
+                with closing(open_store(context)) as store:
+                    record_end(store, request)
+        except FAILURES as error:
+            self._complain(_("the end of this command could not be reported: {error}").format(error=error))
+
+
+def is_running(record: RunRecord) -> bool:
+    """Tell whether a run goes on: its end was not written, and its process is still that one."""
+    return record.ended is None and is_alive(record.pid, record.identity) is True
+
+
+def record_end(store: Store, request: Mapping[str, Any]) -> bool:
+    """Complete the reminder of a command by what its `when run` reports; False where nobody waits for it."""
+    return Reminders(store, host.now).report_command(
+        int(request["id"]),
+        int(request["code"]),
+        float(request["seconds"]),
+        tuple(map(str, request["output"])),
+        report_from_json(request.get("report")),
+    )
+
+
+def _peak_memory() -> int | None:
+    """Return the most memory (bytes) that the largest of the ended children had; None where not told."""
+    peak: int | None = None
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    return peak
+
+
+def _deliver(context: RunContext) -> None:
+    """Start a child that sends the mail: the command's caller need not wait for the server."""
+    subprocess.Popen(
+        deliver_command(context),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
