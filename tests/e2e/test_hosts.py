@@ -106,6 +106,7 @@ def changed(before, after):
     return ImageChops.difference(before, after).getbbox()
 
 
+@pytest.mark.timeout(300)
 def test_the_icon_is_right_in_every_start(desk):
     """Twenty starts, of which none stays on "no data" when the first reading comes at once."""
     wrong = []
