@@ -235,7 +235,7 @@ def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
         teller.free()
         for _ in range(3):
             teller.look(CALM)
-        assert [popup.title for popup in teller.popups] == ["2 GPUs free on box"]
+        assert [popup.title for popup in teller.popups] == ["2 GPUs free"]
         assert teller.store.reminders() == ()
 
 
