@@ -183,7 +183,7 @@ def test_a_command_is_reported(installed, server, there):
     else:
         mail = run()
     assert mail.message["Subject"].startswith("[GPU Watchdog] Command failed: ada@")
-    assert re.search(r"- sh -c echo started; echo --token \*\*\* .*: exit code 3 after \d+ s\n", mail.text)
+    assert re.search(r"- sh -c echo started; echo --token \*\*\* .*\n- exit code 3 after \d+ s\n", mail.text)
     for line in ("started", "--token ***", "broken"):
         assert f"\n  {line}\n" in mail.text
     assert "canary" not in mail.raw.decode("ascii", "replace")
@@ -224,7 +224,7 @@ def test_a_closed_terminal_loses_no_report(installed, server):
         os.killpg(running.pid, signal.SIGHUP)
         assert running.wait(60) == 128 + signal.SIGHUP
     (mail,) = server.wait_for(1)
-    assert ": exit code 129 after" in mail.text
+    assert "\n- exit code 129 after" in mail.text
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,9 @@ def test_nothing_of_ours_keeps_a_command_from_running(installed, tmp_path):
         "when", "run", "--", "sh", "-c", "echo done; exit 5", GPUWATCH_CACHE=str(tmp_path / "no folder" / "x")
     )
     assert (done.returncode, done.stdout) == (5, "done\n")
-    assert done.stderr.startswith("gpuwatch-tray: the end of this command will not be reported: ")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("gpuwatch-tray: no log of this run is kept: ")
+    assert second.startswith("gpuwatch-tray: the end of this command will not be reported: ")
 
 
 def test_without_mail_and_watcher_it_is_told_later(installed):
