@@ -94,7 +94,7 @@ def test_check_mails_once_and_knows_it_the_next_time(installed, server, two, sta
     for _run in range(3):
         assert_told(installed.run("check"), session)
         assert len(server.messages) == 1
-    assert "no mail" in installed.run("mail", "queue").stdout.lower()
+    assert "no queued mails" in installed.run("mail", "queue").stdout.lower()
     state.unlock()
     done = installed.run("check")
     assert (done.returncode, "can be written again" in done.stderr) == (0, True)
