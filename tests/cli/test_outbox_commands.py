@@ -65,4 +65,4 @@ def test_drop_ends_it(installed, server, refused):
 def test_a_number_that_is_none_is_refused(installed):
     """One line, and the exit code of wrong use or of failed work."""
     assert "`gpuwatch-tray mail queue` lists them" in mail(installed, "retry", "first", code=2)
-    assert "no mail 7 waits" in mail(installed, "drop", "7", code=1)
+    assert "there is no queued mail 7" in mail(installed, "drop", "7", code=1)

@@ -98,7 +98,7 @@ def test_a_request_is_answered(serving):
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        ({"do": "dance"}, "unknown request: this one knows echo, fail"),
+        ({"do": "dance"}, "unknown request (known: echo, fail)"),
         ({}, "unknown request"),
         ({"do": ["echo"]}, "unknown request"),
         ({"do": "refuse"}, "there is no alert 7"),

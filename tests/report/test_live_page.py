@@ -301,7 +301,7 @@ def test_a_watcher_that_ends_says_so_in_the_file(browser, opened):
     browser.open(file)
     seen(browser, f'{LINE}.startsWith("Live: ")', "it is live")
     running.terminate()
-    seen(browser, f'{LINE}.startsWith("Not live: gpuwatch-tray ended at")', "it has ended")
+    seen(browser, f'{LINE}.startsWith("Not live: gpuwatch-tray stopped at")', "it has ended")
     left = file.with_name(f"{file.stem}.live.js").read_text()
     assert "ended" in left
     assert "processes" not in left

@@ -291,4 +291,4 @@ def test_a_gpu_that_needs_a_recovery_at_the_start_is_told(readings):
 def test_xid_154_of_a_driver_that_tells_no_action_is_told_as_it_is(readings):
     """The recovery may be none; nobody can know."""
     readings.read(gpus=(gpu(recovery=UNSUPPORTED),), **xid(154))
-    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: the GPU needs another recovery than before"]
+    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: the GPU needs a different recovery than before"]

@@ -370,7 +370,7 @@ def test_a_bare_assertion_shows_what_was_asserted():
             "port 29500 is in use",
         ),
         ("OSError: [Errno 122] Disk quota exceeded", "the disk quota was used up"),
-        ("OSError: libfoo.so: file too short", "the library libfoo.so does not fit"),
+        ("OSError: libfoo.so: file too short", "the library libfoo.so is not compatible"),
         ("bash: line 1: accelerate: command not found", "accelerate does not exist"),
         (
             "OSError: [Errno 28] No space left on device: '/scratch/a.pt'",

@@ -105,7 +105,7 @@ NO_DATA = (
     ("A=x:~+/y", [(1, "A", "another account")]),
     # commands
     ("ls", [(1, "", "run this line as a command")]),
-    ("A=1 ls", [(1, "A", "what follows A=... as a command: a value with blanks goes in quotes")]),
+    ("A=1 ls", [(1, "A", "what follows A=... as a command: put a value with spaces in quotes")]),
     ("A= x", [(1, "A", "what follows A=... as a command: no blanks around =")]),
     ("A = x", [(1, "A", "command 'A': no blanks around =")]),
     ("A =x", [(1, "A", "command 'A': no blanks around =")]),

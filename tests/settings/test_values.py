@@ -90,7 +90,7 @@ def test_to_email_lists_several(house, text, addresses):
 
 # The key, a value that is wrong, a part of what is said.
 WRONG = (
-    ("TO_EMAIL", "me.example.org", "expected a mail address like name@example.org, got 'me.example.org'"),
+    ("TO_EMAIL", "me.example.org", "expected an email address like name@example.org, got 'me.example.org'"),
     ("TO_EMAIL", "a@b.org, Me <c@d.org>", "got '<c@d.org>'"),
     ("TO_EMAIL", "GPU_LIMIT=2", "expected a mail address"),
     ("TO_EMAIL", "a@b.org\vc@d.org", "control character"),
@@ -112,7 +112,7 @@ WRONG = (
     ("MAX_ETIME_MIN", "9" * 10, "expected a whole number up to 999999999, got '9999999999'"),
     ("MAX_ETIME_MIN", "9" * 5000, "expected a whole number up to 999999999, got '"),
     ("COOLDOWN_MIN", "1h", "expected a whole number"),
-    ("POLL_SEC", "0,5", "a fraction takes a point"),
+    ("POLL_SEC", "0,5", "use a point for decimals"),
     ("POLL_SEC", "0.1", "expected seconds from 0.2 to 3600"),
     ("POLL_SEC", "3600.5", "expected seconds from 0.2 to 3600"),
     ("POLL_SEC", "nan", "expected seconds"),

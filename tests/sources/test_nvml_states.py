@@ -63,7 +63,7 @@ def in_a_child(variables):
     ("code", "text", "no_driver"),
     [
         (DRIVER_NOT_LOADED, "the NVIDIA driver is not loaded", True),
-        (LIB_RM_VERSION_MISMATCH, "the NVIDIA driver was replaced while it runs", False),
+        (LIB_RM_VERSION_MISMATCH, "the NVIDIA driver was replaced while running", False),
         (NO_PERMISSION, "no permission to use the NVIDIA driver", False),
         (UNKNOWN, "the NVIDIA driver does not work: Unknown Error (NVML 999)", False),
     ],

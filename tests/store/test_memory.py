@@ -183,7 +183,7 @@ def test_whoever_does_not_evaluate_is_refused(tmp_path, disk):
     """Two memories would both send the mails of the file, and that at every run of cron."""
     with closing(Store(tmp_path, "box")) as store:
         store.commit(fired(1))
-        with disk.failing(FULL), pytest.raises(StoreError, match=r"is full \(make room on it\)"):
+        with disk.failing(FULL), pytest.raises(StoreError, match=r"is full \(free some disk space\)"):
             store.lease_due(START, 60)
         assert store.trouble is None
         assert len(store.lease_due(START, 60)) == 1

@@ -181,7 +181,7 @@ def test_watch_says_it_everywhere_and_nobody_mails_beside_it(installed, server, 
             assert f"{state.folder} cannot be written" in doctor.stdout
             assert f"kept in {session}" in doctor.stdout
             second = installed.run("watch")
-            assert (second.returncode, f"PID {running.pid} watches already" in second.stdout) == (0, True)
+            assert (second.returncode, f"PID {running.pid} is already watching" in second.stdout) == (0, True)
             beside = installed.run("check")
             assert (beside.returncode, "watches on" in beside.stdout) == (1, True)
             assert f"kept in {session}" in beside.stderr
@@ -224,4 +224,4 @@ def test_who_began_while_it_could_not_be_written_is_seen(installed, server, stat
         state.unlock()
         beside = installed.run("check")
         assert f"PID {running.pid} watches on" in beside.stdout
-        assert installed.run("watch").stdout.startswith(f"watch, PID {running.pid} watches already")
+        assert installed.run("watch").stdout.startswith(f"watch, PID {running.pid} is already watching")

@@ -303,8 +303,8 @@ def test_the_probe_says_who_may_send_to_whom_and_sends_nothing(smtpd, transport)
     steps: list[str] = []
     transport.probe(steps.append)
     assert steps[-2:] == [
-        "the server takes mail from dev@lab.test",
-        "and takes mail to one@example.org, two@example.org",
+        "the server accepts mail from dev@lab.test",
+        "and accepts mail to one@example.org, two@example.org",
     ]
     assert smtpd.seen[-4:] == ["mail", "rcpt", "rcpt", "quit"]
     assert smtpd.messages == ()

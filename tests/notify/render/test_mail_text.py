@@ -178,7 +178,7 @@ def test_a_digest_keeps_what_a_command_printed_last():
     ("count", "firing", "title", "still"),
     [
         (1, 1, "An alert while you were away", "1 still firing"),
-        (2, 0, "2 alerts while you were away", "Over by now"),
+        (2, 0, "2 alerts while you were away", "All over now"),
         (7, 3, "7 alerts while you were away", "3 still firing"),
     ],
 )
