@@ -108,7 +108,8 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
     )
     missed_lines = [
-        _("mail not accepted for all recipients: {why}").format(why=missed.error) for missed in receipt.missed
+        _("mail not accepted for some recipients: {why}").format(why=missed.error)
+        for missed in receipt.missed
     ]
     return sent, missed_lines + not_noted
 

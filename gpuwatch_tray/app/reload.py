@@ -78,7 +78,7 @@ class SettingsReloader:
             log.warning("the settings stay as they were: %s", problem)
         self._monitor.set_problems(new.problems)
         if self._popups is not None:
-            self._popups.show(problem_popup(new, _("The settings were not changed")))
+            self._popups.show(problem_popup(new, _("The old settings stay in use")))
 
     def _apply(self, new: RunContext) -> None:
         if new.settings.language != i18n.current_language():

@@ -120,7 +120,7 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _present(record: RunRecord) -> str:
-    return _("waits for {what}").format(what=record.waits) if record.waits else _("runs")
+    return _("waits for {what}").format(what=record.waits) if record.waits else _("running")
 
 
 def _lines(record: RunRecord) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _lines(record: RunRecord) -> Iterator[str]:
         return
     yield _("why: {sentence}").format(sentence=record.sentence)
     if record.fix:
-        yield _("what to do: {fix}").format(fix=record.fix)
+        yield _("fix: {fix}").format(fix=record.fix)
     if record.evidence:
         yield _("seen in: {line}").format(line=record.evidence)
     if record.gpus:

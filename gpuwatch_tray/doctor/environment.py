@@ -51,7 +51,7 @@ def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: flo
         yield ok(PRESENCE_TOPIC, answer)
         return
     if listening:
-        text = _("known by {source} after the program has run for a while")
+        text = _("known from {source} once the program has run for a while")
         yield ok(PRESENCE_TOPIC, text.format(source=listening))
         return
     text = _("cannot tell whether you are at the desk: {sources}").format(sources="; ".join(sources))

@@ -288,5 +288,5 @@ def _waiting_line(waiting: OutboxSummary) -> str:
 
 
 def _given_up(waiting: OutboxSummary) -> str:
-    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
+    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` deletes it")
     return f"{waiting.dead_error}\n{advice}"

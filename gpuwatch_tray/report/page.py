@@ -126,7 +126,7 @@ def page_texts() -> dict[str, str]:
         "simulated": _("SIMULATED: nothing here is real"),
         "made": _("Created {at}. To refresh it: `gpuwatch-tray report --open`"),
         "span": _("From {start} to {end}, a value every {step}."),
-        "thinned": _("Each point sums up {step}: the lowest, mean and highest values are kept."),
+        "thinned": _("Each point covers {step}: the lowest, mean and highest values are kept."),
         "runs_left_out": _("{count} shorter process runs are left out."),
         "gaps": _("An unknown value is a gap in a line and a “?” in a table."),
         "colophon": _("gpuwatch-tray {version} · charts by uPlot (MIT)"),

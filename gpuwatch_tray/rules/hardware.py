@@ -113,9 +113,9 @@ def _add_xid_finding(
         severity = Severity.WARNING
     times = f" {event.count} TIMES" if event.count > 1 else ""
     reason = f"XID({gpu}: {code}){times} :: {meaning}"
-    text = _("The driver reported Xid {code} of {gpu}: {meaning}")
+    text = _("The driver reported Xid {code} on {gpu}: {meaning}")
     if event.count > 1:
-        text = _("The driver reported Xid {code} of {gpu}, {count} times: {meaning}")
+        text = _("The driver reported Xid {code} on {gpu}, {count} times: {meaning}")
     text = text.format(code=code, gpu=gpu, count=event.count, meaning=_(meaning))
     builder.fire(subject, severity, reason, text, event.count)
 

@@ -193,7 +193,7 @@ def _xid(story: Story) -> str:
     meaning = FATAL_XIDS.get(xid.code) or APP_XIDS[xid.code]
     name = next((gpu.name for gpu in story.facts.gpus if gpu.uuid == xid.uuid), UNNAMED_GPU)
     when = recent_time(xid.at, story.facts.ended)
-    text = _("the driver reported Xid {code} of {gpu} at {time}: {meaning}")
+    text = _("the driver reported Xid {code} on {gpu} at {time}: {meaning}")
     return text.format(code=xid.code, gpu=name, time=when, meaning=_(meaning))
 
 
@@ -239,9 +239,9 @@ def _disk_full(story: Story) -> str:
     if "uota" in story.evidence:
         return _("the disk quota was used up")
     if story.facts.full:
-        return _("the disk of {path} was full").format(path=redact.text(story.facts.full[0].path))
+        return _("the disk with {path} was full").format(path=redact.text(story.facts.full[0].path))
     path = _first(_PATH, story.evidence)
-    return _("the disk of {path} was full").format(path=path) if path else _("the disk was full")
+    return _("the disk with {path} was full").format(path=path) if path else _("the disk was full")
 
 
 def _port_in_use(story: Story) -> str:

@@ -278,9 +278,7 @@ def test_a_refusal_is_an_error_with_its_text(own_context):
     """An older one that knows no such request says which it knows."""
     with (
         watching(own_context, {"status": lambda _: {}}),
-        pytest.raises(
-            WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request \(known: status"
-        ),
+        pytest.raises(WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request \(known: status"),
     ):
         tray_client.try_request(own_context, {"do": "dance"})
 
