@@ -331,7 +331,7 @@ def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_fi
             start_new_session=True,
         ) as running:
             os.close(theirs)
-            shown = _type(ours, ("Password of", "geheim"), ("Once more", second))
+            shown = _type(ours, ("Password for", "geheim"), ("Again", second))
             assert running.wait(60) == code
         os.close(ours)
         assert "geheim" not in shown

@@ -309,7 +309,7 @@ def test_a_second_demo_finds_the_first(environ, capsys):
     demo = create_context(environ, SourceKind.DEMO)
     with acquire_store(demo, "tray") as lease:
         with (
-            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other,
+            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} is watching on") as other,
             acquire_store(demo, "watch"),
         ):
             pass

@@ -64,7 +64,7 @@ def standing_still(pid):
             os.kill(pid, signal.SIGCONT)
 
 
-def met(desk, words="gpuwatch-tray watches"):
+def met(desk, words="gpuwatch-tray is watching"):
     """The greeting was shown, so that the daemon need not be asked what it can; it is closed."""
     shown = wait_until(lambda: [one for one in desk.notifications() if words in one.title], "the greeting")
     peer = (rig.NOTIFICATIONS, "/org/freedesktop/Notifications", rig.NOTIFICATIONS)

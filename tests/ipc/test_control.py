@@ -123,7 +123,7 @@ def test_only_this_user_can_reach_it(serving):
 def test_another_users_process_is_turned_away(serving, monkeypatch):
     """A foreign process gets no answer even where the folder was opened for it."""
     monkeypatch.setattr(protocol.ControlConnection, "same_user", lambda _: False)
-    with pytest.raises(ipc.ControlError, match=r"hung up"):
+    with pytest.raises(ipc.ControlError, match=r"closed the connection"):
         ipc.ask(serving.address, {"do": "echo"})
 
 

@@ -197,7 +197,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, pac
     with reopened(keeper) as beside:
         with disk.failing(FULL):
             keeper.commit(step(mail(2)))
-        with pytest.raises(StoreError, match="has the mails and sends them"):
+        with pytest.raises(StoreError, match="keeps the mails and sends them"):
             beside.lease_due(START, 60)
         pace.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2

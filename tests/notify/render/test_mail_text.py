@@ -111,7 +111,7 @@ def test_a_popup_tells_the_worst_and_counts_the_others():
 def test_a_popup_says_when_an_alert_comes_and_goes():
     """A flapping alert's popup says why nothing more will be heard for a while."""
     popup = render.popup("k", [replace(COUNT, raises=4)], "box", simulated=False)
-    assert popup.body.endswith("further notices wait until it stays away for a while\non box")
+    assert popup.body.endswith("no more notifications until it stays away for a while\non box")
     assert "comes and goes" not in render.popup("k", [replace(COUNT, raises=3)], "box", simulated=False).body
 
 
