@@ -102,7 +102,7 @@ FIXES = {
     Kind.MISSING_LIBRARY: N_("install the library, or set LD_LIBRARY_PATH to where it is"),
     Kind.MISSING_FILE: N_("check the path and the folder that it was started in"),
     Kind.DISK_FULL: N_("free some space, or write somewhere else"),
-    Kind.PERMISSION: N_("check the owner and the rights of the file"),
+    Kind.PERMISSION: N_("check the owner and the permissions of the file"),
     Kind.NETWORK: N_("check the connection, the name and the access token, then start it again"),
     Kind.PORT_IN_USE: N_("end the other program, or choose another port"),
     Kind.DATA_WORKER: N_("use fewer workers, or none (num_workers=0) to see the error itself"),

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EXPORT = N_("`export` needs NAME=value here, with the name outside the quotes")
 BRACES = N_("Bash would expand the braces: put the value in quotes")
 NOT_PLAIN = N_("only NAME=value is supported: no lists, and no appending with +=")
-NO_BLANKS = N_("no blanks around =")
+NO_BLANKS = N_("no spaces around =")
 AFTER_SEMICOLON = N_(
     "Bash would run what follows the `;` as a command: put a value that contains ; in quotes"
 )

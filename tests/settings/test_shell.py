@@ -106,9 +106,9 @@ NO_DATA = (
     # commands
     ("ls", [(1, "", "run this line as a command")]),
     ("A=1 ls", [(1, "A", "what follows A=... as a command: put a value with spaces in quotes")]),
-    ("A= x", [(1, "A", "what follows A=... as a command: no blanks around =")]),
-    ("A = x", [(1, "A", "command 'A': no blanks around =")]),
-    ("A =x", [(1, "A", "command 'A': no blanks around =")]),
+    ("A= x", [(1, "A", "what follows A=... as a command: no spaces around =")]),
+    ("A = x", [(1, "A", "command 'A': no spaces around =")]),
+    ("A =x", [(1, "A", "command 'A': no spaces around =")]),
     ("A: x", [(1, "", "NAME=value")]),
     ("[section]", [(1, "", "NAME=value")]),
     ("A=a@b;c@d", [(1, "", "put a value that contains ; in quotes")]),

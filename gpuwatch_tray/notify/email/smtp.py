@@ -107,7 +107,7 @@ def resolve_with_timeout(
         return call_with_timeout(seconds, lambda: resolver(host, port), "resolve")
     except TimeoutError:
         raise TimeoutError(
-            _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
+            _("the name lookup took longer than {seconds:g} s").format(seconds=seconds)
         ) from None
 
 

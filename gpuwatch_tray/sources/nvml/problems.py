@@ -60,7 +60,10 @@ def driver_problem(error: DriverError, library: str = "", module: str = "") -> P
         case Code.NO_PERMISSION:
             return Problem(
                 _("no permission to use the NVIDIA driver"),
-                _("see `ls -l /dev/nvidia*`: the files may need another group, or the container more rights"),
+                _(
+                    "see `ls -l /dev/nvidia*`: the files may need another group, or the container more "
+                    "permissions"
+                ),
             )
         case _:
             return Problem(
