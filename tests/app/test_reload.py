@@ -170,7 +170,7 @@ def test_the_first_start_greets_once(running):
     (popup,) = running.popups.shown
     assert popup.title == "gpuwatch-tray is watching 4 GPUs"
     assert "Test GPU 0, Test GPU 1" in popup.body
-    assert "TO_EMAIL" in popup.body
+    assert "To get email as well" in popup.body
     assert popup.buttons == WELCOME
     greeting(running).on_snapshot(snapshot())
     assert len(running.popups.shown) == 1
@@ -195,4 +195,4 @@ def test_a_greeting_that_nobody_saw_is_given_again(running):
     first.on_snapshot(snapshot())
     assert running.popups.shown == []
     greeting(running, to_email=("ada@example.org",)).on_snapshot(snapshot())
-    assert "TO_EMAIL" not in running.popups.shown[0].body
+    assert "To get email" not in running.popups.shown[0].body

@@ -158,7 +158,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
     assert done.stdout.splitlines() == [
         f"Signed in: {gmail}",
         "Allows: https://www.googleapis.com/auth/gmail.send",
-        "Access token: ended on 2026-01-07 12:00, renewed at the next mail",
+        "Access token: expired on 2026-01-07 12:00, will be renewed at the next mail",
         "`gpuwatch-tray mail test` checks whether Google still accepts it.",
     ]
     assert google.requests == []
@@ -243,7 +243,7 @@ def test_trying_the_local_program_names_it(installed, tmp_path):
     program.chmod(0o755)
     done = installed.run("mail", "test", PATH=str(folder))
     assert done.returncode == 0
-    assert f"ok      mailx is here: {program}" in done.stdout
+    assert f"ok      mailx found: {program}" in done.stdout
     assert not (tmp_path / "was-run").exists()
 
 
@@ -302,7 +302,7 @@ def test_without_any_input_no_password_can_be_asked_for(installed, keyring_file)
         timeout=60,
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "run it in a terminal" in done.stderr
+    assert "run this in a terminal" in done.stderr
 
 
 def test_without_a_keyring_the_other_way_is_told(installed):

@@ -260,7 +260,7 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     installed.configure(TO_EMAIL="")
     done = installed.run("when", "run", "true")
     assert done.returncode == 0
-    assert done.stderr.endswith("the end is reported once gpuwatch-tray runs\n")
+    assert done.stderr.endswith("you will be notified once gpuwatch-tray runs\n")
     assert ", not yet reported\n" in when(installed, "list")
     with installed.watching() as running:
         line = running.stdout.readline()

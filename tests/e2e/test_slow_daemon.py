@@ -81,7 +81,7 @@ def test_a_daemon_that_stands_still_shows_one_popup_whose_buttons_work(
     start()
     desk.icon_position(OK)
     met(desk)
-    words = "2 GPUs in use, the limit is 1"
+    words = "2 GPUs in use; the limit is 1"
     before, shown_before = asked(desk, words), len(desk.notifications())
     with standing_still(daemon):
         installed.play(busy(*two))

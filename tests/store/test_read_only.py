@@ -94,7 +94,7 @@ def test_check_mails_once_and_knows_it_the_next_time(installed, server, two, sta
     for _run in range(3):
         assert_told(installed.run("check"), session)
         assert len(server.messages) == 1
-    assert "no mail" in installed.run("mail", "queue").stdout.lower()
+    assert "no queued mails" in installed.run("mail", "queue").stdout.lower()
     state.unlock()
     done = installed.run("check")
     assert (done.returncode, "can be written again" in done.stderr) == (0, True)
@@ -178,7 +178,7 @@ def test_watch_says_it_everywhere_and_nobody_mails_beside_it(installed, server, 
             assert f"kept in {session}" in status.stdout
             doctor = installed.run("doctor")
             assert doctor.returncode == 1
-            assert f"{state.folder} cannot be written" in doctor.stdout
+            assert f"{state.folder} is not writable" in doctor.stdout
             assert f"kept in {session}" in doctor.stdout
             second = installed.run("watch")
             assert (second.returncode, f"PID {running.pid} is already watching" in second.stdout) == (0, True)
