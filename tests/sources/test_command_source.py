@@ -164,8 +164,8 @@ def test_long_and_hostile_error_lines_are_tamed(tmp_path):
 @pytest.mark.parametrize(
     ("mygpu", "said"),
     [
-        ("/no/such/mygpu.sh", "there is no program /no/such/mygpu.sh"),
-        ("no-such-program-of-ours --x", "there is no program no-such-program-of-ours"),
+        ("/no/such/mygpu.sh", "program /no/such/mygpu.sh not found"),
+        ("no-such-program-of-ours --x", "program no-such-program-of-ours not found"),
         ("sh -c 'unclosed", "MYGPU: a quote is not closed"),
         ("  ", "MYGPU is empty"),
         ("/", "/ is not executable"),
