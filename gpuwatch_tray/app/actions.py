@@ -87,9 +87,9 @@ class TerminationTracker:
         """Offer to kill what did not end, and withdraw the offer once it has."""
         stubborn = frozenset(self._pending.unresponsive(time.monotonic()))
         for target in stubborn - self.offered:
-            text = _("PID {pid} has not ended {seconds:g} s after it was asked to")
+            text = _("PID {pid} is still running {seconds:g} s after it was asked to end")
             body = text.format(pid=target.pid, seconds=terminate.PATIENCE)
-            key, title = f"{KILL_KEY}{target}", _("A process continues")
+            key, title = f"{KILL_KEY}{target}", _("A process is still running")
             self._popups.show(Popup(key, title, body, Severity.WARNING, (Button.KILL,)))
         for target in self.offered - stubborn:
             self._popups.close(f"{KILL_KEY}{target}")
@@ -151,7 +151,7 @@ class SignInAction:
             self._free.release()
         if code == 0:
             log.info("signed in to Gmail")
-            self._show(_("Signed in to Gmail"), _("The mails that waited are being sent."), Severity.INFO)
+            self._show(_("Signed in to Gmail"), _("Queued mails are being sent."), Severity.INFO)
             self._done()
             return
         # What it says on standard error; the address that it prints before is no reason.
@@ -176,7 +176,7 @@ def show_test_alert(context: RunContext, popups: PopupSink) -> None:
 
     title = _("Test alert")
     if not context.policy.routing.mails:
-        why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
+        why = _("a demo sends no mail") if context.simulated else context.settings.no_recipient
         show(title, _("This is how an alert looks. No mail: {why}").format(why=why))
         return
     show(title, _("This is how an alert looks. A mail is on its way…"))
@@ -334,7 +334,7 @@ class ActionDispatcher:
         except NoSuchAlertError as error:
             log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
         except StoreError as error:
-            self._show_failure(_("Not done"), str(error))
+            self._show_failure(_("The action failed"), str(error))
         self._monitor.check_now()
 
     def _when_free(self, count: str) -> None:
@@ -394,7 +394,7 @@ class ActionDispatcher:
         try:
             self._login.switch(on=switch == "on")
         except AutostartError as error:
-            self._show_failure(_("The start at login was not changed"), str(error))
+            self._show_failure(_("Start at login was not changed"), str(error))
         self.refresh_extras()
 
     def _starts_at_login(self) -> bool:

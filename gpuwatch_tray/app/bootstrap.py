@@ -206,7 +206,7 @@ class AlreadyRunningError(Exception):
     """Another process evaluates on this state; `holder` describes it."""
 
     def __init__(self, holder: LockHolder, host: str) -> None:
-        super().__init__(_("{holder} watches on {host}").format(holder=holder, host=host))
+        super().__init__(_("{holder} is watching on {host}").format(holder=holder, host=host))
         self.holder = holder
 
 

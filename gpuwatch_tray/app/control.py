@@ -70,7 +70,7 @@ def _outbox_operation(change: Callable[[Store, list[int], float], int]) -> Opera
         wanted = [int(number) for number in request["ids"]]
         unknown = [str(number) for number in wanted if number not in known]
         if unknown:
-            raise NoSuchMailError(_("no mail {numbers} waits").format(numbers=", ".join(unknown)))
+            raise NoSuchMailError(_("there is no queued mail {numbers}").format(numbers=", ".join(unknown)))
         count = change(store, wanted or known, time.time())
         if not count and wanted:
             raise NoSuchMailError(
@@ -290,7 +290,7 @@ def gpu_gap(gpu: Gpu) -> str:
     if not failed:
         return ""
     detail = next((value.detail for value in failed if value.detail), "")
-    return ": ".join(filter(None, (_("not all of it can be read"), detail)))
+    return ": ".join(filter(None, (_("some of it cannot be read"), detail)))
 
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end

@@ -51,13 +51,13 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [
-        _("mail not sent, kept to be sent again: {why}").format(why=failure.error)
+        _("mail not sent, kept for the next try: {why}").format(why=failure.error)
         for failure in report.failures
         if failure.at is not None
     ]
     waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
-        text = _("{count} unsent, kept to be sent again: {why}")
+        text = _("{count} not sent, kept for the next try: {why}")
         failures = [text.format(count=waiting.count, why=waiting.error)]
     given_up = [failure for failure in report.failures if failure.at is None]
     if given_up:  # now: those of before have been told
@@ -107,7 +107,10 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
     sent = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
     )
-    missed_lines = [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
+    missed_lines = [
+        _("mail not accepted for some recipients: {why}").format(why=missed.error)
+        for missed in receipt.missed
+    ]
     return sent, missed_lines + not_noted
 
 

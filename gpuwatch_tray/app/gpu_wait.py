@@ -54,7 +54,9 @@ def wait_and_run(
         waited = max(0.0, host.now().since(began))
     if not gpus:
         complain(
-            _("not within {duration}: the command was not started").format(duration=duration(timeout or 0))
+            _("not free within {duration}: the command was not started").format(
+                duration=duration(timeout or 0)
+            )
         )
         return TIMED_OUT
     names = ", ".join(f"GPU {gpu.index}" for gpu in gpus)

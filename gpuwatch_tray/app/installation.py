@@ -161,7 +161,7 @@ class InstallationWatch:
             self._restart()
 
     def _trouble(self, why: str) -> str:
-        fix = _("install it again; what runs goes on, and then starts anew by itself")
+        fix = _("install it again; the running program continues, and restarts by itself afterwards")
         if self._restart is None:
             fix = _("restart gpuwatch-tray, or install it again")
         text = _("the installation of gpuwatch-tray is gone or does not work: {why} ({fix})")
@@ -175,7 +175,7 @@ class InstallationWatch:
             log.warning("%s", trouble)
         if self._popups is not None:
             if trouble:
-                title = _("gpuwatch-tray was replaced under way")
+                title = _("gpuwatch-tray was replaced while running")
                 self._popups.show(Popup(POPUP_KEY, title, trouble, Severity.WARNING))
             else:
                 self._popups.close(POPUP_KEY)

@@ -31,9 +31,7 @@ def login_item() -> LoginItem:
 def set_autostart(context: RunContext, switch: str) -> int:
     """Switch the start at login `on` or `off`, and print how it stands (`status`)."""
     if context.trial and switch == "on":
-        raise UsageError(
-            _("a demo, or a start with --source auto, is for trying out: it is not for every login")
-        )
+        raise UsageError(_("a demo or --source auto is only for trying out: it is not started at login"))
     item = login_item()
     try:
         if switch != "status":
@@ -61,7 +59,7 @@ def describe_login_item(item: LoginItem) -> list[str]:
     else:
         lines = [_("broken: {command} is gone; `setup autostart on` fixes it").format(command=command)]
     if entry.works and entry.command[: len(item.command)] != item.command:
-        other = _("note: that is another installation than this one, {command}")
+        other = _("note: that is a different installation from this one, {command}")
         lines.append(other.format(command=" ".join(item.command)))
     return [*lines, item.where]
 

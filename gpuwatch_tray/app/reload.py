@@ -78,11 +78,11 @@ class SettingsReloader:
             log.warning("the settings stay as they were: %s", problem)
         self._monitor.set_problems(new.problems)
         if self._popups is not None:
-            self._popups.show(problem_popup(new, _("The settings stay as they were")))
+            self._popups.show(problem_popup(new, _("The old settings stay in use")))
 
     def _apply(self, new: RunContext) -> None:
         if new.settings.language != i18n.current_language():
-            note = _("UI_LANGUAGE: the new language is spoken from the next start on")
+            note = _("UI_LANGUAGE: the new language is used from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._context = self._context, new
         log.info("the settings have changed and are taken over")

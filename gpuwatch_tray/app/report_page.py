@@ -130,7 +130,9 @@ class ReportPageOpener:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ReportPageError(_("not made within {seconds:g} s").format(seconds=PAGE_TIMEOUT)) from error
+            raise ReportPageError(
+                _("not finished within {seconds:g} s").format(seconds=PAGE_TIMEOUT)
+            ) from error
         except OSError as error:
             raise ReportPageError(str(error)) from error
         finally:

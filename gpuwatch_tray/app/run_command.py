@@ -140,7 +140,7 @@ class RunRecorder:
                 os.write(self._copy, data)
             except OSError as error:
                 self._copy = None
-                text = _("{file}: not written any more: {error}")
+                text = _("{file}: no longer written: {error}")
                 self._complain(text.format(file=self._options.log, error=error))
 
     def announce(self, pid: int) -> None:

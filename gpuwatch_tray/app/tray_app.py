@@ -97,14 +97,14 @@ class Welcome:
     def _popup(self, snapshot: Snapshot) -> Popup:
         whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
         title = ngettext(
-            "gpuwatch-tray watches {count} GPU", "gpuwatch-tray watches {count} GPUs", len(whole)
+            "gpuwatch-tray is watching {count} GPU", "gpuwatch-tray is watching {count} GPUs", len(whole)
         ).format(count=len(whole))
         names = ", ".join(dict.fromkeys(known(gpu.name) or gpu.uuid or f"GPU {gpu.index}" for gpu in whole))
-        lines = [names, _("It needs no settings; its menu is at the icon in the panel.")]
+        lines = [names, _("Ready. Click the tray icon for the menu.")]
         if Button.SET_UP_MAIL in self._buttons:
-            lines.append(_("To get mail as well: Set up email…, here or under More in the menu."))
+            lines.append(_("To get email as well: Set up email…, here or under More in the menu."))
         elif not self._context.settings.to_email:
-            lines.append(_("To get mail as well, run `gpuwatch-tray setup mail` in a terminal."))
+            lines.append(_("To get email as well, run `gpuwatch-tray setup mail` in a terminal."))
         return Popup(WELCOME_KEY, title, "\n".join(lines), Severity.INFO, self._buttons)
 
 
@@ -119,9 +119,9 @@ def notify_exit(error: Exception) -> None:
     why = redact.text(str(error) if expected else f"{type(error).__name__}: {error}")
     log.error("the tray ends: %s", why, extra={"in_file_only": True})
     advice = _(
-        "Start it again. `gpuwatch-tray doctor` says what is wrong here, `doctor --log` what happened."
+        "Start it again. `gpuwatch-tray doctor` shows what is wrong here, `doctor --log` what happened."
     )
-    popup = Popup("ended", _("No GPU is watched any more"), f"{why}\n{advice}", Severity.CRITICAL)
+    popup = Popup("ended", _("The GPUs are no longer watched"), f"{why}\n{advice}", Severity.CRITICAL)
     if sys.platform in PLATFORMS_WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return
@@ -302,8 +302,8 @@ def _show(
 def _show_error(popups: PopupSink, what: str) -> None:
     """Show a popup about an error of the program itself."""
     advice = _(
-        "It is in the log, and the work continues. `gpuwatch-tray doctor --report FILE` writes what a bug"
-        " report needs."
+        "The log has the details; gpuwatch-tray keeps running. `gpuwatch-tray doctor "
+        "--report FILE` collects what a bug report needs."
     )
     popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))
 

@@ -62,7 +62,7 @@ def try_request(
             text = _("{watcher} on {host}: {error}")
             raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
-        text = _("{holder} watches on {host}, but takes no requests: see its log")
+        text = _("{holder} is watching on {host}, but accepts no requests: see its log")
         raise WorkError(text.format(holder=holder, host=context.host))
     return None
 
@@ -92,11 +92,11 @@ def send_request(
     answer = try_request(context, request, timeout)
     if answer is None:
         start = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"
-        text = _("nothing watches {what}: `{start}` starts the tray")
+        text = _("nothing is watching {what}: `{start}` starts the tray")
         if not context.simulated:
             text = _(
-                "nothing watches {what}: `{start}` starts the tray;"
-                " of a demo, as `make run` may start one, ask with --demo"
+                "nothing is watching {what}: `{start}` starts the tray; for a demo, as `make run` "
+                "may start one, add --demo"
             )
         where = _("the demo's GPUs on {host}") if context.simulated else _("the GPUs here ({name})")
         what = where.format(host=context.host, name=context.state_name)
@@ -117,7 +117,7 @@ def lock_problem(context: RunContext) -> str:
         if lock.is_free():
             return ""
         if time.monotonic() >= until:
-            text = _("{file} is locked, but no process answers for it: end the process that `fuser` names")
+            text = _("{file} is locked, but no process answers for it: end the process that `fuser` shows")
             return text.format(file=lock.path)
         time.sleep(DESCRIBED_WITHIN / 10)
     return ""
@@ -146,13 +146,13 @@ STATUS_REQUEST = {"do": "status"}
 
 def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
     """Return what a second start prints: the lock's holder, and its status if it answers."""
-    first = _("{holder} watches already").format(holder=holder)
+    first = _("{holder} is already watching").format(holder=holder)
     if not holder.address:
         return [first]
     try:
         return [first, *status_lines(ipc.ask(holder.address, STATUS_REQUEST, ANSWER_WITHIN), clock())]
     except ipc.ControlError as error:
-        return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
+        return [_("{watcher}, but it could not be reached: {error}").format(watcher=first, error=error)]
 
 
 def second_start_lines(context: RunContext, holder: LockHolder) -> list[str]:
@@ -167,7 +167,7 @@ def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] 
     holder = lock_holder(context)
     if holder.pid == pid and holder.address:
         return describe_running(holder, clock)
-    known = _("tray, PID {pid} watches already in this session")
+    known = _("tray, PID {pid} is already watching in this session")
     first = known.format(pid=pid) if pid else _("another tray is in this session")
     for address in control_addresses(context):
         try:

@@ -113,7 +113,7 @@ def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
     with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(args.uuid):
-            text = _("no GPU {uuid!r} is known (known: {uuids})")
+            text = _("unknown GPU {uuid!r} (known: {uuids})")
             raise WorkError(text.format(uuid=args.uuid, uuids=", ".join(known) or _("none")))
     print(_("forgotten: {uuid}").format(uuid=args.uuid))
     return 0
@@ -163,7 +163,7 @@ def add_commands(commands: CommandGroup) -> None:
     snooze = tasks.command(
         "snooze",
         snooze_alerts,
-        _("silence popups and mails for a while"),
+        _("snooze popups and mails for a while"),
         "alerts snooze 2h",
         "alerts snooze max_etime tomorrow",
     )

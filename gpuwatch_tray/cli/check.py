@@ -82,7 +82,7 @@ def _evaluate(context: RunContext) -> list[str]:
             failures += deliver_now(context, lease.store)
         if lease.store.is_forgotten:
             failures.append(
-                _("what was mailed now cannot be noted anywhere: the next `check` mails it again")
+                _("the mail just sent cannot be recorded anywhere: the next `check` sends it again")
             )
         return failures
 

@@ -73,7 +73,7 @@ class CommandParser(argparse.ArgumentParser):
     def _sections_of(self, commands: argparse.Action) -> Iterator[tuple[str, list[argparse.Action]]]:
         listed = {action.dest: action for action in commands._get_subactions()}  # type: ignore[attr-defined]  # noqa: SLF001
         if self.sections is None:
-            yield _("tasks"), list(listed.values())
+            yield _("commands"), list(listed.values())
             return
         for title, names in self.sections.items():
             yield _(title), [listed[name] for name in names]

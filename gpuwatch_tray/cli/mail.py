@@ -81,7 +81,7 @@ def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _mail_state(mail: Mapping[str, Any]) -> str:
     if mail["state"] == "held":
-        return _("over the hourly limit of mails: will be sent in a digest")
+        return _("over the hourly limit: will be sent in a digest")
     if mail["state"] == "dead":
         return _(
             "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it"
@@ -148,10 +148,10 @@ def run_password(context: RunContext, args: argparse.Namespace) -> int:
     except TransportError as error:
         raise WorkError(str(error)) from error
     if args.delete:
-        gone, none = _("The password of {account} is deleted."), _("There is no password of {account}.")
+        gone, none = _("The password for {account} was deleted."), _("There is no password for {account}.")
         print((gone if deleted else none).format(account=account))
         return 0
-    print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
+    print(_("The password for {account} is in the keyring ({name}).").format(account=account, name=name))
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet because {key} is set: remove {key} from smtp.env.").format(key=before))
@@ -178,11 +178,11 @@ def _ask_password(account: str) -> str:
     import getpass
 
     if sys.stdin is None:  # closed, or a windowed start on Windows
-        raise UsageError(_("the password cannot be asked for here: run this in a terminal"))
+        raise UsageError(_("cannot ask for the password here: run this in a terminal"))
     if not sys.stdin.isatty():
         text = sys.stdin.readline()
     else:
-        text = getpass.getpass(_("Password of {account}: ").format(account=account))
+        text = getpass.getpass(_("Password for {account}: ").format(account=account))
         if getpass.getpass(_("Again: ")) != text:
             raise UsageError(_("the two passwords differ: nothing was stored"))
     try:
@@ -268,7 +268,7 @@ def _token_file(context: RunContext) -> Path:
     context.require_valid_settings()
     path = context.settings.gmail_token
     if path is None:
-        raise UsageError(_("GMAIL_API_TOKEN is not set: set it in notify.env, where token.json goes"))
+        raise UsageError(_("GMAIL_API_TOKEN is not set: set it in notify.env to the path for token.json"))
     return path
 
 
@@ -292,7 +292,7 @@ def add_commands(commands: CommandGroup) -> None:
         "mail test",
     )
     queue = tasks.command(
-        "queue", print_queue, _("list queued mails, and why each has not left"), "mail queue --json"
+        "queue", print_queue, _("list queued mails, and why each was not sent yet"), "mail queue --json"
     )
     queue.add_argument("--json", action="store_true", help=_("as JSON"))
     for name, body, summary in (

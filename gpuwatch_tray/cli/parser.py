@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 # The commands on the first page of --help; the first section is what a newcomer needs.
 SECTIONS = {
-    N_("to begin with"): ("ps", "watch", "setup", "doctor"),
+    N_("getting started"): ("ps", "watch", "setup", "doctor"),
     N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
-    N_("the past"): ("report",),
+    N_("history"): ("report",),
 }
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
 # Python words otherwise stays English.

@@ -343,10 +343,10 @@ def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     lines = [*align_columns([head, *rows, whole], named), share]
     unknown = answer["energy_unknown_hours"]
     if answer["total"]["energy_kwh"] is None:
-        lines.append(_("no energy is known: the driver gave no power, or only impossible readings"))
+        lines.append(_("no energy is known: the driver reported no power, or only impossible readings"))
     elif unknown > UNMETERED_SHARE * seen:
         text = _(
-            "energy is missing for {hours:.1f} of them: the driver gave no power, or impossible readings"
+            "energy is missing for {hours:.1f} of them: the driver reported no power, or impossible readings"
         )
         lines.append(text.format(hours=unknown))
     return lines

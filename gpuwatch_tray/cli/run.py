@@ -88,7 +88,7 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `watch`, `status` and `quit`."""
     commands.command("watch", run_watch, _("watch in the terminal, without a tray"), "watch --verbose")
     parser = commands.command(
-        "status", print_status, _("show how the running tray or `watch` sees things"), "status --json"
+        "status", print_status, _("show the state of the running tray or `watch`"), "status --json"
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     commands.command("quit", quit_running, _("stop the running tray or `watch`"), "quit")

@@ -38,9 +38,9 @@ def print_runs(context: RunContext, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([record_to_json(record) for record in records], indent=2))
     elif not records:
-        print(_("no runs yet: `gpuwatch-tray when run -- COMMAND` makes one"))
+        print(_("no runs yet: `gpuwatch-tray when run -- COMMAND` starts one"))
     else:
-        head = (_("run"), _("began"), _("for"), _("exit"), _("what"))
+        head = (_("run"), _("started"), _("for"), _("exit"), _("what"))
         print("\n".join(align_columns([head, *map(_row, records[:SHOWN])], left=5)))
         if len(records) > SHOWN:
             print(_("and {count} more: runs --json").format(count=len(records) - SHOWN))
@@ -89,7 +89,7 @@ def _with_end(runs: RunFolder, record: RunRecord) -> RunRecord:
     if record.ended is not None or is_running(record):
         return record
     if record.waits:
-        never = _("it was never started: its wait for {what} was ended").format(what=record.waits)
+        never = _("it never started: the wait for {what} was ended").format(what=record.waits)
         return replace(record, kind=Kind.UNKNOWN.value, sentence=never)
     try:
         log = read_log(runs.folder(record.number)).end(LOG_READ)
@@ -120,7 +120,7 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _present(record: RunRecord) -> str:
-    return _("waits for {what}").format(what=record.waits) if record.waits else _("runs")
+    return _("waits for {what}").format(what=record.waits) if record.waits else _("running")
 
 
 def _lines(record: RunRecord) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _lines(record: RunRecord) -> Iterator[str]:
         yield _("name: {name}").format(name=record.name)
     yield _("command: {command}").format(command=record.command)
     yield _("folder: {folder}").format(folder=record.folder)
-    yield _("began: {time}").format(time=local_time(record.began))
+    yield _("started: {time}").format(time=local_time(record.began))
     if record.ended is not None:
         yield _("ended: {time}, after {duration}").format(
             time=local_time(record.ended), duration=duration(record.seconds or 0.0)
@@ -139,7 +139,7 @@ def _lines(record: RunRecord) -> Iterator[str]:
         return
     yield _("why: {sentence}").format(sentence=record.sentence)
     if record.fix:
-        yield _("what to do: {fix}").format(fix=record.fix)
+        yield _("fix: {fix}").format(fix=record.fix)
     if record.evidence:
         yield _("seen in: {line}").format(line=record.evidence)
     if record.gpus:
@@ -157,11 +157,11 @@ def _lines(record: RunRecord) -> Iterator[str]:
 def add_commands(commands: CommandGroup) -> None:
     """Add `runs` and its tasks."""
     parser, tasks = commands.group(
-        "runs", _("what `when run` has run, and why it ended"), "runs", "runs log 12", body=print_runs
+        "runs", _("what `when run` started, and why it ended"), "runs", "runs log 12", body=print_runs
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
-    show = tasks.command("show", show_run, _("all that is known of a run"), "runs show 12")
+    show = tasks.command("show", show_run, _("everything known about a run"), "runs show 12")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    log = tasks.command("log", print_log, _("its log, as it came"), "runs log 12")
+    log = tasks.command("log", print_log, _("its log, unchanged"), "runs log 12")
     for task in (show, log):
         task.add_argument("number", type=positive_int, metavar="N", help=_("its number, as `runs` prints it"))

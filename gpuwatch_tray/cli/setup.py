@@ -129,7 +129,7 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
         if args.path:
             notes = [
                 *([] if place.exists else [_("not there")]),
-                *([_("named by {variable}").format(variable=place.named)] if place.named else []),
+                *([_("set by {variable}").format(variable=place.named)] if place.named else []),
             ]
             print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
         else:

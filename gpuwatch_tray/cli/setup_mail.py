@@ -38,8 +38,8 @@ WATCH, NOTIFY, SMTP = range(3)  # the files, in the order of `settings.files`
 PASSWORD_FILE = "smtp-password"  # noqa: S105  # its name
 GMAIL_FILES = ("credentials.json", "token.json")
 GMAIL_STEPS = N_(
-    "Google gives the file credentials.json at https://console.cloud.google.com/apis/credentials;"
-    " docs/gmail.md shows each step."
+    "Download credentials.json at https://console.cloud.google.com/apis/credentials; "
+    "docs/gmail.md shows each step."
 )
 
 
@@ -51,7 +51,7 @@ def set_up_mail(context: RunContext, _args: argparse.Namespace) -> int:
         raise UsageError(_("`setup mail` asks questions: run it in a terminal"))
     context.require_valid_settings()
     write_missing_settings()
-    print(_("Three questions, then a test mail. Enter takes what is in brackets; Ctrl-C stops."))
+    print(_("Three questions, then a test mail. Enter accepts the value in brackets; Ctrl-C stops."))
     try:
         return _Dialogue(context).run()
     except (KeyboardInterrupt, EOFError):
@@ -84,7 +84,7 @@ class _Dialogue:
             print(_("Nothing is lost: choose again, or stop with Ctrl-C."))
         self._reload()
         check_once(self.context, argparse.Namespace(dry_run=False, test_mail=True))
-        print(_("Done. Look into your inbox. A running tray uses the settings at once."))
+        print(_("Done. Check your inbox. A running tray uses the new settings at once."))
         return 0
 
     def _smtp(self, account: str, host: str = "", port: int = 0, note: str = "") -> bool:
@@ -146,7 +146,11 @@ class _Dialogue:
             file = self.files[SMTP].resolve().with_name(PASSWORD_FILE)
             file.unlink(missing_ok=True)
             write_private(file, smtp.password.reveal() + "\n")
-            print(_("There is no keyring here: the password is in {file}, for you alone.").format(file=file))
+            print(
+                _("There is no keyring here: the password is in {file}, which only you can read.").format(
+                    file=file
+                )
+            )
             return str(file)
         print(_("The password is in the keyring ({name}).").format(name=name))
         return ""
@@ -177,10 +181,10 @@ def _choose(question: str, ways: list[tuple[str, Callable[[], bool]]]) -> Callab
 
 def _ask_address(usual: str) -> str:
     while True:
-        answer = _ask_value(_("Your mail address"), schema.TO_EMAIL, usual)
+        answer = _ask_value(_("Your email address"), schema.TO_EMAIL, usual)
         if answer == usual or all("@" in one for one in parse(schema.TO_EMAIL, answer)):
             return answer
-        print(_("an address has an @, as in name@example.org"))
+        print(_("an address needs an @, as in name@example.org"))
 
 
 def _ask_value(question: str, setting: Setting, usual: str) -> str:

@@ -60,7 +60,7 @@ def _run_on_free(context: RunContext, args: argparse.Namespace, hold: float) -> 
     if args.detach:
         words = [word for word in sys.argv[1 : sys.argv.index("--")] if word != "--detach"]
         pid = detach([*host.this_program(), *words, "--", *args.argv])
-        print(_("PID {pid} waits: `gpuwatch-tray runs` shows it, `kill {pid}` ends it").format(pid=pid))
+        print(_("PID {pid} is waiting: `gpuwatch-tray runs` shows it, `kill {pid}` ends it").format(pid=pid))
         return 0
     wish = GpuWish(args.count, hold, args.memory, args.max_use, args.only)
     options = RunOptions(tuple(args.argv), args.name)
@@ -110,19 +110,24 @@ def add_commands(commands: CommandGroup) -> None:
     free = tasks.command(
         "free",
         add_free_reminder,
-        _("notify you when N GPUs have no compute process; with a command, run it on them then"),
+        _("notify you when N GPUs have no compute process, or run a command on them"),
         "when free 2 --for 5m",
         "when free 1 --memory 20G -- python train.py",
     )
     free.add_argument("count", type=positive_int, metavar="N")
     free.add_argument("--for", dest="hold", metavar="DURATION", help=_("free for this long (default 60s)"))
     free.add_argument(
-        "--memory", type=memory_size, metavar="SIZE", help=_("with so much memory free on each: 20G")
+        "--memory",
+        type=memory_size,
+        metavar="SIZE",
+        help=_("with this much memory free on each, such as 20G"),
     )
-    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("at most so busy"))
+    free.add_argument(
+        "--max-use", type=percent, metavar="PERCENT", help=_("with at most this utilisation on each")
+    )
     free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
-    free.add_argument("--timeout", metavar="DURATION", help=_("give up after so long, with exit code 124"))
-    free.add_argument("--name", default="", help=_("what to call the run"))
+    free.add_argument("--timeout", metavar="DURATION", help=_("give up after this long, with exit code 124"))
+    free.add_argument("--name", default="", help=_("a name for the run"))
     free.add_argument("--detach", action="store_true", help=_("wait and run in the background"))
     free.set_defaults(argv=[])
     ends = tasks.command(
@@ -135,7 +140,7 @@ def add_commands(commands: CommandGroup) -> None:
         _("run a command and notify you when it ends"),
         "when run -- python train.py",
     )
-    run.add_argument("--name", default="", help=_("what to call it"))
+    run.add_argument("--name", default="", help=_("a name for it"))
     run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
     run.add_argument(
         "--attach",
@@ -145,6 +150,6 @@ def add_commands(commands: CommandGroup) -> None:
         help=_("files to attach to the mail"),
     )
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
-    tasks.command("list", print_reminders, _("list what you wait for"), "when list")
+    tasks.command("list", print_reminders, _("list your pending reminders"), "when list")
     cancel = tasks.command("cancel", cancel_reminder, _("stop waiting"), "when cancel 3")
     cancel.add_argument("id", type=positive_int, metavar="ID", help=_("the number that `when list` shows"))

@@ -218,7 +218,7 @@ class LaunchAgent(LoginFile):
             agent = plistlib.loads(data) if data else None
         except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
             raise AutostartError(
-                _("{where}: this is no property list: delete it").format(where=self.where)
+                _("{where}: this is not a property list: delete it").format(where=self.where)
             ) from error
         return agent if isinstance(agent, dict) else None
 
@@ -285,7 +285,7 @@ class RunKey:
         if len(value) > MAX_RUN_VALUE:
             raise AutostartError(
                 _(
-                    "{value} is longer than the {most} characters that Windows takes: install it elsewhere"
+                    "{value} is longer than the {most} characters that Windows allows: install it elsewhere"
                 ).format(value=value, most=MAX_RUN_VALUE)
             )
         with autostart_errors(self.where):

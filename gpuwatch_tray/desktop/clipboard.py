@@ -42,7 +42,7 @@ def copy(text: str, environ: Mapping[str, str] | None = None) -> None:
     """Put `text` on the clipboard; raises ClipboardError, within seconds."""
     put = _copy_function(os.environ if environ is None else environ)
     if put is None:
-        raise ClipboardError(_("there is no clipboard to reach here: {mend}").format(mend=_(INSTALL)))
+        raise ClipboardError(_("no clipboard can be reached here: {mend}").format(mend=_(INSTALL)))
     put(text)
 
 
@@ -88,7 +88,7 @@ def _pipe(command: list[str], data: bytes, environ: Mapping[str, str]) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ClipboardError(
-            _("{command} did not take the text within {seconds:g} s").format(
+            _("{command} did not accept the text within {seconds:g} s").format(
                 command=command[0], seconds=TIMEOUT
             )
         ) from None
@@ -138,7 +138,7 @@ def _serve_selection(data: bytes, display: str, answer: queue.SimpleQueue[str]) 
     with contextlib.suppress(error.ConnectionClosedError, OSError):
         try:
             selection = _Selection(connection, data)
-            answer.put("" if selection.owned() else _("another program does not let go of the clipboard"))
+            answer.put("" if selection.owned() else _("another program is holding the clipboard"))
             selection.serve()
         finally:
             connection.close()

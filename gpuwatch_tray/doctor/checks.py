@@ -134,7 +134,7 @@ def check_state_file(
         yield ok(STATE_TOPIC, text.format(folder=folder, kind=kind))
     for damaged in sorted(folder.glob(f"{file.name}.damaged-*")):
         if not damaged.name.endswith(("-wal", "-shm", "-journal")):
-            text = _("a damaged state was set aside: {file}").format(file=damaged)
+            text = _("a damaged state file was moved aside: {file}").format(file=damaged)
             yield warning(STATE_TOPIC, text, _("what could be read was kept; you can delete this file"))
 
 
@@ -275,5 +275,5 @@ def _check_git(path: Path) -> Iterator[CheckResult]:
         return
     if done.returncode == 0:
         text = _("{file} is tracked by git").format(file=path)
-        mend = _("remove it with `git rm --cached`, and change the password: the history keeps it")
+        mend = _("remove it with `git rm --cached`, and change the password: the history still has it")
         yield problem(SECRETS_TOPIC, text, mend)

@@ -51,12 +51,13 @@ def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: flo
         yield ok(PRESENCE_TOPIC, answer)
         return
     if listening:
-        text = _("known by {source} after the program has run for a while")
+        text = _("known from {source} once the program has run for a while")
         yield ok(PRESENCE_TOPIC, text.format(source=listening))
         return
     text = _("cannot tell whether you are at the desk: {sources}").format(sources="; ".join(sources))
     mend = _(
-        "mail goes after ESCALATE_MIN without an answer; a compositor without ext-idle-notify needs swayidle"
+        "mail is sent after ESCALATE_MIN without an answer; a compositor without "
+        "ext-idle-notify needs swayidle"
     )
     yield warning(PRESENCE_TOPIC, text, mend)
 
@@ -129,7 +130,7 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
             return  # no desktop, no popups
         text = _("no notification server answers: {why}").format(why=redact.text(str(error)))
         mend = _(
-            "start one (the desktop's own, dunst, mako ...); until then alerts show only as icon and mail"
+            "start one (the desktop's own, dunst, mako ...); until then only the icon and mails show alerts"
         )
         yield warning(POPUPS_TOPIC, text, mend)
         return
@@ -214,7 +215,7 @@ def _rules_text(snapshot: Snapshot, limits: Limits) -> str:
     if not never:
         return text
     whys = [f"{rule} ({'; '.join(lines)})" for rule, lines in never.items()]
-    return f"{text}; " + _("not: {rules}").format(rules=redact.text(", ".join(whys)))
+    return f"{text}; " + _("cannot fire: {rules}").format(rules=redact.text(", ".join(whys)))
 
 
 def _gpu_name(gpu: Gpu) -> str:

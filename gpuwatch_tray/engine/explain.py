@@ -25,7 +25,7 @@ WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
 WHERE = {
     Presence.PRESENT: N_("You are at the desk"),
     Presence.AWAY: N_("No one is at the desk"),
-    Presence.UNKNOWN: N_("It is not known whether you are at the desk"),
+    Presence.UNKNOWN: N_("It is unknown whether you are at the desk"),
 }
 MEANING = {
     Reason.FIRST: N_("it is new"),
@@ -142,7 +142,7 @@ def _terms(name: str, condition: str, policy: Policy) -> str:
     sentences = [fires.format(threshold=condition, span=span, count=terms.hold_samples)]
     if terms.critical_after is not None:
         critical = duration(terms.critical_after)
-        sentences.append(_("It is critical {span} later.").format(span=critical))
+        sentences.append(_("It becomes critical {span} later.").format(span=critical))
     if terms.clear:
         sentences.append(_("It clears {span} after that ends.").format(span=duration(terms.clear)))
     sentences.extend(_("Set by {key}.").format(key=key) for key in keys(name)[:1])

@@ -263,7 +263,7 @@ class SampleStore:
             self._write()
         except (sqlite3.Error, OSError) as failed:
             self._close_file()
-            text = _("{path}: the samples cannot be started again: {error}")
+            text = _("{path}: the samples cannot be started anew: {error}")
             raise StoreError(text.format(path=self.path, error=describe_error(failed))) from failed
 
     def _write(self) -> None:

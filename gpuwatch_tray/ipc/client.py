@@ -39,9 +39,9 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
     except TimeoutError:
         raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
     except (EOFError, ConnectionError) as error:
-        raise ControlError(_("it hung up without an answer")) from error
+        raise ControlError(_("it closed the connection without an answer")) from error
     except (OSError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
-        raise ControlError(_("it cannot be asked: {error}").format(error=error)) from error
+        raise ControlError(_("it cannot be reached: {error}").format(error=error)) from error
     answer = decode(reply)
     if "error" in answer:
         raise RequestRefusedError(str(answer["error"]))

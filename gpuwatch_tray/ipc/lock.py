@@ -78,7 +78,7 @@ class StoreLock:
             self.release()
             return False
         if refused is not None and not any(place.taken for place in self._standby):
-            mend = _("it must be a folder that this user can write; GPUWATCH_CACHE names another")
+            mend = _("it must be a folder that you can write to; GPUWATCH_CACHE sets another")
             raise LockError(
                 _("{folder}: the state cannot be kept there: {why} ({mend})").format(
                     folder=self._folder, why=refused.strerror, mend=mend

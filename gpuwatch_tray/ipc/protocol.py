@@ -166,7 +166,7 @@ def key_file(address: str) -> Path | None:
 
 def ensure_private(folder: Path) -> None:
     """Make sure that `folder` exists and is this user's alone; raises ControlError."""
-    mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
+    mend = _("remove it, or set XDG_RUNTIME_DIR to a folder that is yours alone")
     try:
         make_own_folder(folder)
     except ForeignFolderError as error:

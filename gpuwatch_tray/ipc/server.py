@@ -163,7 +163,7 @@ class ControlServer:
             handler = self._handlers.get(str(request.get("do")))
             if handler is None:
                 known = ", ".join(sorted(self._handlers))
-                text = _("unknown request: this one knows {requests}").format(requests=known)
+                text = _("unknown request (known: {requests})").format(requests=known)
                 return encode({"error": text})
             return encode(handler(request))
         except ControlError as error:

@@ -219,8 +219,8 @@ def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
         yield _waiting_line(waiting)
     if waiting.held:
         yield ngettext(
-            "Email: {count} mail is held for a digest, as many were sent",
-            "Email: {count} mails are held for a digest, as many were sent",
+            "Email: {count} mail is held for a digest (hourly limit reached)",
+            "Email: {count} mails are held for a digest (hourly limit reached)",
             waiting.held,
         ).format(count=waiting.held)
     if waiting.dead:
@@ -288,5 +288,5 @@ def _waiting_line(waiting: OutboxSummary) -> str:
 
 
 def _given_up(waiting: OutboxSummary) -> str:
-    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
+    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` deletes it")
     return f"{waiting.dead_error}\n{advice}"

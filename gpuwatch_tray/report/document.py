@@ -21,7 +21,7 @@ __all__ = ["Feed", "PageContext", "html", "step"]
 def html(history: History, about: PageContext) -> str:
     """Return the page about `history`."""
     title = labelled(_("GPUs on {host}").format(host=redact.one_line(about.host)), simulated=about.simulated)
-    noscript = _("This page draws itself with JavaScript, which is switched off here.")
+    noscript = _("This page needs JavaScript, which is switched off here.")
     return render_page(build_payload(history, about), title=title, noscript=noscript, feed=about.feed)
 
 

@@ -124,24 +124,24 @@ def page_texts() -> dict[str, str]:
         "skip": _("Skip to the content"),
         "title": _("GPUs on {host}"),
         "simulated": _("SIMULATED: nothing here is real"),
-        "made": _("Made {at}; refresh it with `gpuwatch-tray report --open`"),
+        "made": _("Created {at}. To refresh it: `gpuwatch-tray report --open`"),
         "span": _("From {start} to {end}, a value every {step}."),
-        "thinned": _("Finer values than one every {step} are summed up: lowest, mean and highest are kept."),
+        "thinned": _("Each point covers {step}: the lowest, mean and highest values are kept."),
         "runs_left_out": _("{count} shorter process runs are left out."),
-        "gaps": _("Where nothing is known there is a gap in a line, and a “?” in a table."),
+        "gaps": _("An unknown value is a gap in a line and a “?” in a table."),
         "colophon": _("gpuwatch-tray {version} · charts by uPlot (MIT)"),
-        "live": _("Live: values of {age} ago. The page follows gpuwatch-tray until {until}."),
-        "live_silent": _("Not live: last values of {age} ago. gpuwatch-tray has ended, or it hangs."),
-        "live_gone": _("Not live: last values of {age} ago. gpuwatch-tray has ended: its data file is gone."),
-        "live_ended": _("Not live: gpuwatch-tray ended at {at}."),
+        "live": _("Live: updated {age} ago. The page follows gpuwatch-tray until {until}."),
+        "live_silent": _("Not live: last updated {age} ago. gpuwatch-tray has stopped, or it hangs."),
+        "live_gone": _("Not live: last updated {age} ago. gpuwatch-tray has stopped: its data file is gone."),
+        "live_ended": _("Not live: gpuwatch-tray stopped at {at}."),
         "live_stopped": _(
             "Not live: the page stopped following at {at}. Open it again from the tray's menu."
         ),
         "live_missing": _(
-            "Not live: this browser cannot read {file} beside the page. A browser from Flatpak sees only the"
-            " page itself."
+            "Not live: this browser cannot read {file} beside the page. A Flatpak browser can "
+            "read only the page itself."
         ),
-        "last_seen": _("the last values are of {at}"),
+        "last_seen": _("the last values are from {at}"),
         "not_seen_since": _("not seen since {at}"),
         "gpus": _("GPUs now"),
         "gpus_at": _("GPUs at {at}"),
@@ -150,9 +150,9 @@ def page_texts() -> dict[str, str]:
         "key_warm": _("temperature, {low} to {high} °C"),
         "key_gap": _("not known"),
         "key_charts": _(
-            "On the charts a shape stands where an alert began, and its bar lasts as long as the alert."
-            " A dotted line across is a limit. A pale band, of one or two GPUs, goes from the lowest to the"
-            " highest value."
+            "On the charts, a shape marks where an alert began, and its bar shows how long it "
+            "lasted. A dotted horizontal line is a limit. With one or two GPUs, a pale band "
+            "spans the lowest to the highest value."
         ),
         "save": _("Save the data (CSV)"),
         "gpu": _("GPU"),
@@ -165,10 +165,10 @@ def page_texts() -> dict[str, str]:
         "from_to": _("{title}, {start} to {end}"),
         "summary": _("{gpu} between {low} and {high}, last {last}"),
         "summary_none": _("{gpu} not known"),
-        "legend": _("A row each GPU: press its name to hide or show its lines"),
+        "legend": _("One row per GPU: click a name to hide or show its lines"),
         "values_at": _("Values at"),
-        "moment": _("The moment whose values are shown"),
-        "zoom": _("Span of time"),
+        "moment": _("Time of the values shown"),
+        "zoom": _("Time range"),
         "last_hours": _("{h} h"),
         "last_days": _("{d} d"),
         "everything": _("All"),
@@ -177,7 +177,7 @@ def page_texts() -> dict[str, str]:
         "earlier": _("Earlier"),
         "later": _("Later"),
         "lanes": _("Processes by GPU"),
-        "lanes_summary": _("Bars that show which of {count} process runs was on which GPU when"),
+        "lanes_summary": _("Bars showing when each of {count} process runs was on which GPU"),
         "owners": _("Owners"),
         "run": _("{owner} · {name} · PID {pid} · {start} to {end} · {memory}"),
         "running": _("running"),
@@ -187,7 +187,7 @@ def page_texts() -> dict[str, str]:
         "began": _("Began"),
         "lasted": _("Lasted"),
         "what": _("Alert"),
-        "still": _("still fires"),
+        "still": _("still firing"),
         "end_not_known": _("end not known"),
         "acknowledge": _("Acknowledge:"),
         "snooze": _("Snooze:"),
@@ -202,8 +202,8 @@ def page_texts() -> dict[str, str]:
         "program": _("Program"),
         "seen_from": _("From"),
         "seen_until": _("Until"),
-        "ran": _("On the GPU for"),
-        "most_memory": _("Most memory"),
+        "ran": _("Time on GPU"),
+        "most_memory": _("Peak memory"),
         "usage": _("Who used what"),
         "user": _("User"),
         "gpu_hours": _("GPU-hours"),
@@ -215,8 +215,8 @@ def page_texts() -> dict[str, str]:
         "total": _("Total"),
         "show_all": _("Show all {count}"),
         "empty": _(
-            "Nothing is recorded yet. While gpuwatch-tray runs, a value a minute is kept of each GPU;"
-            " come back in a few minutes."
+            "Nothing recorded yet. While gpuwatch-tray runs, it keeps one value per minute for "
+            "each GPU; come back in a few minutes."
         ),
         "seconds": _("{s} s"),
         "under_a_minute": _("under a minute"),

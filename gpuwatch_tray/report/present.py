@@ -31,9 +31,9 @@ def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[
         level = Level[str(live.get("state", "no_data")).upper()]
         return _state(level, redact.text(str(live.get("headline", ""))))
     if newest is None:
-        return _state(Level.NO_DATA, _("nothing watches here: `gpuwatch-tray` starts the tray"))
+        return _state(Level.NO_DATA, _("nothing is watching: `gpuwatch-tray` starts the tray"))
     at = local_time(newest, TO_THE_MINUTE)
-    return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
+    return _state(Level.NO_DATA, _("nothing is watching now; the last value is from {at}").format(at=at))
 
 
 _ALARMED = {level.name.lower() for level in (Level.WARNING, Level.CRITICAL)}

@@ -80,7 +80,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
             len(gpus),
         ).format(process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=duration(quiet))
         builder.fire(name, Severity.WARNING, reason, text, quiet)
-    threshold = _("the GPUs of a process of yours that was busy do nothing for {span}")
+    threshold = _("a process of yours was busy, and its GPUs have done nothing for {span}")
     return builder.build(threshold.format(span=duration(hold)))
 
 

@@ -30,7 +30,7 @@ FATAL_XIDS = {
     136: N_("a link could not be trained"),
     140: N_("a memory error that was not recovered"),
     143: N_("the GPU could not be initialised"),
-    154: N_("the GPU needs another recovery than before"),
+    154: N_("the GPU needs a different recovery than before"),
     155: N_("an NVLink error, reported by software"),
     156: N_("a part of the GPU was retired"),
     158: N_("a fatal timeout"),
@@ -113,9 +113,9 @@ def _add_xid_finding(
         severity = Severity.WARNING
     times = f" {event.count} TIMES" if event.count > 1 else ""
     reason = f"XID({gpu}: {code}){times} :: {meaning}"
-    text = _("The driver reported Xid {code} of {gpu}: {meaning}")
+    text = _("The driver reported Xid {code} on {gpu}: {meaning}")
     if event.count > 1:
-        text = _("The driver reported Xid {code} of {gpu}, {count} times: {meaning}")
+        text = _("The driver reported Xid {code} on {gpu}, {count} times: {meaning}")
     text = text.format(code=code, gpu=gpu, count=event.count, meaning=_(meaning))
     builder.fire(subject, severity, reason, text, event.count)
 
@@ -171,7 +171,9 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             builder.in_band(name)
     threshold = _("a memory error cannot be corrected")
     if most is not None:
-        threshold = _("a memory error cannot be corrected, or {count} are within 10 min").format(count=most)
+        threshold = _("a memory error cannot be corrected, or {count} are corrected within 10 min").format(
+            count=most
+        )
     return builder.build(threshold)
 
 
@@ -203,7 +205,7 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
             builder.fire(name, Severity.WARNING, reason, text, most - width)
         else:
             builder.in_band(name)
-    return builder.build(_("a GPU at work uses fewer PCIe lanes than it could"))
+    return builder.build(_("a busy GPU uses fewer PCIe lanes than it could"))
 
 
 def _computes_on(gpu: Gpu, snapshot: Snapshot) -> bool:

@@ -74,7 +74,7 @@ def _bytes(pattern: re.Pattern[str], text: str) -> int | None:
 PLAIN = {
     Kind.ILLEGAL_ACCESS: N_("a GPU kernel used memory that is not its own"),
     Kind.DEVICE_ASSERT: N_("a check inside a GPU kernel failed, most often an index that is out of range"),
-    Kind.DRIVER_MISMATCH: N_("the NVIDIA driver, its library and CUDA do not fit together"),
+    Kind.DRIVER_MISMATCH: N_("the NVIDIA driver, its library and CUDA do not match"),
     Kind.NO_GPU: N_("no GPU could be used"),
     Kind.GPU_LIBRARY: N_("a GPU library (cuDNN, cuBLAS or the like) failed"),
     Kind.NO_KERNEL_IMAGE: N_("the program was not built for this GPU"),
@@ -83,26 +83,26 @@ PLAIN = {
     Kind.SHARED_MEMORY: N_("shared memory ran out"),
     Kind.DIVERGED: N_("the loss became NaN or infinite"),
     Kind.ASSERTION: N_("a check in the program failed"),
-    Kind.WRONG_USE: N_("it was started with options that it does not take"),
+    Kind.WRONG_USE: N_("it was started with options that it does not accept"),
     Kind.LOGOUT: N_("it ended with the login or terminal that it belonged to"),
 }
 FIXES = {
     Kind.GPU_MEMORY: N_("use a smaller batch or model, or wait until the GPU is free"),
-    Kind.HOST_MEMORY: N_("load less at once, use fewer workers, or ask for more memory"),
+    Kind.HOST_MEMORY: N_("load less at a time, use fewer workers, or ask for more memory"),
     Kind.ILLEGAL_ACCESS: N_("run it with CUDA_LAUNCH_BLOCKING=1, or under compute-sanitizer, to see where"),
     Kind.DEVICE_ASSERT: N_("check labels and indexes; CUDA_LAUNCH_BLOCKING=1 shows where"),
     Kind.XID: N_("run it again; if it comes back, tell the administrator"),
     Kind.GPU_LOST: N_("the machine must be rebooted; tell the administrator"),
     Kind.DRIVER_MISMATCH: N_("reboot after a driver update, or use a build for this driver"),
     Kind.NO_GPU: N_("check CUDA_VISIBLE_DEVICES, the driver (nvidia-smi) and that the build has CUDA"),
-    Kind.GPU_LIBRARY: N_("check that the versions fit together, and that GPU memory is left"),
+    Kind.GPU_LIBRARY: N_("check that the versions match, and that GPU memory is left"),
     Kind.NO_KERNEL_IMAGE: N_("install a build for this GPU's architecture"),
     Kind.COMMUNICATION: N_("look at the log of the first rank, and at the network between the machines"),
     Kind.MISSING_MODULE: N_("install it into the environment that the program runs in"),
     Kind.MISSING_LIBRARY: N_("install the library, or set LD_LIBRARY_PATH to where it is"),
     Kind.MISSING_FILE: N_("check the path and the folder that it was started in"),
-    Kind.DISK_FULL: N_("make room, or write somewhere else"),
-    Kind.PERMISSION: N_("check the owner and the rights of the file"),
+    Kind.DISK_FULL: N_("free some space, or write somewhere else"),
+    Kind.PERMISSION: N_("check the owner and the permissions of the file"),
     Kind.NETWORK: N_("check the connection, the name and the access token, then start it again"),
     Kind.PORT_IN_USE: N_("end the other program, or choose another port"),
     Kind.DATA_WORKER: N_("use fewer workers, or none (num_workers=0) to see the error itself"),
@@ -110,8 +110,8 @@ FIXES = {
     Kind.DIVERGED: N_("lower the learning rate, clip gradients, or look for bad samples"),
     Kind.WRONG_USE: N_("see its --help"),
     Kind.CRASH: N_("run it with python -X faulthandler to see where"),
-    Kind.KILLED: N_("most often the machine ran out of memory: ask the administrator"),
-    Kind.TIME_LIMIT: N_("ask for more time, or save checkpoints and go on from the last"),
+    Kind.KILLED: N_("usually the machine ran out of memory: ask the administrator"),
+    Kind.TIME_LIMIT: N_("ask for more time, or save checkpoints and continue from the last"),
     Kind.LOGOUT: N_("start it under tmux, screen or nohup"),
 }
 
@@ -193,7 +193,7 @@ def _xid(story: Story) -> str:
     meaning = FATAL_XIDS.get(xid.code) or APP_XIDS[xid.code]
     name = next((gpu.name for gpu in story.facts.gpus if gpu.uuid == xid.uuid), UNNAMED_GPU)
     when = recent_time(xid.at, story.facts.ended)
-    text = _("the driver reported Xid {code} of {gpu} at {time}: {meaning}")
+    text = _("the driver reported Xid {code} on {gpu} at {time}: {meaning}")
     return text.format(code=xid.code, gpu=name, time=when, meaning=_(meaning))
 
 
@@ -222,7 +222,11 @@ def _missing_module(story: Story) -> str:
 def _missing_library(story: Story) -> str:
     name = _first(_FAILED_LIBRARY, story.evidence) or _first(_LIBRARY, story.evidence)
     if _UNFIT.search(story.evidence):
-        return _("the library {name} does not fit").format(name=name) if name else _("a library does not fit")
+        return (
+            _("the library {name} is not compatible").format(name=name)
+            if name
+            else _("a library is not compatible")
+        )
     return _("the library {name} is missing").format(name=name) if name else _("a library is missing")
 
 
@@ -235,9 +239,9 @@ def _disk_full(story: Story) -> str:
     if "uota" in story.evidence:
         return _("the disk quota was used up")
     if story.facts.full:
-        return _("the disk of {path} was full").format(path=redact.text(story.facts.full[0].path))
+        return _("the disk with {path} was full").format(path=redact.text(story.facts.full[0].path))
     path = _first(_PATH, story.evidence)
-    return _("the disk of {path} was full").format(path=path) if path else _("the disk was full")
+    return _("the disk with {path} was full").format(path=path) if path else _("the disk was full")
 
 
 def _port_in_use(story: Story) -> str:
@@ -274,9 +278,7 @@ def _stopped(story: Story) -> str:
         return _("{sender} ended it").format(sender=redact.text(story.facts.sender))
     if story.end.number == SIGINT or "KeyboardInterrupt" in story.evidence or "^C" in story.evidence:
         return _("it was ended with Ctrl-C")
-    return (
-        _("it was asked to end (SIGTERM)") if story.end.number == SIGTERM else _("it was ended by somebody")
-    )
+    return _("it was asked to end (SIGTERM)") if story.end.number == SIGTERM else _("someone ended it")
 
 
 def _time_limit(story: Story) -> str:
@@ -294,7 +296,7 @@ def _unknown(story: Story) -> str:
             return text.format(gpu=", ".join(full))
         return _("it is gone; its end was not seen, and the cause is not known")
     if isinstance(story.end, Signalled):
-        return _("a signal ended it ({name})").format(name=signal_name(story.end.number))
+        return _("it was ended by a signal ({name})").format(name=signal_name(story.end.number))
     return _("it ended with exit code {code}; the cause is not known").format(code=story.end.code)
 
 

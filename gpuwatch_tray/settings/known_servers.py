@@ -24,12 +24,12 @@ class KnownServer:
 
 
 STARTTLS, TLS = 587, 465
-_APP_PASSWORD = N_("It takes an app password, not your usual one; your account's security page makes one.")
+_APP_PASSWORD = N_("Use an app password, not your usual one; create it on your account's security page.")
 _ALLOW = N_("Switch on SMTP in your mailbox's settings first; some want a password for programs.")
-_CODE = N_("It takes an authorization code, not your password; your mailbox's settings make one.")
-_GMAIL = N_("It takes an app password, not your usual one: https://myaccount.google.com/apppasswords")
+_CODE = N_("Use an authorization code, not your password; create it in your mailbox's settings.")
+_GMAIL = N_("Use an app password, not your usual one: https://myaccount.google.com/apppasswords")
 _MICROSOFT = N_(
-    "Outlook.com and Hotmail let programs sign in with a password no longer: use another account to send."
+    "Outlook.com and Hotmail no longer let programs sign in with a password: use another account to send."
 )
 
 KNOWN_SERVERS = tuple(

@@ -94,11 +94,11 @@ _COMMAND = N_(
     "`$(...)` is a command that Bash would run: write its output here, or put a literal one in single quotes"
 )
 _BACKTICK = N_(
-    "a backtick begins what is a command that Bash would run: write its output here,"
-    " or put a literal one in single quotes"
+    "a backtick begins a command that Bash would run: write its output here, or put a "
+    "literal one in single quotes"
 )
-_OPERATION = N_("`${NAME}` is all that is read: what Bash works out for `${...}` is to be written out")
-_SHELL = N_("`$` before a digit or sign is a value of the running shell: a literal one goes in single quotes")
+_OPERATION = N_("only `${NAME}` is supported: write out what Bash would make of `${...}`")
+_SHELL = N_("`$` before a digit or sign is a value of the running shell: put a literal one in single quotes")
 
 
 class Scanner:
@@ -143,7 +143,7 @@ class Scanner:
             inner = None if quotes is None else quotes.match(self.text, self.at)
             if not c or (quotes is not None and inner is None):
                 raise UnclosedError(
-                    start, _("`{begin}` without its `{end}`").format(begin=pair[0], end=pair[1])
+                    start, _("`{begin}` without a matching `{end}`").format(begin=pair[0], end=pair[1])
                 )
             depth += (c == pair[0]) - (c == pair[1])
             self.at = inner.end() if inner is not None else self.at + (2 if c == "\\" else 1)
@@ -159,7 +159,7 @@ class Scanner:
             elif c == "\\":
                 after = self.text[self.at + 1 : self.at + 2]
                 if not after:  # which Bash keeps or drops by what came before it
-                    self._fault(self.at, _("the file ends with a `\\`: take it away"))
+                    self._fault(self.at, _("the file ends with a `\\`: remove it"))
                 self._literal(after, quoted=True)
                 self.at += 1 + len(after)
             elif c == "'":
@@ -263,7 +263,7 @@ class Scanner:
         self.at += 1
         while (c := self.peek()) != "`":
             if not c:
-                raise UnclosedError(start, _("a backtick without its second one"))
+                raise UnclosedError(start, _("a backtick without a matching one"))
             self.at += 2 if c == "\\" else 1
         self.at += 1
 
@@ -287,7 +287,5 @@ class Scanner:
                 " (or one is missing on line {line}, where a value over several lines begins)"
             )
         elif quote == "'":
-            text = _(
-                "the quote {quote} that begins here is never closed: a literal one goes in double quotes"
-            )
+            text = _("the quote {quote} that begins here is never closed: put a literal one in double quotes")
         return UnclosedError(start, text.format(quote=quote, line=line))

@@ -79,7 +79,7 @@ def question_recipients(reader: SettingsReader) -> None:
         _local, at, domain = address.rpartition("@")
         if at and ("." in domain or domain.lower() in ("localhost", host.host().lower())):
             continue
-        text = _("{place}: {address}: is the name after the @ whole? Most have a dot")
+        text = _("{place}: {address}: is the name after the @ complete? Most have a dot")
         if not at:
             if is_local_user(domain):
                 continue

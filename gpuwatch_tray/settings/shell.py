@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What is said of a text that Bash would execute. Nothing of the line is quoted save names and words of Bash:
 # a stray word may be a password.
-EXPORT = N_("`export` takes NAME=value here, with the name outside the quotes")
+EXPORT = N_("`export` needs NAME=value here, with the name outside the quotes")
 BRACES = N_("Bash would expand the braces: put the value in quotes")
-NOT_PLAIN = N_("only NAME=value is read: no lists, and nothing is added to")
-NO_BLANKS = N_("no blanks around =")
+NOT_PLAIN = N_("only NAME=value is supported: no lists, and no appending with +=")
+NO_BLANKS = N_("no spaces around =")
 AFTER_SEMICOLON = N_(
-    "Bash would run what follows the `;` as a command: a value with a ; in it goes in quotes"
+    "Bash would run what follows the `;` as a command: put a value that contains ; in quotes"
 )
 _DECLARE = frozenset({"declare", "typeset", "local", "readonly", "set", "setenv"})
 _INCLUDE = frozenset({"source", "."})
@@ -42,7 +42,7 @@ _WORDS_OF_BASH = frozenset(
 def operator_message(sign: str) -> str:
     """Explain a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
     if sign == ";":
-        return _("Bash finds nothing to do before this `;`: take it away")
+        return _("there is no command before this `;`: remove it")
     return _("`{sign}` outside quotes is an operator of Bash: put a value that contains it in quotes").format(
         sign=sign
     )
@@ -57,18 +57,18 @@ def command_message(words: Sequence[str], stray: int, before: str = "", *, empty
     word = words[stray]
     following = words[stray + 1] if stray + 1 < len(words) else ""
     if before:
-        how = _(NO_BLANKS) if empty else _("a value with blanks goes in quotes")
+        how = _(NO_BLANKS) if empty else _("put a value with spaces in quotes")
         return _("Bash would run what follows {before}=... as a command: {how}").format(
             before=before, how=how
         )
     if _NAME.fullmatch(word) and following.startswith("="):
         return _("Bash would run the command '{word}': {how}").format(word=word, how=_(NO_BLANKS))
     if word in _DECLARE:
-        return _("'{word}' is not read: write NAME=value or export NAME=value").format(word=word)
+        return _("'{word}' is not allowed here: write NAME=value or export NAME=value").format(word=word)
     if word in _INCLUDE:
-        return _("another file is not read from here: put its lines in this one")
+        return _("other files are not read from here: put their lines in this one")
     if word in _WORDS_OF_BASH:
-        return _("Bash would run '{word}': nothing but NAME=value and export NAME=value is read").format(
+        return _("Bash would run '{word}': only NAME=value and export NAME=value are allowed").format(
             word=word
         )
     if "=" in word:
@@ -78,7 +78,7 @@ def command_message(words: Sequence[str], stray: int, before: str = "", *, empty
 
 HOME = Reference("HOME", home=True)
 OTHER_HOME = N_(
-    "`~name` is the home folder of another account: write that folder (a literal ~ goes in quotes)"
+    "`~name` is the home folder of another account: write that folder (put a literal ~ in quotes)"
 )
 _COLON_TILDE = re.compile(r"(?<=:)(?=~)")
 
@@ -177,7 +177,7 @@ class ShellParser:
             if not scanner.peek():
                 return
             if len(self.errors) >= MOST_ERRORS:
-                self._error(scanner.at, "", _("too many errors above: the rest is not read"))
+                self._error(scanner.at, "", _("too many errors above: the rest was not read"))
                 return
             scanner.faults.clear()
             words: list[Word] = []
@@ -215,7 +215,7 @@ class ShellParser:
                 at = scanner.at
                 scanner.skip_group(at, "()", quoted=False)
                 scanner.faults.clear()
-                text = _('a list is not read: write {name}="..." with everything between one pair of quotes')
+                text = _('lists are not supported: write {name}="..." with everything in one pair of quotes')
                 self._reject(at, text.format(name=split[0]), words)
                 self._rest_of_line()
                 return
@@ -332,8 +332,8 @@ _BASH_OWN = frozenset(
 )
 # What Bash fills in only where neither the environment nor a file says it.
 _BASH_DEFAULTS = frozenset({"HOSTNAME", "HOSTTYPE", "MACHTYPE", "OSTYPE", "PATH", "SHELL", "TERM"})
-_FILLED_IN = N_("takes in a variable that Bash itself fills in: write its value out")
-_KEPT = N_("Bash keeps this name for itself: take another")
+_FILLED_IN = N_("uses a variable that Bash itself sets: write out its value")
+_KEPT = N_("Bash reserves this name: use another")
 _TOO_LONG = N_("longer than {most} characters")
 
 

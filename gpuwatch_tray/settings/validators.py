@@ -115,7 +115,7 @@ def _decimal(setting: Setting, text: str) -> Any:
         ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
     }[setting.type].format(least=least, most=most, got=quote_value(text))
     if not _DECIMAL.fullmatch(text):
-        point = _("{said}: a fraction takes a point").format(said=expected)
+        point = _("{said}: use a point for decimals").format(said=expected)
         raise ValueError(point if "," in text else expected)
     if not least <= Decimal(text) <= most:
         raise ValueError(expected)
@@ -188,7 +188,7 @@ def _programs(_setting: Setting, text: str) -> frozenset[str]:
             )
         if " " in name and not name.lower().endswith(".exe"):
             raise ValueError(
-                _("expected names of programs, got {got}: put a comma between any two").format(
+                _("expected names of programs, got {got}: separate them with commas").format(
                     got=quote_value(name)
                 )
             )
@@ -200,7 +200,7 @@ def _address(_setting: Setting, text: str) -> str:
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
         raise ValueError(
-            _("expected a mail address like name@example.org, got {got}").format(got=quote_value(text))
+            _("expected an email address like name@example.org, got {got}").format(got=quote_value(text))
         )
     return text
 
@@ -219,9 +219,7 @@ def _path(_setting: Setting, text: str) -> Path:
     if found.is_absolute():
         return found
     mend = (
-        _("a ~ within quotes stays a ~, write $HOME")
-        if text.startswith("~")
-        else _("write it from the root on")
+        _("a ~ in quotes is not expanded, write $HOME") if text.startswith("~") else _("write the full path")
     )
     raise ValueError(
         _("expected an absolute path, got {got}: {mend}").format(got=quote_value(text), mend=mend)

@@ -225,9 +225,9 @@ class CommandSource:
         if outcome.too_long:
             text = _("{program} printed more than {most} bytes")
         elif outcome.timed_out and outcome.stuck:
-            text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
+            text = _("{program} did not answer within {seconds:g} s, and cannot be killed")
         elif outcome.timed_out:
-            text = _("{program} gave no answer within {seconds:g} s")
+            text = _("{program} did not answer within {seconds:g} s")
         elif outcome.stuck:
             text = _("{program}: the last run still hangs and cannot be killed")
         elif outcome.code:
@@ -283,7 +283,7 @@ def _cannot_start(program: str, error: OSError) -> Problem:
     shown = redact.text(program)
     if isinstance(error, FileNotFoundError):
         return Problem(
-            _("MYGPU: there is no program {program}").format(program=shown),
+            _("MYGPU: program {program} not found").format(program=shown),
             _("set MYGPU to the path of mygpu.sh or a command"),
         )
     if isinstance(error, PermissionError):

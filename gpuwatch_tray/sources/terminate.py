@@ -46,10 +46,10 @@ class TerminationResult(Enum):
 
     SIGNALLED = N_("asked to end")
     KILLED = N_("killed")
-    ENDED_ALREADY = N_("had ended already")
+    ENDED_ALREADY = N_("had already ended")
     NOT_MINE = N_("refused: it is not your process")
-    ANOTHER = N_("refused: another process has the number now")
-    OUTSIDE = N_("refused: in this container the number is that of a process without a GPU")
+    ANOTHER = N_("refused: the PID now belongs to another process")
+    OUTSIDE = N_("refused: in this container the PID belongs to a process without a GPU")
     PROTECTED = N_("refused: it is this program or one that it runs under")
     REFUSED = N_("refused by the system")
 

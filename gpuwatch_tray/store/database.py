@@ -222,7 +222,7 @@ class Database:
     def _explain(self, error: Exception | None) -> str:
         """Say why the file is not used, and what is."""
         if error is None or not is_unwritable(error):
-            what, mend = _("it could not be written"), _("it is tried again")
+            what, mend = _("it could not be written"), _("it will be retried")
         else:
             what, mend = reason_and_remedy(error)
         if self._standby is None:

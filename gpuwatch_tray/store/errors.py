@@ -11,13 +11,13 @@ from gpuwatch_tray.store.tables import UnreadableRowError
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Why the file cannot be written, and what a person can do.
 UNWRITABLE = {
-    sqlite3.SQLITE_FULL: (N_("the disk is full"), N_("make room on it")),
+    sqlite3.SQLITE_FULL: (N_("the disk is full"), N_("free some disk space")),
     sqlite3.SQLITE_READONLY: (
         N_("the file cannot be written"),
-        N_("its folder must be writable for this user"),
+        N_("its folder must be writable for you"),
     ),
-    sqlite3.SQLITE_PERM: (N_("the file cannot be written"), N_("it must belong to this user")),
-    sqlite3.SQLITE_CANTOPEN: (N_("the file cannot be opened"), N_("it must belong to this user")),
+    sqlite3.SQLITE_PERM: (N_("the file cannot be written"), N_("it must belong to you")),
+    sqlite3.SQLITE_CANTOPEN: (N_("the file cannot be opened"), N_("it must belong to you")),
     sqlite3.SQLITE_IOERR: (
         N_("the disk fails"),
         N_("see whether it is full or over its quota; `dmesg` may say more"),
@@ -47,9 +47,9 @@ def is_unwritable(error: Exception) -> bool:
 def reason_and_remedy(error: Exception) -> tuple[str, str]:
     """Return why the disk does not accept writes, and what to do."""
     if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return _("the disk is read-only"), _("make it writable, or have GPUWATCH_CACHE name another folder")
+        return _("the disk is read-only"), _("make it writable, or set GPUWATCH_CACHE to another folder")
     if isinstance(error, OSError) and error.errno not in FULL:
-        mend = _("it must be a folder that this user can write; GPUWATCH_CACHE names another")
+        mend = _("it must be a folder that you can write to; GPUWATCH_CACHE sets another")
         return error.strerror or str(error), mend
     # No room for the files that SQLite keeps beside the database is a full disk, too.
     full = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
@@ -60,7 +60,7 @@ def reason_and_remedy(error: Exception) -> tuple[str, str]:
 def describe_error(error: Exception) -> str:
     """Return the error with its remedy, where there is one."""
     if _sqlite_code(error) == sqlite3.SQLITE_BUSY:
-        return _("{error} (another program keeps it; it is tried again)").format(error=error)
+        return _("{error} (another program is using it; it will be retried)").format(error=error)
     if isinstance(error, OSError) and error.errno is not None:
         return _("{text} ({mend})").format(text=error, mend=reason_and_remedy(error)[1])
     if _sqlite_code(error) not in UNWRITABLE:

@@ -146,7 +146,7 @@ def replacement_lock(path: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise StoreError(
-            _("{path}: another process is making it again and does not finish").format(path=path)
+            _("{path}: another process is rebuilding it and does not finish").format(path=path)
         ) from error
     try:
         yield

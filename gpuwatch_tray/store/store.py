@@ -289,8 +289,8 @@ class Store:
         def write(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
             if self._database.mails_elsewhere:
                 text = _(
-                    "{path}: the process that watches has the mails and sends them, as it cannot write the"
-                    " file (make room on the disk; `gpuwatch-tray status` says why)"
+                    "{path}: the watching process keeps the mails and sends them, because it cannot "
+                    "write the file (free some disk space; `gpuwatch-tray status` says why)"
                 )
                 raise StoreError(text.format(path=self.path))
             silenced = self._silence_check(database, Instant(now, *self._uptime()))

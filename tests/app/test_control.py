@@ -24,8 +24,8 @@ def told(status, *, stale=False):
         (CALM, ""),  # what a GPU never gives is no gap
         (replace(CALM, problem="lost"), "lost"),
         (replace(CALM, process_problem="no permission"), "no permission"),
-        (replace(CALM, temperature=Missing(Why.ERROR, "timeout")), "not all of it can be read: timeout"),
-        (replace(CALM, ecc_corrected=Missing(Why.ERROR)), "not all of it can be read"),
+        (replace(CALM, temperature=Missing(Why.ERROR, "timeout")), "some of it cannot be read: timeout"),
+        (replace(CALM, ecc_corrected=Missing(Why.ERROR)), "some of it cannot be read"),
     ],
 )
 def test_a_gap_is_what_could_be_known_and_is_not(gpu, why):

@@ -106,7 +106,7 @@ def test_a_disk_that_hangs_holds_up_no_reading(recording, shelf):
 
 def test_a_disk_that_takes_nothing_is_said_once(recording, shelf, caplog):
     """In `trouble` as long as it lasts, in the log once."""
-    shelf.error = StoreError("samples.sqlite3: the disk is full (make room on it)")
+    shelf.error = StoreError("samples.sqlite3: the disk is full (free some disk space)")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             recording.minutes(1)

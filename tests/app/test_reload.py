@@ -168,7 +168,7 @@ def test_the_first_start_greets_once(running):
     for _ in range(3):
         first.on_snapshot(snapshot())
     (popup,) = running.popups.shown
-    assert popup.title == "gpuwatch-tray watches 4 GPUs"
+    assert popup.title == "gpuwatch-tray is watching 4 GPUs"
     assert "Test GPU 0, Test GPU 1" in popup.body
     assert "gpuwatch-tray setup mail" in popup.body
     assert popup.buttons == WELCOME

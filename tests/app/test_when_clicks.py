@@ -1,4 +1,4 @@
-"""What the "tell me when" rows do, on a real loop: the wish, the popup, and nothing said of a click."""
+"""What the "notify me when" rows do, on a real loop: the wish, the popup, and nothing said of a click."""
 
 from __future__ import annotations
 

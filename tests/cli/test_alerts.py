@@ -140,7 +140,7 @@ def test_explain_without_a_watcher(fired):
         (["snooze", "max_etim", "1h"], 1, "no alert 'max_etim' is active"),
         (["snooze", "soon"], 2, "expected a duration such as 30m, 2h, 1d or tomorrow, got 'soon'"),
         (["snooze", "0h"], 2, "expected a duration of up to a year"),
-        (["forget", "GPU-none"], 1, "no GPU 'GPU-none' is known (known: GPU-"),
+        (["forget", "GPU-none"], 1, "unknown GPU 'GPU-none' (known: GPU-"),
     ],
 )
 def test_mistakes(fired, words, code, said):

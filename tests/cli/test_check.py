@@ -274,7 +274,7 @@ def test_beside_a_watcher_check_only_delivers(installed, server, two):
     with watcher(installed) as (running, line):
         assert "2 GPUs in use; the limit is 1" in line
         done = installed.run("check")
-        assert f"watch, PID {running.pid} watches on" in done.stdout
+        assert f"watch, PID {running.pid} is watching on" in done.stdout
         assert (done.returncode, done.stderr) == (0, "")
         wait_until(lambda: server.messages, "the watcher's mail")
     assert len(server.messages) == 1

@@ -222,8 +222,8 @@ def test_trying_smtp_prints_each_step(installed):
             r"ok      encrypted by TLSv1\.3; the certificate is accepted, .* \d{4}-\d\d-\d\d", encrypted
         )
         assert login == "ok      logged in as user"
-        assert sender == "ok      the server takes mail from watch@example.org"
-        assert recipient == "ok      and takes mail to ada@example.org"
+        assert sender == "ok      the server accepts mail from watch@example.org"
+        assert recipient == "ok      and accepts mail to ada@example.org"
         assert "nothing was sent" in last
         server.password = "another"
         bad = installed.run("mail", "test")
@@ -243,7 +243,7 @@ def test_trying_the_local_program_names_it(installed, tmp_path):
     program.chmod(0o755)
     done = installed.run("mail", "test", PATH=str(folder))
     assert done.returncode == 0
-    assert f"ok      mailx is here: {program}" in done.stdout
+    assert f"ok      mailx found: {program}" in done.stdout
     assert not (tmp_path / "was-run").exists()
 
 
@@ -276,15 +276,15 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, keyring_file)
             timeout=60,
         )
         assert (stored.returncode, stored.stderr) == (0, "")
-        assert stored.stdout == "The password of ada@localhost is in the keyring (a test's keyring).\n"
+        assert stored.stdout == "The password for ada@localhost is in the keyring (a test's keyring).\n"
         assert json.loads(keyring_file.read_text()) == {"gpuwatch-tray SMTP/ada@localhost": "hunter2hunter2"}
         tried = installed.run("mail", "test")
         assert tried.returncode == 0
         assert "ok      the password is in the keyring" in tried.stdout
         deleted = [installed.run("mail", "password", "--delete") for _ in range(2)]
         assert [done.stdout for done in deleted] == [
-            "The password of ada@localhost is deleted.\n",
-            "There is no password of ada@localhost.\n",
+            "The password for ada@localhost was deleted.\n",
+            "There is no password for ada@localhost.\n",
         ]
         assert "hunter2" not in without.stdout + tried.stdout
 
@@ -331,7 +331,7 @@ def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_fi
             start_new_session=True,
         ) as running:
             os.close(theirs)
-            shown = _type(ours, ("Password of", "geheim"), ("Again", second))
+            shown = _type(ours, ("Password for", "geheim"), ("Again", second))
             assert running.wait(60) == code
         os.close(ours)
         assert "geheim" not in shown

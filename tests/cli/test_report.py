@@ -176,7 +176,7 @@ def test_clicks_in_a_row_are_one(monkeypatch, tmp_path):
 def test_a_child_that_hangs_is_ended(monkeypatch):
     """A click is never kept for ever."""
     monkeypatch.setattr(report_page, "PAGE_TIMEOUT", 0.3)
-    with pytest.raises(ReportPageError, match=r"not made within 0\.3 s"):
+    with pytest.raises(ReportPageError, match=r"not finished within 0\.3 s"):
         told(monkeypatch, "import time; time.sleep(60)").open_page()
 
 

@@ -162,4 +162,4 @@ def test_impossible_power_and_energy_add_up_to_nothing(installed):
     ][:1]
     assert (sample["energy"], sample["power_high"]) == (None, None)
     told = installed.run("report", "usage").stdout
-    assert "no energy is known: the driver gave no power, or only impossible readings" in told
+    assert "no energy is known: the driver reported no power, or only impossible readings" in told

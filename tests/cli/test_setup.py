@@ -51,8 +51,8 @@ def test_path_says_where_they_are(bare):
     """A path a line, with what is missing and which variable names it."""
     (bare.folder / "smtp.env").write_text("")
     watch, _notify, smtp = bare.run("setup", "config", "--path").stdout.splitlines()
-    assert watch == f"{bare.folder / 'gpu-watch.env'}  (not there, named by GPUWATCH_CONFIG)"
-    assert smtp == f"{bare.folder / 'smtp.env'}  (named by GPUWATCH_SMTP_CONFIG)"
+    assert watch == f"{bare.folder / 'gpu-watch.env'}  (not there, set by GPUWATCH_CONFIG)"
+    assert smtp == f"{bare.folder / 'smtp.env'}  (set by GPUWATCH_SMTP_CONFIG)"
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(bare):

@@ -46,15 +46,15 @@ def answer_for(shown, server, password):
 
 def test_a_new_user_gets_a_test_mail(installed, server, asked):
     """Address, server, password: then the mail is there, and the settings are whole and private."""
-    answer(asked, r"^Your mail address", "no address")
-    answer(asked, r"^Your mail address", "ada@example.org")
+    answer(asked, r"^Your email address", "no address")
+    answer(asked, r"^Your email address", "ada@example.org")
     answer(asked, r"^\[1\]", "")
     answer_for(asked, server, server.password)
     assert asked.process.wait(60) == 0, screen(asked)
     (mail,) = server.messages
     assert mail.message["To"] == "ada@example.org"
     assert server.password not in screen(asked)
-    assert "an address has an @" in screen(asked)
+    assert "an address needs an @" in screen(asked)
     smtp = installed.folder / "smtp.env"
     assert smtp.read_text().startswith(f"# ours\nSMTP_CA_FILE={server.ca_file}\n")
     assert stat.S_IMODE(smtp.stat().st_mode) == 0o600
@@ -64,7 +64,7 @@ def test_a_new_user_gets_a_test_mail(installed, server, asked):
 
 def test_a_wrong_password_asks_again(installed, server, asked):
     """The server's refusal is told, nothing is lost, and the second try goes through."""
-    answer(asked, r"^Your mail address", "ada@example.org")
+    answer(asked, r"^Your email address", "ada@example.org")
     answer(asked, r"^\[1\]", "1")
     answer_for(asked, server, "wrong")
     answer(asked, r"^\[1\]", "1")
@@ -76,7 +76,7 @@ def test_a_wrong_password_asks_again(installed, server, asked):
 
 def test_a_known_provider_asks_for_the_password_alone(installed, asked):
     """Server, port and user follow from the address; which password it takes is said before it is asked."""
-    answer(asked, r"^Your mail address", "ada@gmail.com")
+    answer(asked, r"^Your email address", "ada@gmail.com")
     wait_until(lambda: "1  with your password, by smtp.gmail.com" in screen(asked), "the offer")
     answer(asked, r"^\[1\]", "1")
     answer(asked, r"^User name \[ada@gmail.com\]", "")
@@ -88,7 +88,7 @@ def test_a_known_provider_asks_for_the_password_alone(installed, asked):
 
 def test_a_provider_that_takes_no_password_is_told(installed, asked):
     """Outlook.com is not offered with a password; the other ways are."""
-    answer(asked, r"^Your mail address", "ada@outlook.com")
+    answer(asked, r"^Your email address", "ada@outlook.com")
     answer(asked, r"^\[1\]", "9")
     wait_until(lambda: "a number from 1 to 2" in screen(asked), "the choice")
     assert "use another account to send" in screen(asked)
@@ -96,7 +96,7 @@ def test_a_provider_that_takes_no_password_is_told(installed, asked):
 
 def test_gmail_without_its_file_says_where_to_get_it(installed, asked):
     """The sign-in needs credentials.json; without it the choice comes again."""
-    answer(asked, r"^Your mail address", "ada@example.org")
+    answer(asked, r"^Your email address", "ada@example.org")
     answer(asked, r"^\[1\]", "2")
     answer(asked, r"^File credentials.json", "")
     answer(asked, r"^\[1\]", "1")

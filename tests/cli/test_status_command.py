@@ -255,7 +255,7 @@ def test_without_a_running_one_status_and_quit_fail_in_one_line(own_context, env
             lambda: quit_running(own_context, Namespace()),
         ):
             with pytest.raises(
-                WorkError, match=r"nothing watches the GPUs here .*`gpuwatch-tray` starts"
+                WorkError, match=r"nothing is watching the GPUs here .*`gpuwatch-tray` starts"
             ) as told:
                 asked()
             assert "\n" not in str(told.value)
@@ -269,7 +269,7 @@ def test_one_that_takes_no_requests_is_not_taken_for_none(own_context):
     """The lock is held but no socket answers: that is an error with the holder's name."""
     lock = StoreLock(own_context.settings.state, own_context.state_name)
     lock.acquire(LockHolder(os.getpid(), "watch"))
-    with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
+    with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} is watching .* accepts no requests"):
         tray_client.try_request(own_context, {"do": "status"})
     lock.release()
 
@@ -278,9 +278,7 @@ def test_a_refusal_is_an_error_with_its_text(own_context):
     """An older one that knows no such request says which it knows."""
     with (
         watching(own_context, {"status": lambda _: {}}),
-        pytest.raises(
-            WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request: this one knows status"
-        ),
+        pytest.raises(WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request \(known: status"),
     ):
         tray_client.try_request(own_context, {"do": "dance"})
 
@@ -302,7 +300,7 @@ def test_a_demo_is_found_without_its_lock(environ, capsys):
         assert tray_client.try_request(real, {"do": "status"}) is None
         with tray_client.serve_requests(demo, {}) as second:  # a second demo does not displace the first
             assert second != tray_client.control_addresses(demo)[0]
-    with pytest.raises(WorkError, match="nothing watches the demo's GPUs"):
+    with pytest.raises(WorkError, match="nothing is watching the demo's GPUs"):
         print_status(demo, Namespace(json=False))
 
 
@@ -311,7 +309,7 @@ def test_a_second_demo_finds_the_first(environ, capsys):
     demo = create_context(environ, SourceKind.DEMO)
     with acquire_store(demo, "tray") as lease:
         with (
-            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other,
+            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} is watching on") as other,
             acquire_store(demo, "watch"),
         ):
             pass
@@ -334,7 +332,7 @@ def test_a_second_demo_prints_the_status_of_the_first(environ, capsys):
         lease.describe(address=address)
         assert headless.run(demo) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"tray, PID {os.getpid()} watches already\n")
+    assert told.startswith(f"tray, PID {os.getpid()} is already watching\n")
     assert "3 GPUs in use; the limit is 2" in told
 
 
@@ -383,11 +381,11 @@ def test_a_second_start_tells_how_the_first_one_is(own_context):
     """Its status where it answers, else who it is."""
     with watching(own_context, {"status": lambda _: build_status(WARNING, FACTS)}):
         told = describe_running(tray_client.lock_holder(own_context), lambda: START)
-    assert told[0] == f"tray, PID {os.getpid()} watches already"
+    assert told[0] == f"tray, PID {os.getpid()} is already watching"
     assert told[1] == "warning: 3 GPUs in use; the limit is 2"
-    assert describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
+    assert describe_running(LockHolder(7, "tray")) == ["tray, PID 7 is already watching"]
     (line,) = describe_running(LockHolder(7, "tray", address="/nonexistent/s"))
-    assert line == "tray, PID 7 watches already, but it could not be asked: nothing answers there"
+    assert line == "tray, PID 7 is already watching, but it could not be reached: nothing answers there"
 
 
 def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
@@ -395,8 +393,8 @@ def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
     demo = create_context(environ, SourceKind.DEMO)
     with tray_client.serve_requests(demo, {"status": lambda _: build_status(WARNING, FACTS)}):
         told = describe_namesake(demo, 7, lambda: START)
-        assert told[:2] == ["tray, PID 7 watches already in this session", f"warning: {WARNING.headline}"]
-    assert describe_namesake(demo, 7) == ["tray, PID 7 watches already in this session"]
+        assert told[:2] == ["tray, PID 7 is already watching in this session", f"warning: {WARNING.headline}"]
+    assert describe_namesake(demo, 7) == ["tray, PID 7 is already watching in this session"]
     assert describe_namesake(demo, 0) == ["another tray is in this session"]
 
 

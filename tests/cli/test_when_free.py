@@ -79,7 +79,7 @@ def test_two_that_wait_never_get_the_same(installed):
         assert free(installed, "1", "--for", "1s", *SHOW).stdout == f"on {UUIDS[1]}\n"
         late = free(installed, "2", "--for", "1s", "--timeout", "2s", *SHOW)
         assert (late.returncode, late.stdout) == (124, "")
-        assert "not within 2 s: the command was not started" in late.stderr
+        assert "not free within 2 s: the command was not started" in late.stderr
     finally:
         first.terminate()
         first.communicate(timeout=30)
@@ -123,7 +123,7 @@ def test_one_that_was_killed_while_it_waited_never_started(installed):
     wait_until(lambda: [one for one in runs(installed) if one["waits"]], "the wait")
     waiting.send_signal(signal.SIGKILL)
     waiting.communicate(timeout=20)
-    assert "it was never started: its wait for 1 GPU was ended" in installed.run("runs").stdout
+    assert "it never started: the wait for 1 GPU was ended" in installed.run("runs").stdout
 
 
 @pytest.mark.parametrize(

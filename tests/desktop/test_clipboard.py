@@ -69,7 +69,7 @@ def test_without_a_clipboard_nothing_is_offered_and_the_error_says_what_to_insta
     [
         ("#!/bin/sh\nexit 3\n", "xclip failed with exit code 3"),
         ("#!/no/such/shell\n", "xclip: "),
-        ("#!/bin/sh\nexec sleep 20\n", "did not take the text within"),
+        ("#!/bin/sh\nexec sleep 20\n", "did not accept the text within"),
     ],
 )
 def test_a_program_that_fails_or_hangs_is_named_and_the_text_is_not(tools, monkeypatch, script, said):

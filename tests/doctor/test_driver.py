@@ -100,7 +100,7 @@ def test_each_gpu_has_its_own_rules():
     lines = look(snapshot(gpus=(full(), full(1, fan=UNSUPPORTED))))
     one, other = (line for line in lines if line.topic.startswith("GPU"))
     assert "not:" not in one.text
-    assert "17 of 18 rules can fire; not: fan (" in other.text
+    assert "17 of 18 rules can fire; cannot fire: fan (" in other.text
 
 
 def test_no_events_are_said_once():
@@ -147,7 +147,7 @@ def _on_a_real_driver(rig):
         check_driver(rig.source, lambda: driver_versions(rig.module_version), Limits(), lambda _: None)
     )
     assert lines[0].text == "library 550.54.14, kernel module 550.54.14, 1 GPU"
-    assert "not: fan (" in lines[1].text
+    assert "cannot fire: fan (" in lines[1].text
     assert lines[-1].topic == "Xid errors"
 
 

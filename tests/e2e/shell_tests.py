@@ -42,7 +42,7 @@ LIMIT = Popup(
 CLICKS = [
     (("Warning:", "Acknowledge"), ("acknowledge", "a1")),
     (("Warning:", "Snooze 1 h"), ("snooze an alert for an hour", "a1")),
-    (("Tell me when…", "2 GPUs are free"), ("tell when GPUs are free", "2")),
+    (("Notify me when…", "2 GPUs are free"), ("tell when GPUs are free", "2")),
     (("Show details…",), ("show the details", "")),
 ]
 STARTS = 20
@@ -144,8 +144,8 @@ class TrayOnShell:
         desk.screenshot(rig.shots(tmp_path) / f"{desk.kind}-{desk.form.name}-process.png")
         assert actions[0] == "Command: python a.py"
         known = [words for words in actions if ":" not in words]
-        assert known == ["Copy PID", "Copy command", "Tell me when it ends", "End process…"], actions
-        desk.press(desk.row("Tell me when it ends").middle)
+        assert known == ["Copy PID", "Copy command", "Notify me when it ends", "End process…"], actions
+        desk.press(desk.row("Notify me when it ends").middle)
         wait_until(lambda: tray.asked, "the click")
         assert tray.asked == [("tell when a process ends", TARGET)]
 
@@ -318,7 +318,7 @@ class TrayOnShell:
             large.open_row("GPU 0")
             large.open_row("python a.py")
             large.screenshot(rig.shots(tmp_path) / f"{large.kind}-{large.form.name}-process.png")
-            large.press(large.row("Tell me when it ends").middle)
+            large.press(large.row("Notify me when it ends").middle)
             wait_until(lambda: running.asked, "the click")
             assert running.asked == [("tell when a process ends", TARGET)]
             large.icon_position(WARNING)

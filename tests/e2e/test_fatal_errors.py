@@ -61,7 +61,7 @@ def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(run_to_the_end, d
     before = len(desk.notifications())
     run_to_the_end("fault")
     (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
-    assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
+    assert popup.title == "The GPUs are no longer watched"
     assert popup.body.startswith("ValueError: boom --token ***")
     (log,) = run_to_the_end.installed.state.glob("log/*.log")
     assert "Traceback" in log.read_text()
@@ -84,10 +84,10 @@ def test_a_lock_that_nobody_answers_for_pops_up_with_its_mend(run_to_the_end, de
     lock = StoreLock(state, host.host()).path
     before = len(desk.notifications())
     with FileLock(lock, timeout=0):
-        reason = f"{lock} is locked, but no process answers for it: end the process that `fuser` names"
+        reason = f"{lock} is locked, but no process answers for it: end the process that `fuser` shows"
         assert reason in run_to_the_end("lock")
         (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
-    assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
+    assert popup.title == "The GPUs are no longer watched"
     assert popup.body.startswith(reason)
     assert "doctor" in popup.body
     assert not list(state.glob("state-*.sqlite3"))

@@ -149,7 +149,7 @@ def the_story(installed, environment, first, face):
 
     second = ask(installed, environment)
     assert (second.returncode, second.stderr) == (0, "")
-    assert f"{face}, PID {first.pid} watches already" in second.stdout
+    assert f"{face}, PID {first.pid} is already watching" in second.stdout
     assert f"{told['state']}: {told['headline']}" in second.stdout
 
     ended = ask(installed, bare, "quit")
@@ -182,7 +182,7 @@ def test_a_second_demo_is_no_second_icon(installed, desk, start_in):
     )
     second = ask(installed, desk.environment, "--demo")
     assert (second.returncode, second.stderr) == (0, "")
-    assert f"tray, PID {first.pid} watches already" in second.stdout
+    assert f"tray, PID {first.pid} is already watching" in second.stdout
     assert ask(installed, desk.environment, "status").returncode == 1
     ended = ask(installed, desk.environment, "quit", "--demo")
     assert (ended.returncode, ended.stdout) == (0, f"ended: tray, PID {first.pid}\n")

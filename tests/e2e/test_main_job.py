@@ -174,7 +174,7 @@ def test_a_second_start_leaves_the_first_alone(installed, desk, start):
     second = start()
     assert second.quit() == 0
     said = second.log.read_text()
-    assert f"tray, PID {first.process.pid} watches already" in said
+    assert f"tray, PID {first.process.pid} is already watching" in said
     assert "All within limits" in said
     assert first.process.poll() is None
 

@@ -72,7 +72,7 @@ def test_from_the_first_start_to_a_mistake_that_is_mended(opening, desk, tmp_pat
         request.getfixturevalue("tray_log")
         looks(desk, Level.OK)
         greeting = wait_until(popups, "the greeting", timeout=60)[0]
-        assert greeting.title == "gpuwatch-tray watches 2 GPUs"
+        assert greeting.title == "gpuwatch-tray is watching 2 GPUs"
         assert "NVIDIA Test 4090" in greeting.body
 
         desk.click("Open settings")
@@ -91,7 +91,7 @@ def test_from_the_first_start_to_a_mistake_that_is_mended(opening, desk, tmp_pat
         told = len(popups())
         file.write_text("ICON_STYLE=light\n\nGPU_LIMIT=none\n")
         wrong = wait_until(lambda: popups()[told:], "the popup about the mistake", timeout=60)[0]
-        assert wrong.title == "The settings stay as they were"
+        assert wrong.title == "The old settings stay in use"
         assert "gpu-watch.env:3: GPU_LIMIT" in wrong.body
         looks(desk, Level.WARNING, IconStyle.DARK)
         labels = "".join(desk.labels()).replace(" ", "")  # a long path stands on several lines

@@ -64,7 +64,7 @@ def standing_still(pid):
             os.kill(pid, signal.SIGCONT)
 
 
-def met(desk, words="gpuwatch-tray watches"):
+def met(desk, words="gpuwatch-tray is watching"):
     """The greeting was shown, so that the daemon need not be asked what it can; it is closed."""
     shown = wait_until(lambda: [one for one in desk.notifications() if words in one.title], "the greeting")
     peer = (rig.NOTIFICATIONS, "/org/freedesktop/Notifications", rig.NOTIFICATIONS)
@@ -81,7 +81,7 @@ def test_a_daemon_that_stands_still_shows_one_popup_whose_buttons_work(
     start()
     desk.icon_position(OK)
     met(desk)
-    words = "2 GPUs in use, the limit is 1"
+    words = "2 GPUs in use; the limit is 1"
     before, shown_before = asked(desk, words), len(desk.notifications())
     with standing_still(daemon):
         installed.play(busy(*two))

@@ -18,7 +18,7 @@ WORDS = (
     "",
     "monitor_blind: the GPUs can be read",
     (
-        "  It fires when the GPUs or their processes cannot be read, for 1 min. It is critical 10"
+        "  It fires when the GPUs or their processes cannot be read, for 1 min. It becomes critical 10"
         " min later. Set by BLIND_SEC."
     ),
     "",

@@ -117,7 +117,7 @@ def test_everything_works_from_the_keyboard(browser, page):
             browser.press(*ENTER)
             assert browser.run(FOCUS) == "BUTTON 6 h"
             assert browser.run('document.activeElement.getAttribute("aria-pressed")') == "true"
-        if order[-1] == "INPUT The moment whose values are shown":
+        if order[-1] == "INPUT Time of the values shown":
             before = browser.run("document.activeElement.value")
             browser.press("ArrowLeft", 37)
             assert browser.run("document.activeElement.value") == str(int(before) - 1)
@@ -134,7 +134,7 @@ def test_everything_works_from_the_keyboard(browser, page):
             )
     expected = [
         *("A Skip to the content", "BUTTON 1 h", "BUTTON 6 h", "BUTTON All", "BUTTON Zoom in"),
-        *("INPUT The moment whose values are shown", "BUTTON GPU 0", "BUTTON GPU 1"),
+        *("INPUT Time of the values shown", "BUTTON GPU 0", "BUTTON GPU 1"),
         *("SUMMARY The numbers as a table", "DIV Alerts", "BUTTON Severity", "DIV Processes", "BUTTON Owner"),
     ]
     places = [order.index(each) for each in expected]
@@ -151,7 +151,7 @@ def test_a_column_sorts_up_and_down(browser, page):
       table.querySelectorAll("th button")[place].click();
       return [...table.querySelectorAll("tbody tr")].map((row) => row.cells[place].innerText);
     })()"""
-    up, down = (browser.run(column % "Most memory") for _ in range(2))
+    up, down = (browser.run(column % "Peak memory") for _ in range(2))
     assert up == list(reversed(down))
     gib = [float(text.split()[0]) / (1024 if "MiB" in text else 1) for text in up]
     assert gib == sorted(gib)
@@ -286,7 +286,7 @@ def test_a_row_is_a_block_on_a_narrow_screen(browser, page):
     over = "(each) => each.scrollWidth - each.parentNode.clientWidth"
     assert max(browser.run(f"[...document.querySelectorAll('.stacks')].map({over})")) <= 0
     cell = "document.querySelector('section[aria-labelledby=processes] tbody td:nth-child(4)')"
-    assert browser.run(f"getComputedStyle({cell}, '::before').content") == '"Most memory"'
+    assert browser.run(f"getComputedStyle({cell}, '::before').content") == '"Peak memory"'
 
 
 def test_a_fresh_install_has_a_clear_page(browser, tmp_path):
@@ -294,7 +294,7 @@ def test_a_fresh_install_has_a_clear_page(browser, tmp_path):
     file = write(tmp_path, History(END - DAY, END))
     browser.open(file)
     quiet(browser, file)
-    assert "Nothing is recorded yet" in browser.run(LABELS)
+    assert "Nothing recorded yet" in browser.run(LABELS)
     assert browser.run('document.querySelectorAll("canvas").length') == 0
 
 

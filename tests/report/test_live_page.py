@@ -247,7 +247,7 @@ def test_an_alert_comes_goes_and_can_be_copied(browser, played):
     browser.run("document.activeElement.click()")
     seen(browser, 'document.querySelector(".act button").textContent === "Copied"', "it is copied")
     played.news(63)
-    seen(browser, f'!{TEXT}.includes("still fires")', "it is over")
+    seen(browser, f'!{TEXT}.includes("still firing")', "it is over")
     assert browser.run(ACTS) == []
 
 
@@ -283,7 +283,7 @@ def test_the_page_follows_the_watcher_and_says_when_it_no_longer_does(browser, o
     assert done.returncode == 0, done.stderr
     seen(browser, f'{TEXT}.includes("acknowledged")', "the acknowledgement is told")
     installed.play(Scenario(gpus=[hot, FakeGpu.numbered(1)]))
-    seen(browser, f'!{TEXT}.includes("still fires")', "the alert is over")
+    seen(browser, f'!{TEXT}.includes("still firing")', "the alert is over")
     assert browser.problems() == []
     running.kill()
     seen(browser, f'{LINE}.includes("Not live")', "it says that nothing comes any more")
@@ -301,7 +301,7 @@ def test_a_watcher_that_ends_says_so_in_the_file(browser, opened):
     browser.open(file)
     seen(browser, f'{LINE}.startsWith("Live: ")', "it is live")
     running.terminate()
-    seen(browser, f'{LINE}.startsWith("Not live: gpuwatch-tray ended at")', "it has ended")
+    seen(browser, f'{LINE}.startsWith("Not live: gpuwatch-tray stopped at")', "it has ended")
     left = file.with_name(f"{file.stem}.live.js").read_text()
     assert "ended" in left
     assert "processes" not in left

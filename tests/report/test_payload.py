@@ -147,7 +147,7 @@ def test_a_gpu_that_cannot_be_read_is_no_data_whatever_was_before():
     ("state", "gaps", "levels"),
     [
         # one GPU cannot be read in full: it alone is not calm
-        ("no_data", ["not all of it can be read", ""], ["no_data", "ok"]),
+        ("no_data", ["some of it cannot be read", ""], ["no_data", "ok"]),
         # nothing is known, and no GPU is to blame: none is calm
         ("no_data", ["", ""], ["no_data", "no_data"]),
         # an alert that fires stands above the gap, as in the icon; one that is snoozed does not
@@ -246,7 +246,7 @@ def test_nothing_on_file_is_a_page_too():
     """A fresh install: no GPU, no step, a state that says what to do."""
     found = told(History(END - DAY, END))
     assert (found["gpus"], found["count"]) == ([], 0)
-    assert "nothing watches here" in found["state"]["headline"]
+    assert "nothing is watching" in found["state"]["headline"]
 
 
 def test_the_limit_line_is_the_rules():

@@ -236,7 +236,7 @@ def test_an_xid_of_a_gpu_that_the_driver_does_not_name_is_told(readings):
     readings.read(**xid(79, uuid=""))
     (finding,) = readings.judge("xid_fatal").findings
     assert (finding.subject, finding.severity) == ("/79", Severity.CRITICAL)
-    assert finding.text == "The driver reported Xid 79 of GPU ?: the GPU has fallen off the bus"
+    assert finding.text == "The driver reported Xid 79 on GPU ?: the GPU has fallen off the bus"
 
 
 def test_errors_of_a_gpu_without_a_uuid_are_no_xid(readings):
@@ -291,4 +291,6 @@ def test_a_gpu_that_needs_a_recovery_at_the_start_is_told(readings):
 def test_xid_154_of_a_driver_that_tells_no_action_is_told_as_it_is(readings):
     """The recovery may be none; nobody can know."""
     readings.read(gpus=(gpu(recovery=UNSUPPORTED),), **xid(154))
-    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: the GPU needs another recovery than before"]
+    assert readings.found("xid_fatal") == [
+        "XID(GPU 0: 154) :: the GPU needs a different recovery than before"
+    ]

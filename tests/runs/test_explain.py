@@ -228,7 +228,7 @@ def test_an_xid_is_named_with_its_meaning_and_gpu():
     ):
         cause = explain_end(traceback(line), Exited(1), told)
         assert (cause.kind, cause.confidence) == (Kind.XID, Confidence.CERTAIN)
-        assert "Xid 119 of GPU 0" in cause.sentence
+        assert "Xid 119 on GPU 0" in cause.sentence
         assert cause.sentence.endswith("its system processor (GSP) does not answer")
     late = facts(xids=(Xid("GPU-a", 74, ENDED - 700),))
     timeout = "[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(x)"
@@ -279,7 +279,7 @@ def test_a_full_disk_explains_a_failed_write_only():
     """An I/O error while a folder is full is the disk; any other error is not."""
     told = facts(full=(FolderSpace("/scratch", 0),))
     cause = explain_end(traceback("OSError: [Errno 5] Input/output error"), Exited(1), told)
-    assert (cause.kind, cause.sentence) == (Kind.DISK_FULL, "the disk of /scratch was full")
+    assert (cause.kind, cause.sentence) == (Kind.DISK_FULL, "the disk with /scratch was full")
     assert explain_end(traceback("KeyError: 'x'"), Exited(1), told).kind is Kind.EXCEPTION
 
 
@@ -370,11 +370,11 @@ def test_a_bare_assertion_shows_what_was_asserted():
             "port 29500 is in use",
         ),
         ("OSError: [Errno 122] Disk quota exceeded", "the disk quota was used up"),
-        ("OSError: libfoo.so: file too short", "the library libfoo.so does not fit"),
+        ("OSError: libfoo.so: file too short", "the library libfoo.so is not compatible"),
         ("bash: line 1: accelerate: command not found", "accelerate does not exist"),
         (
             "OSError: [Errno 28] No space left on device: '/scratch/a.pt'",
-            "the disk of /scratch/a.pt was full",
+            "the disk with /scratch/a.pt was full",
         ),
         ("E0105 08:00:01.0 1 a.cc:1] 0.0.0.0:8001: Address already in use", "port 8001 is in use"),
         ("ValueError: too few", "it stopped at an error: ValueError"),

@@ -90,11 +90,11 @@ NO_DATA = (
     ('A="x `date` y"\nB=1', [(1, "A", "backtick")]),
     ("A=$((1+2))", [(1, "A", "`$(...)`")]),
     ("A=$[1+2]", [(1, "A", "arithmetic")]),
-    ("A=${X:-y}", [(1, "A", "`${NAME}` is all")]),
-    ('A="${X:-it\'s}"\nB=1', [(1, "A", "`${NAME}` is all")]),
-    ("A=${X/a/${Y}}", [(1, "A", "`${NAME}` is all")]),
-    ("A=${}", [(1, "A", "`${NAME}` is all")]),
-    ("A=${#X}", [(1, "A", "`${NAME}` is all")]),
+    ("A=${X:-y}", [(1, "A", "only `${NAME}` is supported")]),
+    ('A="${X:-it\'s}"\nB=1', [(1, "A", "only `${NAME}` is supported")]),
+    ("A=${X/a/${Y}}", [(1, "A", "only `${NAME}` is supported")]),
+    ("A=${}", [(1, "A", "only `${NAME}` is supported")]),
+    ("A=${#X}", [(1, "A", "only `${NAME}` is supported")]),
     ("A=$1", [(1, "A", "running shell")]),
     ('A="$?"', [(1, "A", "running shell")]),
     ("A=pa$$word", [(1, "A", "running shell")]),
@@ -105,13 +105,13 @@ NO_DATA = (
     ("A=x:~+/y", [(1, "A", "another account")]),
     # commands
     ("ls", [(1, "", "run this line as a command")]),
-    ("A=1 ls", [(1, "A", "what follows A=... as a command: a value with blanks goes in quotes")]),
-    ("A= x", [(1, "A", "what follows A=... as a command: no blanks around =")]),
-    ("A = x", [(1, "A", "command 'A': no blanks around =")]),
-    ("A =x", [(1, "A", "command 'A': no blanks around =")]),
+    ("A=1 ls", [(1, "A", "what follows A=... as a command: put a value with spaces in quotes")]),
+    ("A= x", [(1, "A", "what follows A=... as a command: no spaces around =")]),
+    ("A = x", [(1, "A", "command 'A': no spaces around =")]),
+    ("A =x", [(1, "A", "command 'A': no spaces around =")]),
     ("A: x", [(1, "", "NAME=value")]),
     ("[section]", [(1, "", "NAME=value")]),
-    ("A=a@b;c@d", [(1, "", "a value with a ; in it")]),
+    ("A=a@b;c@d", [(1, "", "put a value that contains ; in quotes")]),
     ("A-B=x", [(1, "", "a name contains only")]),
     ("1A=x", [(1, "", "a name contains only")]),
     ('"A"=x', [(1, "", "as a command")]),
@@ -119,16 +119,16 @@ NO_DATA = (
     ("$#export A=x", [(1, "", "as a command")]),
     ("if true\nthen A=1\nfi", [(1, "", "'if'"), (2, "", "'then'"), (3, "", "'fi'")]),
     ("f() { A=1; }", [(1, "", "`(`")]),
-    ("source other.env", [(1, "", "another file")]),
-    (". other.env", [(1, "", "another file")]),
+    ("source other.env", [(1, "", "other files are not read")]),
+    (". other.env", [(1, "", "other files are not read")]),
     ("declare A=1", [(1, "", "'declare'")]),
     ("readonly A=1", [(1, "", "'readonly'")]),
     ("unset A", [(1, "", "'unset'")]),
     ("! A=1", [(1, "", "'!'")]),
-    ("export", [(1, "", "`export` takes")]),
-    ("export -n A", [(1, "", "`export` takes")]),
-    ("export 'A=x'", [(1, "", "`export` takes")]),
-    ("export $A", [(1, "", "`export` takes")]),
+    ("export", [(1, "", "`export` needs")]),
+    ("export -n A", [(1, "", "`export` needs")]),
+    ("export 'A=x'", [(1, "", "`export` needs")]),
+    ("export $A", [(1, "", "`export` needs")]),
     ("export A={a,b}", [(1, "A", "braces")]),
     ("export A=x{1..3}", [(1, "A", "braces")]),
     # operators
@@ -151,10 +151,10 @@ NO_DATA = (
     ("A='x", [(1, "A", "quote ' that begins here is never closed")]),
     ('B=1\nA="x\n\n', [(2, "A", 'quote " that begins here is never closed')]),
     ('A="x\nB="y"\n', [(2, "A", "or one is missing on line 1")]),
-    ("A=$(x\nB=1", [(1, "A", "without its `)`")]),
+    ("A=$(x\nB=1", [(1, "A", "without a matching `)`")]),
     ("A=`x\nB=1", [(1, "A", "backtick")]),
-    ("A=${x\nB=1", [(1, "A", "without its `}`")]),
-    ("A=(x\nB=1", [(1, "A", "without its `)`")]),
+    ("A=${x\nB=1", [(1, "A", "without a matching `}`")]),
+    ("A=(x\nB=1", [(1, "A", "without a matching `)`")]),
     ("don't say so\nA=1", [(1, "", "never closed")]),
     ("A=x\\", [(1, "A", "ends with a `\\`")]),
     # one does not hide the next, and lines are counted over quotes and continued lines
@@ -162,8 +162,8 @@ NO_DATA = (
         "A='\n\n'\nls\nB=\\\n1\nC=$(x) D=`y`\nif",
         [(4, "", "NAME"), (7, "C", "`$("), (7, "D", "back"), (8, "", "'if'")],
     ),
-    ("ls 'a\nb'; pwd\nA = 1", [(1, "", "NAME"), (2, "", "`;`"), (3, "A", "blanks")]),
-    ("ls | cat 'a\nb' # c'\nA = 1", [(1, "", "`|`"), (3, "A", "blanks")]),
+    ("ls 'a\nb'; pwd\nA = 1", [(1, "", "NAME"), (2, "", "`;`"), (3, "A", "spaces")]),
+    ("ls | cat 'a\nb' # c'\nA = 1", [(1, "", "`|`"), (3, "A", "spaces")]),
 )
 
 
@@ -181,7 +181,7 @@ def test_what_bash_fills_in_is_an_error(name):
     """A variable that only the shell knows is not taken for an empty one."""
     _, errors, broken = Namespace({}, "").source(parse_script(f"A=1\nA=${name}"))
     assert [(error.line, error.key) for error in errors] == [(2, "A")]
-    assert "Bash itself fills in" in errors[0].text
+    assert "Bash itself sets" in errors[0].text
     assert "A" in broken
 
 
@@ -226,4 +226,4 @@ def test_a_file_of_something_else_gives_a_bounded_list():
     """A file that is no settings at all is not answered with an error for each of its lines."""
     errors = parse_script("no settings here\n" * 1000).errors
     assert len(errors) == MOST_ERRORS + 1
-    assert "the rest is not read" in errors[-1].text
+    assert "the rest was not read" in errors[-1].text

@@ -107,7 +107,7 @@ def test_auto_may_be_written(house):
         ("THROTTLE_PCT", "50%", "expected a percentage"),
         ("MEMORY_FULL_PCT", "101", "expected a percentage from 1 to 100, got '101'"),
         ("IDLE_PCT", "off", "expected a percentage"),
-        ("IDLE_HOLD_GIB", "2,5", "a fraction takes a point"),
+        ("IDLE_HOLD_GIB", "2,5", "use a point for decimals"),
         ("IDLE_HOLD_GIB", "2GiB", "expected GiB from 0 to 9999, got '2GiB'"),
         ("IDLE_HOLD_GIB", "10000", "expected GiB from 0 to 9999"),
         ("ECC_CORRECTED", "0", "expected a whole number from 1 to 999999999, got '0'"),

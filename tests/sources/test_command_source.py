@@ -164,8 +164,8 @@ def test_long_and_hostile_error_lines_are_tamed(tmp_path):
 @pytest.mark.parametrize(
     ("mygpu", "said"),
     [
-        ("/no/such/mygpu.sh", "there is no program /no/such/mygpu.sh"),
-        ("no-such-program-of-ours --x", "there is no program no-such-program-of-ours"),
+        ("/no/such/mygpu.sh", "program /no/such/mygpu.sh not found"),
+        ("no-such-program-of-ours --x", "program no-such-program-of-ours not found"),
         ("sh -c 'unclosed", "MYGPU: a quote is not closed"),
         ("  ", "MYGPU is empty"),
         ("/", "/ is not executable"),
@@ -216,7 +216,7 @@ def test_a_nul_byte_is_a_bad_line(tmp_path, line):
     ("mygpu", "said"),
     [
         ("sh -c 'echo no >&2; exit 3'", "MYGPU (sh -c 'echo no >&2; exit 3') ended with exit code 3: no"),
-        ("sleep 60", "MYGPU (sleep 60) gave no answer within 0.2 s"),
+        ("sleep 60", "MYGPU (sleep 60) did not answer within 0.2 s"),
         ("false --token Xq7canary 'a b'", "MYGPU (false --token *** 'a b') ended with exit code 1"),
     ],
 )
@@ -240,7 +240,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path):
     began = time.monotonic()
     said = problem(path, timeout=0.4)
     assert time.monotonic() - began < 3 * slowness()
-    assert "gave no answer within 0.4 s" in said
+    assert "did not answer within 0.4 s" in said
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
     assert wait_for(lambda: not any(alive(pid) for pid in started))
@@ -329,7 +329,7 @@ def test_no_second_program_is_started_while_the_first_cannot_be_killed(tmp_path,
     kill = subprocess_runner._kill
     monkeypatch.setattr(subprocess_runner, "_kill", lambda _child: None)
     monkeypatch.setattr(subprocess_runner, "_REAP", 0.05)
-    assert "gave no answer within 0.2 s, and cannot be killed" in str(subject.read().problem)
+    assert "did not answer within 0.2 s, and cannot be killed" in str(subject.read().problem)
     assert "the last run still hangs" in str(subject.read().problem)
     assert started.read_text() == "\n"
     monkeypatch.setattr(subprocess_runner, "_kill", kill)
@@ -342,7 +342,7 @@ def test_the_reader_for_windows_reads_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess_runner, "_read", subprocess_runner._read_with_threads)
     assert len(source(printing(tmp_path / "a", LIST)).read().processes) == 2
     assert "exit code 3: why" in problem(script(tmp_path / "b", "echo why >&2; exit 3"))
-    assert "gave no answer within 0.3 s" in problem(
+    assert "did not answer within 0.3 s" in problem(
         script(tmp_path / "c", "echo GPU=1; sleep 60"), timeout=0.3
     )
     assert "printed more than" in problem(script(tmp_path / "d", "exec yes"), limit=100_000)

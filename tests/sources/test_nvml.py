@@ -322,7 +322,7 @@ def test_records_of_no_known_width_are_a_problem(rig, monkeypatch):
     write_records(monkeypatch, [(11, GIB, 0, 0, 0), (12, GIB, 0, 0, 0), (13, GIB, 0, 0, 0)])
     snapshot = rig.read()
     assert snapshot.processes == ()
-    assert "records of no known width" in snapshot.gpus[0].process_problem
+    assert "records of unknown size" in snapshot.gpus[0].process_problem
 
 
 def test_a_list_longer_than_its_room_is_a_problem(rig, monkeypatch):
@@ -334,7 +334,7 @@ def test_a_list_longer_than_its_room_is_a_problem(rig, monkeypatch):
         return 0
 
     monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
-    assert "records of no known width" in rig.read().gpus[0].process_problem
+    assert "records of unknown size" in rig.read().gpus[0].process_problem
 
 
 def test_a_driver_with_the_first_lists_alone_is_read(rig):

@@ -63,7 +63,7 @@ def in_a_child(variables):
     ("code", "text", "no_driver"),
     [
         (DRIVER_NOT_LOADED, "the NVIDIA driver is not loaded", True),
-        (LIB_RM_VERSION_MISMATCH, "the NVIDIA driver was replaced while it runs", False),
+        (LIB_RM_VERSION_MISMATCH, "the NVIDIA driver was replaced while running", False),
         (NO_PERMISSION, "no permission to use the NVIDIA driver", False),
         (UNKNOWN, "the NVIDIA driver does not work: Unknown Error (NVML 999)", False),
     ],
@@ -377,7 +377,7 @@ def test_a_gpu_that_is_taken_away_is_told_with_that_reason(rig):
     )
     snapshot = [rig.read() for _read in range(3)][-1]
     assert snapshot.gpus[0].problem is None
-    assert "taken away from this session" in snapshot.gpus[1].problem
+    assert "this session no longer has permission" in snapshot.gpus[1].problem
 
 
 def test_where_every_gpu_is_hidden_nothing_can_be_read(rig):

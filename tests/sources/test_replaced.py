@@ -81,8 +81,8 @@ def test_an_upgrade_is_noticed_by_a_session_that_goes_on(tmp_path):
         assert told() == "1 None None\n"
         install(lib, NEW)
         assert told() == (
-            f"1 None the NVIDIA driver was replaced while it runs (library {NEW}, kernel module {OLD})"
-            " (reboot needed; jobs that run go on, new ones fail)\n"
+            f"1 None the NVIDIA driver was replaced while running (library {NEW}, kernel module {OLD})"
+            " (reboot needed; running jobs continue, new ones fail)\n"
         )
         install(lib, OLD)  # taken back
         assert told() == "1 None None\n"

@@ -94,7 +94,7 @@ def test_check_mails_from_memory_and_says_so(installed, server, two):
     assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
     assert done.returncode == 1
     assert "kept in memory only" in done.stderr
-    assert "the next `check` mails it again" in done.stderr
+    assert "the next `check` sends it again" in done.stderr
     assert str(installed.state) in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -150,8 +150,8 @@ def test_a_mail_queued_before_the_disk_was_full_is_sent_once(installed, server, 
         shift.write_text("+60s")  # the next attempt is half a minute after the first
         server.wait_for(1, 30)
         beside = installed.run("check")
-        assert ("watches on" in beside.stdout, beside.returncode) == (True, 1)
-        assert "make room" in beside.stderr
+        assert ("is watching on" in beside.stdout, beside.returncode) == (True, 1)
+        assert "free some disk space" in beside.stderr
         time.sleep(2.0)
     installed.run("check")
     ids = [mail.message["Message-ID"] for mail in server.messages]
@@ -172,7 +172,7 @@ def test_a_disk_without_a_single_free_page(installed, server, two, tmp_path):
         installed.play(busy(*two))
         done = check_on_a_full_disk(installed, folder)
         assert (done.returncode, len(server.messages)) == (1, 1), done.stderr
-        assert "make room" in done.stderr
+        assert "free some disk space" in done.stderr
         again = check_on_a_full_disk(installed, folder)
         assert (again.returncode, len(server.messages)) == (1, 1), again.stderr  # it knows what was mailed
         (folder / "ballast").unlink()

@@ -183,7 +183,7 @@ def test_whoever_does_not_evaluate_is_refused(tmp_path, disk):
     """Two memories would both send the mails of the file, and that at every run of cron."""
     with closing(Store(tmp_path, "box")) as store:
         store.commit(fired(1))
-        with disk.failing(FULL), pytest.raises(StoreError, match=r"is full \(make room on it\)"):
+        with disk.failing(FULL), pytest.raises(StoreError, match=r"is full \(free some disk space\)"):
             store.lease_due(START, 60)
         assert store.trouble is None
         assert len(store.lease_due(START, 60)) == 1
@@ -197,7 +197,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, pac
     with reopened(keeper) as beside:
         with disk.failing(FULL):
             keeper.commit(step(mail(2)))
-        with pytest.raises(StoreError, match="has the mails and sends them"):
+        with pytest.raises(StoreError, match="keeps the mails and sends them"):
             beside.lease_due(START, 60)
         pace.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2

@@ -178,12 +178,12 @@ def test_watch_says_it_everywhere_and_nobody_mails_beside_it(installed, server, 
             assert f"kept in {session}" in status.stdout
             doctor = installed.run("doctor")
             assert doctor.returncode == 1
-            assert f"{state.folder} cannot be written" in doctor.stdout
+            assert f"{state.folder} is not writable" in doctor.stdout
             assert f"kept in {session}" in doctor.stdout
             second = installed.run("watch")
-            assert (second.returncode, f"PID {running.pid} watches already" in second.stdout) == (0, True)
+            assert (second.returncode, f"PID {running.pid} is already watching" in second.stdout) == (0, True)
             beside = installed.run("check")
-            assert (beside.returncode, "watches on" in beside.stdout) == (1, True)
+            assert (beside.returncode, "is watching on" in beside.stdout) == (1, True)
             assert f"kept in {session}" in beside.stderr
             state.unlock()
             wait_until(lambda: state.outbox() == [("sent",)], "the return to the file", 90)
@@ -212,7 +212,7 @@ def test_who_began_while_it_could_be_written_is_seen(installed, server, two, sta
             text=True,
             check=False,
         )
-        assert f"PID {running.pid} watches on" in beside.stdout, beside.stderr
+        assert f"PID {running.pid} is watching on" in beside.stdout, beside.stderr
     assert len(server.messages) == 1
 
 
@@ -223,5 +223,5 @@ def test_who_began_while_it_could_not_be_written_is_seen(installed, server, stat
     with installed.watching() as running:
         state.unlock()
         beside = installed.run("check")
-        assert f"PID {running.pid} watches on" in beside.stdout
-        assert installed.run("watch").stdout.startswith(f"watch, PID {running.pid} watches already")
+        assert f"PID {running.pid} is watching on" in beside.stdout
+        assert installed.run("watch").stdout.startswith(f"watch, PID {running.pid} is already watching")

@@ -99,7 +99,7 @@ def test_others_use_it_too_but_leave_the_mails_to_a_keeper_that_runs(folders):
         keeper.commit(step(mail(1, ["a"]), alerts=(alert(1, "a"),)))
         with folders.store() as beside:
             assert len(beside.unsent_mails()) == 1
-            with pytest.raises(StoreError, match="has the mails and sends them"):
+            with pytest.raises(StoreError, match="keeps the mails and sends them"):
                 beside.lease_due(START, 60)
     with folders.store() as later:
         (row,) = later.lease_due(START, 60)

@@ -1,4 +1,4 @@
-"""The rows of "tell me when", of what is waited for, and of the users."""
+"""The rows of "notify me when", of what is waited for, and of the users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 from tests.support.tray_status import GIB, gpu, process, snapshot, status
 
-TITLE = "Tell me when…"
+TITLE = "Notify me when…"
 FREE = process(7, 0, kinds=frozenset({ProcessKind.GRAPHICS}))
 
 
@@ -88,15 +88,15 @@ def test_any_process_can_be_waited_for(facts):
     one = process(**facts)
     target = f"{one.pid}:{one.identity}"
     shown = snapshot(processes=[one])
-    assert submenu(shown)["Tell me when it ends"].action == MenuAction(ActionKind.WHEN_ENDS, target)
+    assert submenu(shown)["Notify me when it ends"].action == MenuAction(ActionKind.WHEN_ENDS, target)
     below = submenu(shown, awaited=(PendingReminder(1, target, "it ends"),))
-    assert "Tell me when it ends" not in below
+    assert "Notify me when it ends" not in below
     assert not below["You will be notified when it ends"].enabled
 
 
 def test_a_process_without_a_number_cannot_be_waited_for():
     """A driver that lists PID 0 names nobody."""
-    assert "Tell me when it ends" not in submenu(snapshot(processes=[process(0)]))
+    assert "Notify me when it ends" not in submenu(snapshot(processes=[process(0)]))
 
 
 def users(*processes):

@@ -394,7 +394,11 @@ class SessionIdle(BusService, IdleCounter):
 
     def state(self) -> str:
         """Explain a missing answer."""
-        return (self._problem or _("has not been seen to grow")) if self._owner else _("not running")
+        return (
+            (self._problem or _("its idle time has not been seen to grow"))
+            if self._owner
+            else _("not running")
+        )
 
     def _forget(self) -> None:
         self.forget()

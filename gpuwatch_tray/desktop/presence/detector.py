@@ -205,7 +205,7 @@ def _wayland_sources(
 
     why = ""
     if not environ.get("WAYLAND_DISPLAY"):
-        why = _("this is no Wayland session")
+        why = _("this is not a Wayland session")
     elif "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
         why = _("not needed: GNOME has its own idle monitor")
     elif away <= 0:

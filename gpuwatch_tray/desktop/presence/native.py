@@ -56,7 +56,7 @@ class LastInput(PresenceSource):
 
     def state(self) -> str:
         """Explain a missing answer."""
-        return _("Windows does not tell here: is this a service?")
+        return _("Windows does not report it here: is this a service?")
 
 
 FRAMEWORK = "/System/Library/Frameworks/ApplicationServices.framework/ApplicationServices"
@@ -83,4 +83,4 @@ class EventSource(PresenceSource):
 
     def state(self) -> str:
         """Explain a missing answer."""
-        return _("macOS does not tell here")
+        return _("macOS does not report it here")

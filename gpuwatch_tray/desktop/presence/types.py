@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 FRESH = 15.0  # seconds, suspends included, for which a reading counts
-UNKNOWN_RESULT = PresenceResult(Presence.UNKNOWN, N_("nothing here tells"))
+UNKNOWN_RESULT = PresenceResult(Presence.UNKNOWN, N_("nothing here can tell"))
 
 
 class Evidence(Enum):
     """The kind of a reading."""
 
     LOCKED = N_("the screen is locked")
-    IDLE = N_("so long without input")
-    IDLE_AT_LEAST = N_("so long or longer without input")  # a small number is no sign of a person
-    INPUT = N_("input within the time that counts as away")
+    IDLE = N_("this long without input")
+    IDLE_AT_LEAST = N_("at least this long without input")  # a small number is no sign of a person
+    INPUT = N_("there was input within AWAY_MIN")
 
 
 @dataclass(frozen=True, slots=True)

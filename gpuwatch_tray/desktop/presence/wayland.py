@@ -123,14 +123,14 @@ class WaylandConnection:
             try:
                 self._take(sender, opcode, body)
             except struct.error:
-                raise CompositorError(_("its answer makes no sense")) from None
+                raise CompositorError(_("its answer cannot be understood")) from None
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         while len(self._buffer) >= HEADER:
             sender, word = struct.unpack_from("=II", self._buffer)
             size = word >> 16
             if size < HEADER:
-                raise CompositorError(_("its answer makes no sense"))
+                raise CompositorError(_("its answer cannot be understood"))
             if len(self._buffer) < size:
                 return
             body, self._buffer = self._buffer[HEADER:size], self._buffer[size:]

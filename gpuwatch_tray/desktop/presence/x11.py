@@ -127,7 +127,7 @@ class XConnection:
         self._send(greeting + _padded(name) + _padded(key))
         welcome, length, quarters = struct.unpack("<BB4xH", self._receive(8))
         if quarters * 4 > MAX_WELCOME:
-            raise XServerError(_("its answer makes no sense"))
+            raise XServerError(_("its answer cannot be understood"))
         description = self._receive(quarters * 4)
         if welcome != 1:
             raise XServerError(
@@ -139,7 +139,7 @@ class XConnection:
             vendor, formats = struct.unpack_from("<16xH3xB", description)
             (root,) = struct.unpack_from("<I", description, 32 + -(-vendor // 4) * 4 + 8 * formats)
         except struct.error:
-            raise XServerError(_("its answer makes no sense")) from None
+            raise XServerError(_("its answer cannot be understood")) from None
         return int(root)
 
     def _send(self, data: bytes) -> None:

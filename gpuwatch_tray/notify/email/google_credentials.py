@@ -169,7 +169,7 @@ def _check_private(path: Path) -> None:
         return  # reading it will say why
     if stat.S_ISLNK(mode):
         raise configuration_error(
-            _("{path} is a link").format(path=path), _("GMAIL_API_TOKEN must name the file itself")
+            _("{path} is a link").format(path=path), _("set GMAIL_API_TOKEN to the file itself")
         )
     if is_open_to_others(mode):
         raise configuration_error(_("{path} can be read by others").format(path=path), f"chmod 600 {path}")

@@ -183,7 +183,9 @@ def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], N
             *lines, rest = (rest + chunk)[-LONGEST_LINE:].split(b"\n")
             for line in filter(None, map(bytes.strip, lines)):
                 if not server.accept(line.decode("ascii", "replace")):
-                    text = _("This is not the address at which the browser ended: it begins with {address}")
+                    text = _(
+                        "This is not the address that the browser ended up at: that one begins with {address}"
+                    )
                     complain(text.format(address=f"{server.address}?state="))
 
     start_thread("pasted", read)
@@ -222,7 +224,7 @@ def sign_in(
 
     if settings.gmail_token is None:
         raise configuration_error(
-            _("GMAIL_API_TOKEN is not set"), _("set it in notify.env: where token.json goes")
+            _("GMAIL_API_TOKEN is not set"), _("set it in notify.env to the path for token.json")
         )
     config = google_credentials.read_credentials(settings.gmail_credentials)
     scrub = Scrubber((config["installed"]["client_secret"], *proxy_secrets()))
@@ -233,7 +235,7 @@ def sign_in(
         address, server.state = flow.authorization_url(access_type="offline", prompt="consent")
         _print_address(address, server.server_port, out)
         if pasted is not None:
-            ask = _("Or paste the address at which the browser ended, and press Enter.")
+            ask = _("Or paste the address that the browser ended up at, and press Enter.")
             print(ask, file=out, flush=True)
             read_pasted(server, pasted, lambda text: print(text, file=out, flush=True))
         if open_browser:

@@ -43,24 +43,25 @@ PLAIN_MEND = N_(
     "this relay requires a login: remove SMTP_SECURITY from smtp.env, and set SMTP_USER and SMTP_PASS"
 )
 NO_PASSWORDS_MEND = N_(
-    "this server takes no passwords from SMTP_USER: have its administrator allow SMTP AUTH for that mailbox,"
-    " or set SMTP_HOST to another server"
+    "this server accepts no passwords from SMTP_USER: ask its administrator to allow "
+    "SMTP AUTH for that mailbox, or set SMTP_HOST to another server"
 )
 SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
 CLIENT_MEND = N_(
-    "the server refuses this computer, not the mail: set SMTP_HOST and SMTP_PORT in smtp.env to a server that"
-    " takes mail with a login (port 587 or 465), or ask its administrator"
+    "the server refuses this computer, not the mail: set SMTP_HOST and SMTP_PORT in "
+    "smtp.env to a server that accepts mail with a login (port 587 or 465), or ask its "
+    "administrator"
 )
 RELAY_MEND = N_(
     "the server does not send to that address for this account: check SMTP_HOST and SMTP_USER in smtp.env,"
     " and TO_EMAIL"
 )
 ACCOUNT_MEND = N_(
-    "the server has blocked this account or its domain: its administrator can say why and lift that, or set"
-    " SMTP_USER and FROM_EMAIL in smtp.env to another account"
+    "the server has blocked this account or its domain: ask its administrator to lift "
+    "that, or set SMTP_USER and FROM_EMAIL in smtp.env to another account"
 )
 SIZE_MEND = N_("the mail is too big for this server")
-POLICY_MEND = N_("the server's rules refuse this mail: its administrator can say why")
+POLICY_MEND = N_("the server's rules refuse this mail: ask its administrator")
 RULES_MEND = N_(
     "the server's rules refuse it: check FROM_EMAIL and SMTP_HOST in smtp.env, and TO_EMAIL,"
     " or ask its administrator"
@@ -68,9 +69,9 @@ RULES_MEND = N_(
 ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
 SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
 LIMIT_MEND = N_("the account's sending limit is reached")
-FAULT_MEND = N_("the server cannot pass it on, by a fault of its own: its administrator can say why")
-BUSY_MEND = N_("the server takes no mail now; sending is retried until it does")
-FULL_MEND = N_("a recipient's mailbox is full; sending is retried until it is not")
+FAULT_MEND = N_("the server cannot forward it because of an error of its own: ask its administrator")
+BUSY_MEND = N_("the server accepts no mail now; sending is retried until it does")
+FULL_MEND = N_("a recipient's mailbox is full; sending is retried until there is room")
 
 # Replies (RFC 5321, RFC 4954)
 TEMPORARY = range(400, 500)

@@ -27,8 +27,8 @@ T = TypeVar("T")
 SERVICE = "gpuwatch-tray SMTP"
 UNLOCK_TIMEOUT = 30.0  # seconds for the person to unlock the keyring, which asks on the screen
 KEYRING_MEND = N_(
-    "unlock or install a keyring (as GNOME Keyring or KWallet); where there is no"
-    " desktop, as under cron, use SMTP_PASS_FILE in smtp.env"
+    "unlock or install a keyring (such as GNOME Keyring or KWallet); without a desktop, "
+    "as in cron, use SMTP_PASS_FILE in smtp.env"
 )
 
 
@@ -45,7 +45,7 @@ def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT)
 
     _ask(lambda: keyring.set_password(SERVICE, account, password), timeout)
     if keyring_password(account, timeout) != password:  # the null keyring takes everything and keeps nothing
-        raise _keyring_unusable(_("it does not keep what it is given"))
+        raise _keyring_unusable(_("it did not keep the password"))
     return one_line(str(keyring.get_keyring().name), 80)
 
 
@@ -96,7 +96,7 @@ def smtp_password(smtp: SmtpSettings) -> Secret:
     account = keyring_account(smtp)
     password = keyring_password(account)
     if not password:
-        text = _("there is no password for {account}: smtp.env has none, nor has the keyring")
+        text = _("there is no password for {account}, neither in smtp.env nor in the keyring")
         raise configuration_error(
             text.format(account=account),
             _("`gpuwatch-tray mail password` stores it; or set SMTP_PASS or SMTP_PASS_FILE in smtp.env"),
@@ -119,7 +119,7 @@ def password_source(smtp: SmtpSettings) -> str:
 
 
 def _read_password_file(file: Path) -> Secret:
-    alone = _("it must contain the password alone")
+    alone = _("it must contain only the password")
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
             raise configuration_error(_("SMTP_PASS_FILE {file} is not a plain file").format(file=file), alone)

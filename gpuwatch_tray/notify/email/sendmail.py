@@ -66,7 +66,7 @@ class LocalTransport:
         """Look for the program; only use shows whether it delivers."""
         mime.parse_addresses(self._to, "TO_EMAIL")
         program, path = self._find_first()
-        text = _("{program} is here: {file}; it queues a mail, and does not tell whether it was delivered")
+        text = _("{program} found: {file}; it queues mails and does not say whether they were delivered")
         report(text.format(program=program, file=path))
 
     def _find_first(self) -> tuple[str, str]:
@@ -91,7 +91,7 @@ class LocalTransport:
                     arguments, stdin=stdin, stdout=output, stderr=output, timeout=self._timeout, check=False
                 ).returncode
             except subprocess.TimeoutExpired:
-                text = _("{program} did not end within {seconds:g} s: the mail may have been taken")
+                text = _("{program} did not end within {seconds:g} s: the mail may have been accepted")
                 text = text.format(program=program, seconds=self._timeout)
                 mend = _("try it by hand: {program}").format(program=arguments[0])
                 raise TransportError(FailureKind.AMBIGUOUS, text, mend) from None

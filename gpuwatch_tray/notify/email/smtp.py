@@ -107,7 +107,7 @@ def resolve_with_timeout(
         return call_with_timeout(seconds, lambda: resolver(host, port), "resolve")
     except TimeoutError:
         raise TimeoutError(
-            _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
+            _("the name lookup took longer than {seconds:g} s").format(seconds=seconds)
         ) from None
 
 
@@ -356,15 +356,15 @@ class SmtpTransport:
         sender, recipients = self._sender(), mime.parse_addresses(self._to, "TO_EMAIL")
         with Deadline(self._deadline) as deadline, self._session(deadline, report) as client:
             client.try_addresses(sender, recipients, self._mail_options(client, (sender, *recipients)))
-        report(_("the server takes mail from {sender}").format(sender=sender))
-        report(_("and takes mail to {recipients}").format(recipients=", ".join(recipients)))
+        report(_("the server accepts mail from {sender}").format(sender=sender))
+        report(_("and accepts mail to {recipients}").format(recipients=", ".join(recipients)))
 
     def _mail_options(self, client: SmtpClient, addresses: Sequence[str]) -> Sequence[str]:
         """Return the options of MAIL FROM; TransportError where the server cannot take these addresses."""
         if not mime.needs_smtputf8(addresses):
             return ()
         if not client.has_extn("smtputf8"):
-            text = _("the server takes ASCII addresses only")
+            text = _("the server accepts only ASCII addresses")
             mend = _("use ASCII letters only in TO_EMAIL and FROM_EMAIL")
             raise configuration_error(f"{self.name}: {text}", mend)
         return ("SMTPUTF8", "BODY=8BITMIME")
@@ -414,7 +414,7 @@ class SmtpTransport:
             reason = error.strerror or str(error)
             raise configuration_error(
                 _("SMTP_CA_FILE {file} cannot be used: {why}").format(file=ca_file, why=one_line(reason)),
-                _("it must name a readable file with certificates in PEM form"),
+                _("it must be a readable file with certificates in PEM format"),
             ) from None
 
     def _log_in(self, client: SmtpClient, report: ReportStep) -> None:
@@ -433,7 +433,7 @@ class SmtpTransport:
                     text.format(way=self.name, address=address), _("remove SMTP_SECURITY from smtp.env")
                 )
             client.ehlo_or_helo_if_needed()
-            report(_("no TLS and no login, as SMTP_SECURITY=none asks for"))
+            report(_("no TLS and no login, because of SMTP_SECURITY=none"))
             return
         client.ehlo_or_helo_if_needed()
         if not self._implicit:

@@ -45,7 +45,7 @@ def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKi
     reason = (error.reason or "").replace("_", " ").lower() or str(error)
     text, mend = _("TLS handshake failed: {reason}"), _(SERVER_MEND)
     if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
-        text = _("the server does not speak TLS from the start on this port ({reason})")
+        text = _("the server does not use TLS from the start on this port ({reason})")
         mend = _("set SMTP_PORT=587 in smtp.env for STARTTLS, without SMTP_SECURITY=ssl")
     return FailureKind.CONFIGURATION, text.format(reason=reason), mend
 
@@ -197,5 +197,5 @@ class SmtpErrorContext:
         if self.step is SmtpStep.CONNECT:
             mend = _(NETWORK_MEND)
         elif self.step is SmtpStep.GREETING and not self.implicit:
-            mend = _("where the port speaks TLS from the start, set SMTP_SECURITY=ssl in smtp.env")
+            mend = _("if the port uses TLS from the start, set SMTP_SECURITY=ssl in smtp.env")
         return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

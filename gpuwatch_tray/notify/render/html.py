@@ -127,7 +127,7 @@ def digest_html(
     """Return the page about several mails, each with its points."""
     if late:
         why = ngettext(
-            "{count} mail could not be sent before", "{count} mails could not be sent before", len(mails)
+            "{count} mail could not be sent earlier", "{count} mails could not be sent earlier", len(mails)
         )
     else:
         why = ngettext("{count} mail was held back", "{count} mails were held back", len(mails))
@@ -183,7 +183,7 @@ def _rows(heading: str, cells: Sequence[str], most: int = MOST_ROWS) -> str:
         return ""
     shown = list(cells[:most])
     if rest := len(cells) - len(shown):
-        shown.append(_plain(_("… and {count} more: the text part has them all").format(count=rest)))
+        shown.append(_plain(_("… and {count} more: see the plain-text part").format(count=rest)))
     style = f"color:{MUTED};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
     title = f'<div class="q" style="{style}">{_escape(heading)}</div>'
     rows = "".join(f"<tr>{cell}</tr>" for cell in shown)

@@ -37,7 +37,7 @@ def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> P
     if len(alerts) > 1:
         lines.append(_("and {count} more").format(count=len(alerts) - 1))
     if any(alert.raises >= FLAPPING for alert in alerts):
-        lines.append(_("It comes and goes: further notices wait until it stays away for a while"))
+        lines.append(_("It comes and goes: no more notifications until it stays away for a while"))
     lines.append(origin(host, simulated=simulated))
     return Popup(key, rule_title(worst.rule), "\n".join(lines), worst.severity, BUTTONS)
 
@@ -52,7 +52,7 @@ def resolved_popup(alerts: Sequence[Alert], host: str, *, simulated: bool) -> Po
 def away_popup(alerts: Sequence[Alert], firing: int, host: str, *, simulated: bool) -> Popup:
     """Return the popup for a person who comes back: what fired meanwhile, and how much of it still does."""
     title = ngettext("An alert while you were away", "{count} alerts while you were away", len(alerts))
-    still = _("Over by now") if firing == 0 else _("{count} still firing").format(count=firing)
+    still = _("All over now") if firing == 0 else _("{count} still firing").format(count=firing)
     lines = (still, *_list_alerts(alerts), origin(host, simulated=simulated))
     worst = max(alert.severity for alert in alerts)
     return Popup("away", title.format(count=len(alerts)), "\n".join(lines), worst, (Button.SHOW,))

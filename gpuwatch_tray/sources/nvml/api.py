@@ -400,7 +400,7 @@ class Driver(DeviceValues):
                 records = list(record.iter_unpack(filled[: record.size * count]))
                 if all(0 < pid <= MAX_PID for pid, _memory in records):
                     return records
-        raise DriverError(Code.IMPOSSIBLE, _("a list in records of no known width"))
+        raise DriverError(Code.IMPOSSIBLE, _("a list with records of unknown size"))
 
     def create_events(self) -> Any:
         """Return an event set; it must be freed before `close`."""

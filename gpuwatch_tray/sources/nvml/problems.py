@@ -53,14 +53,17 @@ def driver_problem(error: DriverError, library: str = "", module: str = "") -> P
             )
         case Code.LIB_RM_VERSION_MISMATCH:
             return Problem(
-                _("the NVIDIA driver was replaced while it runs") + _versions(library, module),
-                _("reboot needed; jobs that run go on, new ones fail"),
+                _("the NVIDIA driver was replaced while running") + _versions(library, module),
+                _("reboot needed; running jobs continue, new ones fail"),
                 mismatch=True,
             )
         case Code.NO_PERMISSION:
             return Problem(
                 _("no permission to use the NVIDIA driver"),
-                _("see `ls -l /dev/nvidia*`: the files may need another group, or the container more rights"),
+                _(
+                    "see `ls -l /dev/nvidia*`: the files may need another group, or the container more "
+                    "permissions"
+                ),
             )
         case _:
             return Problem(
@@ -75,10 +78,10 @@ def gpu_problem(error: DriverError) -> str:
     """Say in one line why one GPU cannot be read."""
     match error.code:
         case Code.GPU_IS_LOST | Code.GPU_NOT_FOUND:
-            return _("lost: it no longer answers the driver (a reboot is needed as a rule)")
+            return _("lost: it no longer answers the driver (usually a reboot is needed)")
         case Code.NO_PERMISSION:
             return _(
-                "it was taken away from this session: no permission (a cgroup, as of Slurm or a container)"
+                "this session no longer has permission to use it (a cgroup, as with Slurm or a container)"
             )
         case Code.RESET_REQUIRED:
             return _("it has to be reset (`sudo nvidia-smi --gpu-reset`, or reboot)")

@@ -38,7 +38,7 @@ def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuR
     """Return the submenu of what one can be told of: the pending reminders, then numbers of free GPUs."""
     waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
     rows = (*waiting, *_free_gpu_choices(status, offered))
-    return [MenuRow("when free", _("Tell me when…"), children=rows)] if rows else []
+    return [MenuRow("when free", _("Notify me when…"), children=rows)] if rows else []
 
 
 def process_reminder_rows(
@@ -49,7 +49,7 @@ def process_reminder_rows(
         return []
     if reminded:
         return [text_row(f"{key}/told", _("You will be notified when it ends"))]
-    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, _target(process))
+    row = action_row(f"{key}/tell", _("Notify me when it ends"), ActionKind.WHEN_ENDS, _target(process))
     return offered_rows(offered, row)
 
 

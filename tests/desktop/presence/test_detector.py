@@ -51,7 +51,7 @@ def test_under_xwayland_the_x_server_is_not_asked():
 @pytest.mark.parametrize(
     ("environ", "away", "why"),
     [
-        (X, 300.0, "this is no Wayland session"),
+        (X, 300.0, "this is not a Wayland session"),
         ({**WAYLAND, "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}, 300.0, "GNOME has its own idle monitor"),
         (WAYLAND, 0.0, "AWAY_MIN is 0"),
         (
@@ -69,7 +69,7 @@ def test_swayidle_is_started_only_where_it_helps(environ, away, why):
 @pytest.mark.parametrize(
     ("environ", "away", "why"),
     [
-        (X, 300.0, "this is no Wayland session"),
+        (X, 300.0, "this is not a Wayland session"),
         ({**WAYLAND, "XDG_CURRENT_DESKTOP": "GNOME"}, 300.0, "GNOME has its own idle monitor"),
         (WAYLAND, 0.0, "AWAY_MIN is 0"),
     ],
@@ -134,7 +134,7 @@ def test_after_a_suspend_the_last_reading_is_worth_nothing():
     watcher = DesktopPresence([source], 300.0, SuspendLog(), lambda: now[0])
     assert watcher.check().presence is Presence.PRESENT
     now[0] = Moment(1601.0, 501.0)
-    assert watcher.check() == PresenceResult(Presence.UNKNOWN, "nothing here tells")
+    assert watcher.check() == PresenceResult(Presence.UNKNOWN, "nothing here can tell")
 
 
 def test_the_doctor_sees_the_answer_and_each_source():
@@ -146,7 +146,7 @@ def test_the_doctor_sees_the_answer_and_each_source():
     assert watcher.sources() == (
         "present: scripted (12 s without input)",
         "other: not installed",
-        "scripted: so long without input (12 s without input)",
+        "scripted: this long without input (12 s without input)",
     )
     watcher.close()
     assert watcher.sources()[-1] == "scripted: nothing written"

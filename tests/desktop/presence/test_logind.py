@@ -99,7 +99,7 @@ def test_an_idle_hint_counts_from_its_own_time(watch_logind, logind):
     watcher = watch_logind()
     known(watcher)
     logind.change(idle=(True, moment().awake - AWAY + 30))
-    wait_until(lambda: "or longer without input" in watcher.sources()[-1], "the hint")
+    wait_until(lambda: "at least this long without input" in watcher.sources()[-1], "the hint")
     assert watcher.check().presence is Presence.UNKNOWN
     logind.change(idle=(True, moment().awake - AWAY - 1))
     wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")

@@ -76,7 +76,7 @@ def test_windows_may_not_tell():
     """Then there is no reading, and the line for the doctor says so."""
     source = windows(0, 0, answer=0)
     assert source.reading(moment()) is None
-    assert "does not tell" in source.state()
+    assert "does not report it" in source.state()
 
 
 @given(st.integers(0, 10 * TICK_WRAP), st.floats(0, 49 * DAY))

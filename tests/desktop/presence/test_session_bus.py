@@ -59,7 +59,7 @@ def become(watcher, presence, source=None):
 
 def test_without_any_service_nothing_is_known(watcher):
     """And that is not called present."""
-    become(watcher, Presence.UNKNOWN, "nothing here tells")
+    become(watcher, Presence.UNKNOWN, "nothing here can tell")
     wait_until(lambda: all("not running" in line for line in watcher.sources()[1:]), "the owners' absence")
 
 

@@ -72,7 +72,7 @@ def test_a_counter_that_grows_is_believed(watched, client):
     client.serve("/ScreenSaver", service, NAME)  # KDE's older path; the newer one is not there
     wait_until(lambda: service.asked > 3, "a few questions")
     assert watched.check().presence is Presence.UNKNOWN
-    assert "has not been seen to grow" in watched.sources()[-1]
+    assert "its idle time has not been seen to grow" in watched.sources()[-1]
     base = moment().awake - 1.0
     until = moment().awake + 5
     while watched.check().presence is not Presence.AWAY:

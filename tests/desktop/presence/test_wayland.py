@@ -140,8 +140,8 @@ def test_a_compositor_that_stands_still_is_no_sign_of_a_person(play):
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (struct.pack("=II", 2, 4 << 16), "its answer makes no sense"),  # a size below the header's
-        (struct.pack("=III", 2, 12 << 16, 1), "its answer makes no sense"),  # a global that is cut off
+        (struct.pack("=II", 2, 4 << 16), "its answer cannot be understood"),  # a size below the header's
+        (struct.pack("=III", 2, 12 << 16, 1), "its answer cannot be understood"),  # a global that is cut off
         (struct.pack("=IIIII8s", 1, 28 << 16, 3, 1, 7, b"no way\0"), "refused: no way"),
     ],
 )

@@ -125,7 +125,7 @@ SERVER = struct.pack("<16xH3xB10xI", 0, 0, 0x50C) + bytes(4)  # without a vendor
         (b"\1", "the connection was ended"),
         (struct.pack("<BB4xH", 0, 7, 2) + b"go away\0", "refused: go away"),
         (struct.pack("<BB4xH", 0, 0, 0), "no reason given"),
-        (struct.pack("<BB4xH", 1, 0, 1) + b"abcd", "makes no sense"),
+        (struct.pack("<BB4xH", 1, 0, 1) + b"abcd", "cannot be understood"),
         (WELCOME + SERVER + b"\0\2" + bytes(30), "answered with error 2"),
         (WELCOME + SERVER + b"\1" * 32, "XWayland"),
         (WELCOME + SERVER + 2 * (b"\1" + bytes(31)), "lacks the MIT-SCREEN-SAVER"),

@@ -108,7 +108,7 @@ EXCHANGE = [  # learn.microsoft.com, "Email non-delivery reports and SMTP errors
     (RCPT, "550 5.2.121 Recipient's per hour message receive limit from sender exceeded", LATER, "limit"),
     (RCPT, "550 5.2.122 Recipient's per hour message receive limit exceeded", LATER, "limit"),
     (RCPT, "550 5.4.1 Relay Access Denied", KEPT, "SMTP_USER"),
-    (RCPT, "550 5.4.14 Hop count exceeded - possible mail loop", LATER, "fault of its own"),
+    (RCPT, "550 5.4.14 Hop count exceeded - possible mail loop", LATER, "error of its own"),
     (RCPT, "550 5.5.0 Requested action not taken: mailbox unavailable", DEAD, "TO_EMAIL"),
     (TEXT, "550 5.6.11 SMTPSEND.BareLinefeedsAreIllegal", MESSAGE, "administrator"),
     (RCPT, "550 5.7.1 Delivery not authorized, message refused", KEPT, "ask its administrator"),
@@ -153,7 +153,7 @@ GMAIL = [  # support.google.com/a/answer/3726730, "Gmail SMTP errors and codes"
     (TEXT, "550 5.4.5 Daily SMTP relay limit exceeded for user", LATER, "sending limit"),
     (RCPT, "550 5.7.1 Daily SMTP relay limit exceeded for customer", LATER, "sending limit"),
     (RCPT, "550 5.5.3 Too many recipients for this sender", LATER, "sending limit"),
-    (TEXT, "554 5.4.6 Message exceeded 50 hops, this may indicate a mail loop", LATER, "fault of its own"),
+    (TEXT, "554 5.4.6 Message exceeded 50 hops, this may indicate a mail loop", LATER, "error of its own"),
     (TEXT, "554 5.6.0 Mail message is malformed. Not accepted", MESSAGE, "administrator"),
     (MAIL, "555 5.5.2 Syntax error, cannot decode response", KEPT, "check SMTP_HOST and SMTP_PORT"),
     (RCPT, "555 5.5.2 Syntax error", KEPT, "check SMTP_HOST and SMTP_PORT"),
@@ -217,8 +217,8 @@ RFC = [  # RFC 5321, 4.2.3; RFC 7504; RFC 3463 where a code is named
     (RCPT, "452 Requested action not taken: insufficient system storage", SOON, ""),
     (GREETING, "521 server.example does not accept mail", KEPT, "SMTP_HOST"),
     (RCPT, "556 domain does not accept mail", DEAD, "TO_EMAIL"),
-    (RCPT, "554 5.3.5 System incorrectly configured", LATER, "fault of its own"),
-    (RCPT, "554 5.4.3 Directory server failure", LATER, "fault of its own"),
+    (RCPT, "554 5.3.5 System incorrectly configured", LATER, "error of its own"),
+    (RCPT, "554 5.4.3 Directory server failure", LATER, "error of its own"),
     (RCPT, "550 5.7.17 Mailbox owner has changed", DEAD, "TO_EMAIL"),
     (RCPT, "550 5.7.18 Domain owner has changed", DEAD, "TO_EMAIL"),
 ]  # fmt: skip
@@ -303,8 +303,8 @@ def test_the_probe_says_who_may_send_to_whom_and_sends_nothing(smtpd, transport)
     steps: list[str] = []
     transport.probe(steps.append)
     assert steps[-2:] == [
-        "the server takes mail from dev@lab.test",
-        "and takes mail to one@example.org, two@example.org",
+        "the server accepts mail from dev@lab.test",
+        "and accepts mail to one@example.org, two@example.org",
     ]
     assert smtpd.seen[-4:] == ["mail", "rcpt", "rcpt", "quit"]
     assert smtpd.messages == ()

@@ -80,8 +80,8 @@ def test_trying_the_relay_names_what_it_does_not_do(relay):
     transport(relay).probe(steps.append)
     assert steps == [
         f"connected to 127.0.0.1, port {relay.port}",
-        "no TLS and no login, as SMTP_SECURITY=none asks for",
-        "the server takes mail from gpu@example.org",
-        "and takes mail to one@example.org",
+        "no TLS and no login, because of SMTP_SECURITY=none",
+        "the server accepts mail from gpu@example.org",
+        "and accepts mail to one@example.org",
     ]
     assert relay.messages == ()

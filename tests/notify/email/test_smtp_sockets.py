@@ -103,7 +103,7 @@ def test_a_hanging_look_up_is_left_behind():
         release.wait(10)
         return []
 
-    with pytest.raises(TimeoutError, match=r"name look-up took longer than 0\.1 s"):
+    with pytest.raises(TimeoutError, match=r"name lookup took longer than 0\.1 s"):
         resolve_with_timeout("host", 25, 0.1, hang)
     release.set()
 

@@ -112,7 +112,7 @@ def test_many_rows_are_counted():
     """It stays short; the text has them all."""
     crowd = [process(pid, 0) for pid in range(500)]
     made = render.alert_mail(mail_parts.HEAD, [mail_parts.COUNT], crowd, (), now=START, message_id="<1@x>")
-    assert "… and 480 more: the text part has them all" in made.details.html
+    assert "… and 480 more: see the plain-text part" in made.details.html
     assert made.text.count("PID=") == 500
     assert len(made.details.html) < 30_000
     mails = [made] * 1000

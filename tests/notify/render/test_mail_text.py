@@ -111,7 +111,7 @@ def test_a_popup_tells_the_worst_and_counts_the_others():
 def test_a_popup_says_when_an_alert_comes_and_goes():
     """A flapping alert's popup says why nothing more will be heard for a while."""
     popup = render.popup("k", [replace(COUNT, raises=4)], "box", simulated=False)
-    assert popup.body.endswith("further notices wait until it stays away for a while\non box")
+    assert popup.body.endswith("no more notifications until it stays away for a while\non box")
     assert "comes and goes" not in render.popup("k", [replace(COUNT, raises=3)], "box", simulated=False).body
 
 
@@ -178,7 +178,7 @@ def test_a_digest_keeps_what_a_command_printed_last():
     ("count", "firing", "title", "still"),
     [
         (1, 1, "An alert while you were away", "1 still firing"),
-        (2, 0, "2 alerts while you were away", "Over by now"),
+        (2, 0, "2 alerts while you were away", "All over now"),
         (7, 3, "7 alerts while you were away", "3 still firing"),
     ],
 )
