@@ -57,6 +57,20 @@ def test_the_way_it_ends_is_the_programs(installed, ending, code):
     assert record["code"] == code
 
 
+def test_a_child_of_the_program_does_not_end_the_run(installed, server):
+    """A fork that leaves the block, as a worker does, is not the end; the program's own is."""
+    code = (
+        "import os, sys, gpuwatch_tray\n"
+        "with gpuwatch_tray.run('base'):\n"
+        "    if not (child := os.fork()):\n        sys.exit(7)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    assert program(installed, code).returncode == 0
+    (record,) = records(installed)
+    assert record["code"] == 0
+    assert "Command finished" in server.wait_for(1)[0].message["Subject"]
+
+
 def test_settings_that_are_wrong_do_not_stop_the_program(installed):
     """One line on standard error at most; the block runs."""
     done = program(

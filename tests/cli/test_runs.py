@@ -193,6 +193,43 @@ def test_a_state_that_cannot_be_written_does_not_keep_it_from_running(installed)
     assert "no log of this run is kept: " in done.stderr
 
 
+def test_without_a_log_the_cause_is_told_all_the_same(installed, server):
+    """No folder for it, and the command takes its own away: exit code, cause and FILE of --log are there."""
+    installed.state.mkdir()
+    (installed.state / "runs").write_text("")
+    gone = installed.folder / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [
+            installed.script,
+            "when",
+            "run",
+            "--log",
+            "../out.txt",
+            *python("import os; os.rmdir(os.getcwd()); print('step', flush=True); import torchx"),
+        ],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        cwd=gone,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "step\n"), done.stderr
+    assert (installed.folder / "out.txt").read_text().startswith("step\n")
+    (mail,) = server.wait_for(1)
+    assert "the module torchx is missing" in mail.text
+    assert "runs log" not in mail.text
+
+
+def test_a_log_file_that_cannot_be_opened_is_named(installed):
+    """The log that is kept is kept; the message says which file is not written."""
+    done = run(installed, "--log", "no/such/folder", "--", "echo", "x")
+    assert (done.returncode, done.stdout) == (0, "x\n")
+    assert "no/such/folder: not written: No such file or directory" in done.stderr
+    assert installed.run("runs", "log", "1").stdout == "x\n"
+
+
 def test_nothing_was_run_yet(installed):
     """The list says how to make one; a number that is none is wrong use."""
     assert "`gpuwatch-tray when run -- COMMAND`" in installed.run("runs").stdout
