@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds
-from gpuwatch_tray.i18n import N_, _, ngettext
+from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import ReminderNotice, Severity
 from gpuwatch_tray.model.units import MINUTE
 
@@ -27,7 +27,6 @@ TOGETHER = 5 * MINUTE  # seconds for which the further ends of a group are held
 # is told of what they start anew at once.
 FOLLOWS = 10.0
 MOST_CAUSES = 8  # sentences that a notice lists
-FIRST_FAILURE = N_("the first that failed:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,8 @@ def join_notices(called: str, notices: Sequence[ReminderNotice], *, more: bool) 
         )
     title = ngettext("{count} command failed", "{count} commands failed", len(failed))
     worst = max(failed, key=lambda one: one.severity)  # of several the first
-    details = [*_causes(called, failed), _(FIRST_FAILURE), *worst.details]
+    first = [_("about the first that failed: {line}").format(line=line) for line in worst.details[:1]]
+    details = [*_causes(called, failed), *first, *worst.details[1:]]
     return ReminderNotice(
         title.format(count=len(failed)),
         text.format(name=called, count=count, failed=len(failed)),

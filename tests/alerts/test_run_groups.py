@@ -94,7 +94,7 @@ def test_the_first_failure_is_told_in_full():
     """Its details, last lines, log and GPUs; of the others the cause, each once, the worst above."""
     notices = [
         DONE,
-        failure("the disk is full", START + 9, Severity.CRITICAL, run=4, details=("make room",)),
+        failure("the disk is full", START + 9, Severity.CRITICAL, run=4, details=("make room", "free it")),
         *[failure("rank 0 did not answer", START + 8 - n, run=8 - n, gpus=("GPU-9",)) for n in range(3)],
         failure("the disk is full", START + 10, Severity.CRITICAL, run=5, output=("late",), gpus=("GPU-1",)),
     ]
@@ -102,8 +102,8 @@ def test_the_first_failure_is_told_in_full():
     assert joined.details == (
         "the disk is full (2 times)",
         "rank 0 did not answer (3 times)",
-        "the first that failed:",
-        "make room",
+        "about the first that failed: make room",
+        "free it",
     )
     assert (joined.run, joined.gpus, joined.output, joined.at) == (4, (), (), START + 10)
 
