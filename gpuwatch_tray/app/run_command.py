@@ -37,11 +37,10 @@ from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import memory_text
-from gpuwatch_tray.runs import Exited, Signalled, explain_end
+from gpuwatch_tray.runs import Exited, Signalled
 from gpuwatch_tray.runs.log_file import RunLog, read_log
 from gpuwatch_tray.runs.observed import observed_json
 from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
-from gpuwatch_tray.sources.processes import is_alive, process_identity
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
@@ -164,6 +163,8 @@ class RunRecorder:
 
     def announce(self, pid: int) -> None:
         """Store the reminder: the end is then told even if this process is killed."""
+        from gpuwatch_tray.sources.processes import process_identity  # late: the command is to start soon
+
         identity, boot = process_identity(pid)
         self._change_record(pid=pid, identity=identity, boot=boot)
         name = self._record.called
@@ -211,6 +212,8 @@ class RunRecorder:
         said: bytes,
     ) -> RunReport:
         """Find the cause, and write it down."""
+        from gpuwatch_tray.runs.explanation import explain_end
+
         if self._log is not None:
             self._log.close()
         now = time.time()
@@ -302,6 +305,8 @@ def is_running(record: RunRecord) -> bool:
         return False
     if not record.pid:  # it is being started
         return 0 <= time.time() - record.began < STARTS_WITHIN
+    from gpuwatch_tray.sources.processes import is_alive
+
     return is_alive(record.pid, record.identity) is True
 
 

@@ -17,7 +17,7 @@ from gpuwatch_tray.alerts.run_groups import group_of, is_held, is_recent, join_e
 from gpuwatch_tray.engine.mail_builder import new_id
 from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence, Severity
 from gpuwatch_tray.notify import render
-from gpuwatch_tray.runs import Kind, Unseen, explain_end
+from gpuwatch_tray.runs import Kind, Unseen
 from gpuwatch_tray.runs.observed import observed_facts, observed_json
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
     condition, notice = new.condition, new.notice
     if old.notice is not None or notice is None or isinstance(condition, GpusFree):
         return new
+    from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
+
     cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
     if cause == explain_end("", Unseen()):
         return new  # nothing was told

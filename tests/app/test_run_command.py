@@ -14,12 +14,19 @@ from gpuwatch_tray.runs.run_folder import RunRecord
 pytestmark = [pytest.mark.driver, pytest.mark.configured(GPU_LIMIT=4)]
 
 
-@pytest.mark.parametrize("broken", ["process_identity", "explain_end", "observed_json"])
-def test_a_fault_of_the_program_leaves_the_exit_code(installed, broken):
+@pytest.mark.parametrize(
+    ("module", "broken"),
+    [
+        ("sources.processes", "process_identity"),
+        ("runs.explanation", "explain_end"),
+        ("app.run_command", "observed_json"),
+    ],
+)
+def test_a_fault_of_the_program_leaves_the_exit_code(installed, module, broken):
     """An error that nobody foresaw is one line on standard error, and the command's code is returned."""
     code = (
-        "import sys\nfrom gpuwatch_tray.app import run_command\nfrom gpuwatch_tray.cli import main\n"
-        f"def fail(*_args): raise KeyError('unforeseen')\nrun_command.{broken} = fail\n"
+        f"import sys\nfrom gpuwatch_tray.cli import main\nimport gpuwatch_tray.{module} as module\n"
+        f"def fail(*_args): raise KeyError('unforeseen')\nmodule.{broken} = fail\n"
         "sys.exit(main(['when', 'run', '--', 'sh', '-c', 'echo x; exit 3']))\n"
     )
     done = subprocess.run(
