@@ -71,6 +71,11 @@ class RunOptions:
     environ: Mapping[str, str] = field(default_factory=dict)
     record: RunRecord | None = None  # that was made while it waited
 
+    @property
+    def shown_name(self) -> str:
+        """What may be shown of the name, in one line."""
+        return shown_command((self.name,)) if self.name else ""
+
 
 def run(context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> int:
     """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
@@ -115,7 +120,7 @@ class RunRecorder:
         self._complain = complain
         self.environ = {**os.environ, **options.environ}
         self._runs = RunFolder(context.settings.state)
-        self._record = options.record or RunRecord(0, shown_command(options.argv), options.name)
+        self._record = options.record or RunRecord(0, shown_command(options.argv), options.shown_name)
         self._log: RunLog | None = None
         self._copy: int | None = None
         self._reminder: int | None = None
@@ -127,7 +132,7 @@ class RunRecorder:
         try:
             if not self._context.simulated:
                 facts = {
-                    "name": self._options.name,
+                    "name": self._options.shown_name,
                     "folder": self._folder,
                     "began": time.time(),
                     "attachments": self._options.attachments,

@@ -131,6 +131,16 @@ def test_named_files_go_with_the_mail(installed, server):
     assert "big.bin: left out, 6291456 bytes" in files["left-out.txt"]
 
 
+def test_a_name_is_one_line_without_secrets(installed, server):
+    """Whatever somebody calls a run is shown, stored and mailed as a command is."""
+    run(installed, "--name", f"base\n--token={SECRET}", "--", "false")
+    (mail,) = server.wait_for(1)
+    (record,) = runs(installed)
+    assert record["name"].startswith("base")
+    assert "\n" not in record["name"]
+    assert SECRET not in mail.raw.decode() + record["name"]
+
+
 def test_the_whole_output_can_go_to_a_file(installed):
     """`--log FILE`, beside the log that is kept."""
     run(installed, "--log", "out.txt", "--", "printf", "abc")
