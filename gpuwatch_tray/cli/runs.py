@@ -164,6 +164,6 @@ def add_commands(commands: CommandGroup) -> None:
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     show = tasks.command("show", show_run, _("all that is known of a run"), "runs show 12")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    log = tasks.command("log", print_log, _("its log, as it came"), "runs log 12 | less -R")
+    log = tasks.command("log", print_log, _("its log, as it came"), "runs log 12")
     for task in (show, log):
         task.add_argument("number", type=positive_int, metavar="N", help=_("its number, as `runs` prints it"))

@@ -11,6 +11,7 @@ from gpuwatch_tray.engine.audit import REASONS
 from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.driver
 
@@ -180,7 +181,7 @@ def test_through_a_running_watcher(installed, server, two):
         def acknowledged():
             return json.loads(installed.run("status", "--json").stdout)["alerts"][0]["acknowledged"]
 
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout

@@ -12,6 +12,7 @@ import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB, busy
+from tests.support.timing import PATIENCE
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
@@ -182,7 +183,7 @@ def test_a_command_is_reported(installed, server, there):
     else:
         mail = run()
     assert mail.message["Subject"].startswith("[GPU Watchdog] Command failed: ada@")
-    assert re.search(r"- sh -c echo started; echo --token \*\*\* .*: exit code 3 after \d+ s\n", mail.text)
+    assert re.search(r"- sh -c echo started; echo --token \*\*\* .*\n- exit code 3 after \d+ s\n", mail.text)
     for line in ("started", "--token ***", "broken"):
         assert f"\n  {line}\n" in mail.text
     assert "canary" not in mail.raw.decode("ascii", "replace")
@@ -199,7 +200,7 @@ def test_a_command_with_its_peak(installed, server):
             pid = int(running.stdout.readline())
             first = FakeGpu.numbered(0, FakeProcess(pid, 700 * MIB))
             installed.play(Scenario(gpus=[first, FakeGpu.numbered(1)]))
-            until = time.monotonic() + 10
+            until = time.monotonic() + PATIENCE
             while f"PID={pid}" not in installed.run("ps").stdout:
                 assert time.monotonic() < until
             time.sleep(2.5)  # two polls
@@ -223,7 +224,7 @@ def test_a_closed_terminal_loses_no_report(installed, server):
         os.killpg(running.pid, signal.SIGHUP)
         assert running.wait(60) == 128 + signal.SIGHUP
     (mail,) = server.wait_for(1)
-    assert ": exit code 129 after" in mail.text
+    assert "\n- exit code 129 after" in mail.text
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,9 @@ def test_nothing_of_ours_keeps_a_command_from_running(installed, tmp_path):
         "when", "run", "--", "sh", "-c", "echo done; exit 5", GPUWATCH_CACHE=str(tmp_path / "no folder" / "x")
     )
     assert (done.returncode, done.stdout) == (5, "done\n")
-    assert done.stderr.startswith("gpuwatch-tray: the end of this command will not be reported: ")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("gpuwatch-tray: no log of this run is kept: ")
+    assert second.startswith("gpuwatch-tray: the end of this command will not be reported: ")
 
 
 def test_without_mail_and_watcher_it_is_told_later(installed):
@@ -260,11 +263,11 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     installed.configure(TO_EMAIL="")
     done = installed.run("when", "run", "true")
     assert done.returncode == 0
-    assert done.stderr.endswith("the end is reported once gpuwatch-tray runs\n")
+    assert done.stderr.endswith("you will be notified once gpuwatch-tray runs\n")
     assert ", not yet reported\n" in when(installed, "list")
     with installed.watching() as running:
         line = running.stdout.readline()
-        while "  notice    true: done after " not in line:
+        while "  notice   true: done after " not in line:
             line = running.stdout.readline()
             assert line
 

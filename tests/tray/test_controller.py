@@ -307,7 +307,7 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
 def test_every_row_of_the_menu_survives_pystrays_model():
     """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its action."""
     clicked = []
-    extras = MenuExtras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
+    extras = MenuExtras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log", without_mail=True)
     told = (PendingReminder(5, "9", "9 GPUs are free"),)
     shown = build_menu(
         status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras
