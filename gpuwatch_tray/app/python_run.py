@@ -63,6 +63,8 @@ class PythonRun(ContextDecorator):
             self._recorder.announce(os.getpid())
         except (UsageError, *FAILURES) as error:
             _complain(str(error))
+        except Exception as error:  # noqa: BLE001  # as at the end
+            _complain(f"{type(error).__name__}: {redact.text(str(error))}")
         self._began, self._pid = host.now(), os.getpid()
         return self
 

@@ -83,6 +83,18 @@ def test_settings_that_are_wrong_do_not_stop_the_program(installed):
     assert done.stderr.startswith("gpuwatch-tray: ")
 
 
+def test_a_fault_of_the_telling_does_not_stop_the_program(installed):
+    """An error that nobody foresaw at its start is a line; the block runs, and its value is its own."""
+    code = (
+        "import gpuwatch_tray\nfrom gpuwatch_tray.sources import processes\n"
+        "def fail(*_args): raise KeyError('unforeseen')\nprocesses.process_identity = fail\n"
+        "with gpuwatch_tray.run():\n    print('done')\n"
+    )
+    done = program(installed, code)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert done.stderr == "gpuwatch-tray: KeyError: 'unforeseen'\n"
+
+
 def test_the_import_is_light():
     """A notebook pays for the package's name alone until a run begins."""
     code = "import sys, gpuwatch_tray; print(sorted(n for n in sys.modules if n.startswith('gpuwatch_tray')))"
