@@ -343,7 +343,8 @@ def answering(
 
     def run_facts(request: dict[str, Any]) -> dict[str, Any]:
         command = Reminders(lease.store, host.now).command(int(request["id"]))
-        return observed_json(command, _next_snapshot(monitor))
+        read = bool(request.get("read", True))
+        return observed_json(command, _next_snapshot(monitor) if read else monitor.status.snapshot)
 
     handlers = {
         "run facts": run_facts,

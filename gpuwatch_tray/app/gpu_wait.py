@@ -71,6 +71,12 @@ def wait_and_run(
         claims.release()
 
 
+def refuse_impossible(context: RunContext, wish: GpuWish) -> None:
+    """Raise UsageError where these GPUs can never be free here."""
+    with closing(open_source(context)) as source:
+        _refuse_impossible(read_once(context, source), wish)
+
+
 @contextmanager
 def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> Iterator[RunRecord | None]:
     """Yield the record by which `runs` shows who waits; it is gone where the wait comes to nothing."""
@@ -78,7 +84,7 @@ def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> 
     text = ngettext("{count} GPU", "{count} GPUs", wish.count).format(count=wish.count)
     record, folder = runs.create(
         shown_command(options.argv),
-        name=options.name,
+        name=options.shown_name,
         folder=str(Path.cwd()),
         began=time.time(),
         pid=os.getpid(),

@@ -232,8 +232,8 @@ class Monitor:
         self._tell_displacement(result.displaced, popups)
         for popup, fingerprints in result.popups:
             self._show_alerts(popups, popup, fingerprints)
-        for popup, number in result.reminder_popups:
-            self._show_reminder(popups, popup, number)
+        for popup, numbers in result.reminder_popups:
+            self._show_reminders(popups, popup, numbers)
         for key in result.closed_popups:
             popups.close(key)
 
@@ -248,12 +248,12 @@ class Monitor:
         if fingerprints:
             self._engine.record_popup(fingerprints, shown=shown)
 
-    def _show_reminder(self, popups: PopupSink, popup: Popup, number: int) -> None:
-        """Show a reminder's popup: the reminder stays on file until it is known that it was shown."""
+    def _show_reminders(self, popups: PopupSink, popup: Popup, numbers: Sequence[int]) -> None:
+        """Show the popup of reminders: they stay on file until it is known that it was shown."""
 
         def answered(shown: bool) -> None:
-            if number:
-                self._engine.record_reminder_popup(number, shown=shown)
+            if numbers:
+                self._engine.record_reminder_popup(numbers, shown=shown)
 
         if not popups.show(popup, answered):
             answered(shown=False)

@@ -45,6 +45,7 @@ class PythonRun(ContextDecorator):
         self._name = name
         self._recorder: RunRecorder | None = None
         self._began: Instant | None = None
+        self._pid = 0
 
     def _recreate_cm(self) -> PythonRun:
         """Make one for each call of a decorated function."""
@@ -62,7 +63,9 @@ class PythonRun(ContextDecorator):
             self._recorder.announce(os.getpid())
         except (UsageError, *FAILURES) as error:
             _complain(str(error))
-        self._began = host.now()
+        except Exception as error:  # noqa: BLE001  # as at the end
+            _complain(f"{type(error).__name__}: {redact.text(str(error))}")
+        self._began, self._pid = host.now(), os.getpid()
         return self
 
     def __exit__(
@@ -70,7 +73,7 @@ class PythonRun(ContextDecorator):
     ) -> None:
         """Tell the end."""
         recorder, began = self._recorder, self._began
-        if recorder is None or began is None:
+        if recorder is None or began is None or os.getpid() != self._pid:  # a fork of it leaves the block
             return
         self._recorder = None
         code = _exit_code(error)

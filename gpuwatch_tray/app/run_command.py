@@ -30,18 +30,17 @@ from gpuwatch_tray.app.bootstrap import (
 )
 from gpuwatch_tray.app.run_facts import HostWatch, join_facts
 from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
-from gpuwatch_tray.common import host
+from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.child import RunningCommand, StartError
 from gpuwatch_tray.engine.operations import Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import memory_text
-from gpuwatch_tray.runs import Exited, Signalled, explain_end
+from gpuwatch_tray.runs import Exited, Signalled
 from gpuwatch_tray.runs.log_file import RunLog, read_log
 from gpuwatch_tray.runs.observed import observed_json
 from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
-from gpuwatch_tray.sources.processes import is_alive, process_identity
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ log = logging.getLogger(__name__)
 FAILURES = (WorkError, StoreError, LockError, OSError)
 NOBODY_TO_TELL = N_("nothing is watching and no mail is set up: you will be notified once gpuwatch-tray runs")
 LOG_READ = 512 * 1024  # bytes of the log's end in which the cause is looked for
+STARTS_WITHIN = 60.0  # seconds between a run's folder and its process, on a machine that swaps
 FACTS_WITHIN = 4.0  # seconds for the running program to read the GPUs once more
 
 
@@ -71,6 +71,11 @@ class RunOptions:
     environ: Mapping[str, str] = field(default_factory=dict)
     record: RunRecord | None = None  # that was made while it waited
 
+    @property
+    def shown_name(self) -> str:
+        """What may be shown of the name, in one line."""
+        return shown_command((self.name,)) if self.name else ""
+
 
 def run(context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> int:
     """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
@@ -81,14 +86,25 @@ def run(context: RunContext, options: RunOptions, complain: Callable[[str], None
         command = RunningCommand(options.argv, recorder.environ, recorder.write)
     except StartError as error:
         complain(str(error))
-        recorder.finish(Exited(error.code), error.code, 0.0, (), str(error).encode())
-        return error.code
-    recorder.announce(command.pid)
+        ended, said = error.code, str(error).encode()
+        _guard(complain, lambda: recorder.finish(Exited(ended), ended, 0.0, (), said))
+        return ended
+    _guard(complain, lambda: recorder.announce(command.pid))
     code = command.wait()
     seconds = max(0.0, host.now().since(began))
     end = Signalled(command.ended_by) if command.ended_by else Exited(code)
-    recorder.finish(end, code, seconds, command.lines())
+    _guard(complain, lambda: recorder.finish(end, code, seconds, command.lines()))
     return code
+
+
+def _guard(complain: Callable[[str], None], tell: Callable[[], None]) -> None:
+    """Do what tells of the run; an error in it that nobody foresaw is a line, for the run is not ours."""
+    try:
+        tell()
+    except Exception as error:
+        log.exception("unexpected", extra={"in_file_only": True})
+        text = _("not all of this run is told: {kind}: {error}")
+        complain(text.format(kind=type(error).__name__, error=redact.text(str(error))))
 
 
 class RunRecorder:
@@ -104,19 +120,20 @@ class RunRecorder:
         self._complain = complain
         self.environ = {**os.environ, **options.environ}
         self._runs = RunFolder(context.settings.state)
-        self._record = options.record or RunRecord(0, shown_command(options.argv), options.name)
+        self._record = options.record or RunRecord(0, shown_command(options.argv), options.shown_name)
         self._log: RunLog | None = None
         self._copy: int | None = None
         self._reminder: int | None = None
         self._watch = HostWatch()
+        self._folder = _current_folder()
 
     def open_log(self) -> None:
         """Make the run's folder, before anything can fail; without one the command runs all the same."""
         try:
             if not self._context.simulated:
                 facts = {
-                    "name": self._options.name,
-                    "folder": str(Path.cwd()),
+                    "name": self._options.shown_name,
+                    "folder": self._folder,
                     "began": time.time(),
                     "attachments": self._options.attachments,
                     "waits": "",
@@ -125,11 +142,15 @@ class RunRecorder:
                     self._record, _folder = self._runs.create(self._record.command)
                 self._log = RunLog(self._runs.folder(self._record.number))
                 self._change_record(**facts)
-            if self._options.log is not None:
-                flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
-                self._copy = os.open(self._options.log, flags, 0o600)
         except OSError as error:
             self._complain(_("no log of this run is kept: {error}").format(error=error))
+        if self._options.log is not None:
+            flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+            try:
+                self._copy = os.open(self._options.log, flags, 0o600)
+            except OSError as error:
+                text = _("{file}: not written: {error}")
+                self._complain(text.format(file=self._options.log, error=error.strerror))
 
     def write(self, data: bytes) -> None:
         """Append output to the log."""
@@ -137,7 +158,9 @@ class RunRecorder:
             self._log.write(data)
         if self._copy is not None:
             try:
-                os.write(self._copy, data)
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(self._copy, left) :]
             except OSError as error:
                 self._copy = None
                 text = _("{file}: no longer written: {error}")
@@ -145,6 +168,8 @@ class RunRecorder:
 
     def announce(self, pid: int) -> None:
         """Store the reminder: the end is then told even if this process is killed."""
+        from gpuwatch_tray.sources.processes import process_identity  # late: the command is to start soon
+
         identity, boot = process_identity(pid)
         self._change_record(pid=pid, identity=identity, boot=boot)
         name = self._record.called
@@ -163,19 +188,18 @@ class RunRecorder:
 
     def finish(self, end: End, code: int, seconds: float, output: Sequence[str], said: bytes = b"") -> None:
         """Find out why it ended, write it down and report it; `said` stands for the end of a log."""
-        observed = self._observed() if code else {}
+        observed = self._observed(failed=code != 0)
         report = self._write_end(end, code, seconds, observed, output, said)
         if self._reminder is not None:
             request = {"do": "when ran", "id": self._reminder, "code": code, "seconds": seconds}
-            told = None if report is None else asdict(report)
-            self._report({**request, "output": list(output), "report": told})
+            self._report({**request, "output": list(output), "report": asdict(report)})
 
-    def _observed(self) -> Mapping[str, Any]:
-        """Return what the running program has seen of the run; where none runs, what the driver says now."""
+    def _observed(self, *, failed: bool) -> Mapping[str, Any]:
+        """Return what the running program has seen; where none runs, what the driver says of a failure."""
         try:
-            request = {"do": "run facts", "id": self._reminder or 0}
+            request = {"do": "run facts", "id": self._reminder or 0, "read": failed}
             answer = try_request(self._context, request, FACTS_WITHIN)
-            if answer is not None or self._context.simulated:
+            if answer is not None or self._context.simulated or not failed:
                 return answer or {}
             with closing(open_source(self._context)) as source:
                 return observed_json(None, read_once(self._context, source))
@@ -191,14 +215,16 @@ class RunRecorder:
         observed: Mapping[str, Any],
         output: Sequence[str],
         said: bytes,
-    ) -> RunReport | None:
-        """Find the cause, and write it down; None where no log of the run is kept."""
+    ) -> RunReport:
+        """Find the cause, and write it down."""
+        from gpuwatch_tray.runs.explanation import explain_end
+
         if self._log is not None:
             self._log.close()
         now = time.time()
-        folder = self._record.folder or str(Path.cwd())
-        facts = join_facts(observed, self._watch, self.environ, self._options.argv, folder, now)
-        cause = explain_end(said or self._log_end(), end, facts)
+        facts = join_facts(observed, self._watch, self.environ, self._options.argv, self._folder, now)
+        kept = said or self._log_end() or "\n".join(output).encode()  # those are there where no log is
+        cause = explain_end(kept, end, facts)
         on = tuple(gpu.name for gpu in facts.gpus) if observed.get("devices") else ()
         memory = _peak_memory()
         self._change_record(
@@ -216,9 +242,6 @@ class RunRecorder:
             confidence=cause.confidence.value,
             log_lost=self._log.lost if self._log is not None else 0,
         )
-        if self._log is None:
-            return None
-        self._clear_old()
         details = []
         if on:
             details.append(_("on {gpus}").format(gpus=", ".join(on)))
@@ -228,7 +251,11 @@ class RunRecorder:
             )
         if code:
             details += filter(None, [cause.evidence])
-            details.append(_("its log: gpuwatch-tray runs log {number}").format(number=self._record.number))
+        if self._log is not None:
+            self._clear_old()
+            if code:
+                text = _("its log: gpuwatch-tray runs log {number}")
+                details.append(text.format(number=self._record.number))
         devices = tuple(map(str, observed.get("devices", ())))
         return RunReport(self._record.number, cause.sentence, cause.fix, tuple(details), devices)
 
@@ -279,7 +306,13 @@ class RunRecorder:
 
 def is_running(record: RunRecord) -> bool:
     """Tell whether a run goes on: its end was not written, and its process is still that one."""
-    return record.ended is None and is_alive(record.pid, record.identity) is True
+    if record.ended is not None:
+        return False
+    if not record.pid:  # it is being started
+        return 0 <= time.time() - record.began < STARTS_WITHIN
+    from gpuwatch_tray.sources.processes import is_alive
+
+    return is_alive(record.pid, record.identity) is True
 
 
 def record_end(store: Store, request: Mapping[str, Any]) -> bool:
@@ -291,6 +324,13 @@ def record_end(store: Store, request: Mapping[str, Any]) -> bool:
         tuple(map(str, request["output"])),
         report_from_json(request.get("report")),
     )
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # somebody has deleted it
+        return ""
 
 
 def _peak_memory() -> int | None:

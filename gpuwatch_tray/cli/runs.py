@@ -15,7 +15,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import duration, local_time, memory_text
-from gpuwatch_tray.runs import Kind, Unseen, explain_end
+from gpuwatch_tray.runs import Kind, Unseen
 from gpuwatch_tray.runs.log_file import read_log
 from gpuwatch_tray.runs.run_folder import RunFolder, record_to_json
 
@@ -91,6 +91,8 @@ def _with_end(runs: RunFolder, record: RunRecord) -> RunRecord:
     if record.waits:
         never = _("it never started: the wait for {what} was ended").format(what=record.waits)
         return replace(record, kind=Kind.UNKNOWN.value, sentence=never)
+    from gpuwatch_tray.runs.explanation import explain_end
+
     try:
         log = read_log(runs.folder(record.number)).end(LOG_READ)
     except OSError:

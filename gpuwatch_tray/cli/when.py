@@ -50,21 +50,27 @@ def _duration(text: str) -> float:
 
 
 def _run_on_free(context: RunContext, args: argparse.Namespace, hold: float) -> int:
-    from gpuwatch_tray.app.gpu_wait import detach, wait_and_run
+    from gpuwatch_tray.app.gpu_wait import detach, refuse_impossible, wait_and_run
     from gpuwatch_tray.app.run_command import RunOptions
     from gpuwatch_tray.runs.gpu_choice import GpuWish
 
     if context.simulated:
         raise UsageError(_("the GPUs of a demo cannot be waited for"))
     timeout = None if args.timeout is None else _duration(args.timeout)
+    wish = GpuWish(args.count, hold, args.memory, args.max_use, args.only)
     if args.detach:
-        words = [word for word in sys.argv[1 : sys.argv.index("--")] if word != "--detach"]
+        refuse_impossible(context, wish)  # from the background nobody would hear of it
+        words = [word for word in sys.argv[1 : sys.argv.index("--")] if not _is_detach(word)]
         pid = detach([*host.this_program(), *words, "--", *args.argv])
         print(_("PID {pid} is waiting: `gpuwatch-tray runs` shows it, `kill {pid}` ends it").format(pid=pid))
         return 0
-    wish = GpuWish(args.count, hold, args.memory, args.max_use, args.only)
     options = RunOptions(tuple(args.argv), args.name)
     return wait_and_run(context, wish, options, timeout, complain)
+
+
+def _is_detach(word: str) -> bool:
+    """Tell whether a word is `--detach`, or short for it as argparse takes it: `--de` may be another."""
+    return len(word) > len("--de") and "--detach".startswith(word)
 
 
 def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:

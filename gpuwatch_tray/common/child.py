@@ -39,6 +39,12 @@ if sys.platform != "win32":
         resize_terminal(real, reading)
         return reading, writing
 
+    def widen_pipe(end: int) -> None:
+        """Have a pipe take CHUNK bytes, where the system lets it."""
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, CHUNK)
+
     def resize_terminal(real: int, other: int) -> None:
         """Give the other terminal the size of the real one."""
         with contextlib.suppress(OSError):
@@ -51,11 +57,14 @@ else:
         """Return None: here the command writes to the console itself, and its lines are not kept."""
         return None
 
+    def widen_pipe(_end: int) -> None:
+        """Do nothing: a pipe is as wide as it is."""
+
     def resize_terminal(real: int, other: int) -> None:
         """Do nothing: there is no such terminal."""
 
 
-CHUNK = 65536
+CHUNK = 256 * 1024  # bytes that are passed on at once, which costs less than a pipe's usual 64 KiB
 RETRY_WRITE = 0.01  # seconds until the next attempt to write to a reader that takes no more at the moment
 HANDOVER = 1.0  # seconds for the thread to stop between two chunks
 
@@ -80,6 +89,7 @@ class OutputPump:
         made = open_terminal_pair(target) if self._terminal else os.pipe()
         if made is not None:
             self._reading, self.end = made
+            widen_pipe(self.end)
         self._thread = threading.Thread(target=self._pass_on, name=f"output-{name}", daemon=True)
 
     def start(self) -> None:
@@ -189,8 +199,10 @@ class TailBuffer:
 
     def feed(self, stream: str, data: bytes) -> None:
         """Add output of a stream."""
+        first, *rest = data.rsplit(b"\n", KEPT_LINES + 1)
         with self._lock:
-            first, *rest = data.split(b"\n")
+            if len(rest) > KEPT_LINES:
+                first = b""  # of all these lines no one is kept: most output comes so, and costs little
             line = _continue_line(self._open.get(stream, b""), first)
             for begun in rest:
                 self._lines.append(line)

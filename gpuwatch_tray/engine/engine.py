@@ -153,9 +153,9 @@ class Engine:
             if alerts.snoozed_until(inputs.attention.silences, now) is not None:
                 return 0
             due = self._reminders.due(inputs.reminders, now, presence)
-            for number, message in zip(due.closed, due.mails, strict=True):
+            for message, numbers in due.mails:
                 full = self._state.holding or outbox_capacity(self._store, now.wall, holding=False).free <= 0
-                self._store.close_reminder(number, Mail(message, (), held=full))
+                self._store.close_reminders(numbers, Mail(message, (), held=full))
             return len(due.mails)
 
     def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
@@ -182,12 +182,12 @@ class Engine:
                 unrecorded = {name: at for name, at in unrecorded.items() if name not in fingerprints}
             self._state = replace(state, no_popup=no_popup, unrecorded=unrecorded)
 
-    def record_reminder_popup(self, number: int, *, shown: bool = True) -> None:
-        """Note that the popup about this reminder was shown, which closes it, or could not be."""
+    def record_reminder_popup(self, numbers: Sequence[int], *, shown: bool = True) -> None:
+        """Note that the popup about these reminders was shown, which closes them, or could not be."""
         with self._turn:
-            self._reminders.record_popup(number, shown=shown)
-            if shown and not self._try_writing(lambda: self._store.close_reminder(number)):
-                self._reminders.record_unwritten(number)
+            self._reminders.record_popup(numbers, shown=shown)
+            if shown and not self._try_writing(lambda: self._store.close_reminders(numbers)):
+                self._reminders.record_unwritten(numbers)
 
     def explain(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Say of each rule what it makes of `snapshot`, and what would be sent; nothing is written."""
@@ -221,7 +221,7 @@ class Engine:
     def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
-        reminder_mails = reminders.notifications.mails
+        reminder_mails = [message for message, _numbers in reminders.notifications.mails]
         mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
         digested_rows: tuple[int, ...] = ()
         holding = self._state.holding

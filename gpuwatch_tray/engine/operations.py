@@ -210,7 +210,7 @@ class Reminders:
     def cancel(self, number: int) -> str:
         """Wait no longer. Raises ReminderError."""
         reminders = {reminder.id: reminder for reminder in self._store.reminders()}
-        if number not in reminders or not self._store.close_reminder(number):
+        if number not in reminders or not self._store.close_reminders([number]):
             numbers = ", ".join(map(str, reminders)) or _("none")
             text = _("there is no reminder {number} (pending: {numbers})")
             raise ReminderError(text.format(number=number, numbers=numbers))

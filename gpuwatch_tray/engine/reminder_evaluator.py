@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
+from gpuwatch_tray.alerts.run_groups import group_of, is_held, is_recent, join_ends, join_notices, told_now
 from gpuwatch_tray.engine.mail_builder import new_id
 from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence, Severity
 from gpuwatch_tray.notify import render
-from gpuwatch_tray.runs import Kind, Unseen, explain_end
+from gpuwatch_tray.runs import Kind, Unseen
 from gpuwatch_tray.runs.observed import observed_facts, observed_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.alerts.reminder_types import Reminder
+    from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
     from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
@@ -45,14 +47,22 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
 @dataclass(frozen=True, slots=True)
 class ReminderNotifications:
     """
-    What is to be told now: the `closed` reminders (by number) by these mails, or they were shown before.
+    What is to be told now: `mails` with the numbers of the reminders that each tells of.
 
-    `popups` stand with the number of the reminder that they alone tell of, 0 where a mail does too.
+    `popups` stand with the numbers of those that they alone tell of, none where a mail does too. `shown` are
+    reminders that were shown before and are still on file; `groups` what is known of each group of runs then,
+    None for what was before.
     """
 
-    mails: tuple[Message, ...] = ()
-    closed: tuple[int, ...] = ()
-    popups: tuple[tuple[Popup, int], ...] = ()
+    mails: tuple[tuple[Message, tuple[int, ...]], ...] = ()
+    popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
+    shown: tuple[int, ...] = ()
+    groups: Mapping[str, ToldGroup] | None = None
+
+    @property
+    def closed(self) -> tuple[int, ...]:
+        """The numbers of the reminders that need not be on file any more."""
+        return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,8 @@ def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
     condition, notice = new.condition, new.notice
     if old.notice is not None or notice is None or isinstance(condition, GpusFree):
         return new
+    from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
+
     cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
     if cause == explain_end("", Unseen()):
         return new  # nothing was told
@@ -101,6 +113,7 @@ class ReminderEvaluator:
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
         self._not_shown: set[int] = set()  # no popup about it could be shown
         self._unrecorded: set[int] = set()  # shown, and that could not be written
+        self._groups: Mapping[str, ToldGroup] = {}  # after a restart none: then all is told at once
         self.awaited: tuple[PendingReminder, ...] = ()
 
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
@@ -133,34 +146,51 @@ class ReminderEvaluator:
     def due(
         self, reminders: Iterable[Reminder], now: Instant, presence: Presence, *, simulated: bool = False
     ) -> ReminderNotifications:
-        """Return what has come about already, as mails and popups to send now."""
-        mails: list[Message] = []
-        closed: list[int] = []
-        popups: list[tuple[Popup, int]] = []
+        """Return what has come about already, as mails and popups to send now, one for runs of a group."""
+        shown: list[int] = []
+        waiting: dict[str | int, list[Reminder]] = {}  # by group; by number what stands alone
         for reminder in reminders:
-            number, notice = reminder.id, reminder.notice
-            if notice is None or number in self._showing:
+            if reminder.notice is None or reminder.id in self._showing:
                 continue
-            if number in self._unrecorded:
-                closed.append(number)
-                continue
-            mailed = self._is_mailed(number, presence)
+            if reminder.id in self._unrecorded:
+                shown.append(reminder.id)
+            else:
+                waiting.setdefault(group_of(reminder) or reminder.id, []).append(reminder)
+        groups = {name: told for name, told in self._groups.items() if is_recent(told, now)}
+        mails: list[tuple[Message, tuple[int, ...]]] = []
+        popups: list[tuple[Popup, tuple[int, ...]]] = []
+        for name, due in waiting.items():
+            numbers = tuple(reminder.id for reminder in due)
+            overdue = not self._not_shown.isdisjoint(numbers)
+            more = False
+            if isinstance(name, str):
+                told = groups.get(name)
+                follows = None if told is None else join_ends(told, due)
+                more = follows is not None and not overdue
+                if follows is not None and more and is_held(follows, now):
+                    groups[name] = follows
+                    continue
+                groups[name] = told_now(due, now)
+            notice = join_notices(str(name), [each.notice for each in due if each.notice], more=more)
+            mailed = self._is_mailed(presence, overdue=overdue)
             if mailed:
                 new = new_id(self._identity)
-                mails.append(render.notice_mail(self._identity, notice, now=now.wall, message_id=new))
-                closed.append(number)
-            if self._policy.routing.popups and not (mailed and number in self._not_shown):
-                key = f"{POPUP_KEY}{number}"
+                mail = render.notice_mail(self._identity, notice, now=now.wall, message_id=new)
+                mails.append((mail, numbers))
+            if self._policy.routing.popups and not (mailed and overdue):
+                key = f"{POPUP_KEY}{numbers[0]}"
                 popup = render.notice_popup(key, notice, self._identity.host, simulated=simulated)
-                popups.append((popup, 0 if mailed else number))
-        return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
+                popups.append((popup, () if mailed else numbers))
+        return ReminderNotifications(tuple(mails), tuple(popups), tuple(shown), groups)
 
     def apply(self, result: ReminderResult) -> None:
         """Go on from `result`, which is committed."""
         closed = set(result.notifications.closed)
         self._latest = {reminder.id: reminder for reminder in result.reminders if reminder.id not in closed}
         self._descent = {number: known for number, known in self._descent.items() if number in self._latest}
-        self._showing |= {number for _, number in result.notifications.popups if number}
+        self._showing |= {number for _, numbers in result.notifications.popups for number in numbers}
+        if result.notifications.groups is not None:
+            self._groups = result.notifications.groups
         self._unrecorded -= closed
         self._not_shown &= set(self._latest)
         shown_soon = self._showing - self._not_shown  # as far as anybody can say
@@ -171,15 +201,15 @@ class ReminderEvaluator:
             if reminder.notice is not None:
                 log.info("%s: %s", reminder.notice.title, reminder.notice.text)
 
-    def record_popup(self, number: int, *, shown: bool) -> None:
-        """Note that the desktop has shown the popup about this reminder, or that a mail has to tell."""
-        self._showing.discard(number)
+    def record_popup(self, numbers: Iterable[int], *, shown: bool) -> None:
+        """Note that the desktop has shown the popup about these reminders, or that a mail has to tell."""
+        self._showing.difference_update(numbers)
         if not shown:
-            self._not_shown.add(number)
+            self._not_shown.update(numbers)
 
-    def record_unwritten(self, number: int) -> None:
-        """Note that the popup was shown and the reminder could not be closed: the next commit does."""
-        self._unrecorded.add(number)
+    def record_unwritten(self, numbers: Iterable[int]) -> None:
+        """Note that the popup was shown and its reminders could not be closed: the next commit does."""
+        self._unrecorded.update(numbers)
 
     def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
         condition, lives = reminder.condition, None
@@ -203,11 +233,11 @@ class ReminderEvaluator:
         self._descent[reminder.id] = known
         return frozenset(process for process, descends in known.items() if descends)
 
-    def _is_mailed(self, number: int, presence: Presence) -> bool:
-        """Whether a mail tells it: nobody is known to be at the desk, or no popup could be shown."""
+    def _is_mailed(self, presence: Presence, *, overdue: bool) -> bool:
+        """Whether a mail tells it: nobody is known to be at the desk, or no popup about it could be shown."""
         routing = self._policy.routing
         if not routing.mails or routing.email_when is EmailWhen.NEVER:
             return False
-        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or number in self._not_shown:
+        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or overdue:
             return True
         return presence is not Presence.PRESENT

@@ -72,8 +72,8 @@ class EvaluationResult:
     """
     What one evaluation came to, after its commit.
 
-    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the number of
-    the reminder, or 0 where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
+    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
+    the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
     why the state could not be written; `displaced` why it is written, but not to its file.
     """
 
@@ -83,6 +83,6 @@ class EvaluationResult:
     mails: tuple[Message, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
     closed_popups: tuple[str, ...] = ()
-    reminder_popups: tuple[tuple[Popup, int], ...] = ()
+    reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
     trouble: str | None = None
     displaced: str | None = None

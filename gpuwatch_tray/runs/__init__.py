@@ -1,8 +1,8 @@
 """
 A run: a command that `when run` starts, or a process on a GPU that somebody waits for; why it ended.
 
-`explain_end` is a pure function of the end of the log, of how it ended, and of what the driver, the kernel,
-the disk and the neighbours told meanwhile.
+`explanation.explain_end` is a pure function of the end of the log, of how it ended, and of what the driver,
+the kernel, the disk and the neighbours told meanwhile. Its patterns are many: who needs it imports it late.
 """
 
 from gpuwatch_tray.runs.cause import (
@@ -18,7 +18,6 @@ from gpuwatch_tray.runs.cause import (
     Signalled,
     Unseen,
 )
-from gpuwatch_tray.runs.explanation import explain_end
 
 __all__ = [
     "Cause",
@@ -32,5 +31,4 @@ __all__ = [
     "RunGpu",
     "Signalled",
     "Unseen",
-    "explain_end",
 ]

@@ -20,7 +20,7 @@ from gpuwatch_tray.store.tables import StoreError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.alerts import Silence
@@ -162,9 +162,10 @@ def read_evaluation_inputs(database: sqlite3.Connection) -> EvaluationInputs:
     )
 
 
-def remove_reminder(database: sqlite3.Connection, number: int, mail: Mail | None = None) -> bool:
-    """Delete a reminder, and queue the mail about it; return False where it is gone."""
-    if not reminders_and_gpus.remove_reminder(database, number):
+def remove_reminders(database: sqlite3.Connection, numbers: Iterable[int], mail: Mail | None = None) -> bool:
+    """Delete reminders, and queue the mail about them; return False where all of them are gone."""
+    removed = [number for number in numbers if reminders_and_gpus.remove_reminder(database, number)]
+    if not removed:
         return False
     if mail is not None:
         outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
@@ -267,7 +268,7 @@ class Store:
     reminders = _reading(reminders_and_gpus.read_reminders)
     add_reminder = _writing(reminders_and_gpus.add_reminder)
     complete_reminder = _writing(reminders_and_gpus.set_reminder_notice)
-    close_reminder = _writing(remove_reminder)
+    close_reminders = _writing(remove_reminders)
 
     try_writing = _writing(reminders_and_gpus.write_probe)
     was_greeted = _reading(reminders_and_gpus.was_greeted)

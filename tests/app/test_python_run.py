@@ -57,6 +57,20 @@ def test_the_way_it_ends_is_the_programs(installed, ending, code):
     assert record["code"] == code
 
 
+def test_a_child_of_the_program_does_not_end_the_run(installed, server):
+    """A fork that leaves the block, as a worker does, is not the end; the program's own is."""
+    code = (
+        "import os, sys, gpuwatch_tray\n"
+        "with gpuwatch_tray.run('base'):\n"
+        "    if not (child := os.fork()):\n        sys.exit(7)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    assert program(installed, code).returncode == 0
+    (record,) = records(installed)
+    assert record["code"] == 0
+    assert "Command finished" in server.wait_for(1)[0].message["Subject"]
+
+
 def test_settings_that_are_wrong_do_not_stop_the_program(installed):
     """One line on standard error at most; the block runs."""
     done = program(
@@ -67,6 +81,18 @@ def test_settings_that_are_wrong_do_not_stop_the_program(installed):
     )
     assert (done.returncode, done.stdout) == (0, "done\n")
     assert done.stderr.startswith("gpuwatch-tray: ")
+
+
+def test_a_fault_of_the_telling_does_not_stop_the_program(installed):
+    """An error that nobody foresaw at its start is a line; the block runs, and its value is its own."""
+    code = (
+        "import gpuwatch_tray\nfrom gpuwatch_tray.sources import processes\n"
+        "def fail(*_args): raise KeyError('unforeseen')\nprocesses.process_identity = fail\n"
+        "with gpuwatch_tray.run():\n    print('done')\n"
+    )
+    done = program(installed, code)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert done.stderr == "gpuwatch-tray: KeyError: 'unforeseen'\n"
 
 
 def test_the_import_is_light():

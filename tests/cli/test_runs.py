@@ -131,6 +131,16 @@ def test_named_files_go_with_the_mail(installed, server):
     assert "big.bin: left out, 6291456 bytes" in files["left-out.txt"]
 
 
+def test_a_name_is_one_line_without_secrets(installed, server):
+    """Whatever somebody calls a run is shown, stored and mailed as a command is."""
+    run(installed, "--name", f"base\n--token={SECRET}", "--", "false")
+    (mail,) = server.wait_for(1)
+    (record,) = runs(installed)
+    assert record["name"].startswith("base")
+    assert "\n" not in record["name"]
+    assert SECRET not in mail.raw.decode() + record["name"]
+
+
 def test_the_whole_output_can_go_to_a_file(installed):
     """`--log FILE`, beside the log that is kept."""
     run(installed, "--log", "out.txt", "--", "printf", "abc")
@@ -191,6 +201,43 @@ def test_a_state_that_cannot_be_written_does_not_keep_it_from_running(installed)
     done = run(installed, "--", "sh", "-c", "echo x; exit 3")
     assert (done.returncode, done.stdout) == (3, "x\n")
     assert "no log of this run is kept: " in done.stderr
+
+
+def test_without_a_log_the_cause_is_told_all_the_same(installed, server):
+    """No folder for it, and the command takes its own away: exit code, cause and FILE of --log are there."""
+    installed.state.mkdir()
+    (installed.state / "runs").write_text("")
+    gone = installed.folder / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [
+            installed.script,
+            "when",
+            "run",
+            "--log",
+            "../out.txt",
+            *python("import os; os.rmdir(os.getcwd()); print('step', flush=True); import torchx"),
+        ],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        cwd=gone,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "step\n"), done.stderr
+    assert "step\n" in (installed.folder / "out.txt").read_text()
+    (mail,) = server.wait_for(1)
+    assert "the module torchx is missing" in mail.text
+    assert "runs log" not in mail.text
+
+
+def test_a_log_file_that_cannot_be_opened_is_named(installed):
+    """The log that is kept is kept; the message says which file is not written."""
+    done = run(installed, "--log", "no/such/folder", "--", "echo", "x")
+    assert (done.returncode, done.stdout) == (0, "x\n")
+    assert "no/such/folder: not written: No such file or directory" in done.stderr
+    assert installed.run("runs", "log", "1").stdout == "x\n"
 
 
 def test_nothing_was_run_yet(installed):

@@ -96,10 +96,11 @@ def test_ctrl_c_leaves_nothing(installed):
     assert list((installed.state / "claims" / "queue").iterdir()) == []
 
 
-def test_it_outlives_the_terminal(installed):
-    """`--detach` says which process waits, and `runs` has its end."""
+@pytest.mark.parametrize("option", ["--detach", "--det"])
+def test_it_outlives_the_terminal(installed, option):
+    """`--detach` says which process waits, and `runs` has its end; it may be shortened, and starts one."""
     play(installed, 0, 1)
-    done = free(installed, "1", "--for", "1s", "--detach", *SHOW)
+    done = free(installed, "1", "--for", "1s", option, *SHOW)
     pid = int(done.stdout.split()[1])
     wait_until(lambda: [one for one in runs(installed) if one["waits"]], "the wait")
     play(installed)
@@ -130,6 +131,7 @@ def test_one_that_was_killed_while_it_waited_never_started(installed):
     ("words", "reason"),
     [
         (["3", *SHOW], "there are only 2 GPUs here"),
+        (["3", "--detach", *SHOW], "there are only 2 GPUs here"),
         (["1", "--only", "5", *SHOW], "there is no GPU 5 here"),
         (["2", "--only", "1", *SHOW], "there is only 1 GPU here"),
         (["1", "--memory", "80G", *SHOW], "no GPU here has so much memory: the largest has 24576 MiB"),

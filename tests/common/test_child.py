@@ -309,6 +309,17 @@ def test_the_last_lines(chunks, kept):
     assert list(lines(*chunks)) == kept
 
 
+@given(
+    st.lists(st.sampled_from([b"a", b"line\n", b"\n", b"50%\r", b"\r\n", b"row %d\n" * 60]), max_size=12),
+    st.integers(1, 400),
+)
+def test_the_last_lines_are_the_same_however_the_output_comes(parts, size):
+    """In one piece, of whose lines most are passed over, or in many."""
+    data = b"".join(parts)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert lines(data) == lines(*pieces) == lines(*(bytes([byte]) for byte in data))
+
+
 def test_streams_are_kept_apart():
     """Half a line of one stream is not glued to a line of the other."""
     tail = TailBuffer()

@@ -63,9 +63,9 @@ class Outputs:
         for name, members in outcome.popups:
             del name
             self.judge.record_popup(members)
-        for _, number in outcome.reminder_popups:
-            if number:
-                self.judge.record_reminder_popup(number)
+        for _, numbers in outcome.reminder_popups:
+            if numbers:
+                self.judge.record_reminder_popup(numbers)
         for row in self.store.lease_due(self.clock.now, 60):
             self.show(row.message.subject, row.message.text)
             self.store.mark_sent(row.id, self.clock.now, "250")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 
@@ -43,11 +45,11 @@ class Teller(Bench):
     def look(self, reading, seconds=5.0):
         self.clock.advance(seconds)
         outcome = self.evaluator.evaluate(reading)
-        for popup, number in outcome.reminder_popups:
+        for popup, numbers in outcome.reminder_popups:
             if self.screen:
                 self.popups.append(popup)
-            if number:
-                self.evaluator.record_reminder_popup(number, shown=self.screen)
+            if numbers:
+                self.evaluator.record_reminder_popup(numbers, shown=self.screen)
         return outcome
 
     def notices(self):
@@ -207,7 +209,7 @@ def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(teller, monkey
         def fail(*_):
             raise StoreError("full")
 
-        patch.setattr(teller.store, "close_reminder", fail)
+        patch.setattr(teller.store, "close_reminders", fail)
         teller.free()
         teller.look(CALM)
     assert len(teller.popups) == 1
@@ -279,6 +281,70 @@ def test_the_disk_is_not_written_for_what_only_waits(teller, monkeypatch):
     assert len(steps) <= held + 11
 
 
+def begin_run(teller, called="base"):
+    return teller.awaiting.add_command(50, "start-50", LOCAL.boot_id, called)
+
+
+def end_run(teller, called="base", code=0):
+    """Have a command begin and end, and `when run` report it."""
+    teller.awaiting.report_command(begin_run(teller, called), code, 60.0, ())
+
+
+def runs_told(teller):
+    """The first line of each popup."""
+    return [popup.body.partition("\n")[0] for popup in teller.popups]
+
+
+def test_runs_of_one_name_are_one_notice(teller):
+    """The first is told at once, those that follow within five minutes together; no other name waits."""
+    ranks = [begin_run(teller) for _ in range(4)]
+    for number, seconds, code in zip(ranks, (1, 2, 3, 60), (0, 0, 1, 3), strict=True):
+        teller.clock.advance(seconds)
+        teller.awaiting.report_command(number, code, 60.0, ())
+        teller.look(LOCAL, 1)
+    end_run(teller, "other")
+    teller.look(LOCAL, 1)
+    assert runs_told(teller) == ["base: done after 1 min", "other: done after 1 min"]
+    held = teller.look(LOCAL, 1).status.awaited
+    assert [(each.id, each.due) for each in held] == [(2, True), (3, True), (4, True)]
+    teller.look(LOCAL, 300)
+    assert runs_told(teller)[2:] == ["base: 3 more runs ended, 2 failed"]
+    assert (teller.popups[-1].title, teller.store.reminders()) == ("2 commands failed", ())
+
+
+def test_what_somebody_starts_anew_is_told_at_once(teller):
+    """Who read of a failure and tries again is not kept waiting for minutes."""
+    end_run(teller, code=1)
+    teller.look(LOCAL)
+    teller.clock.advance(30)
+    end_run(teller, code=1)
+    teller.look(LOCAL)
+    assert runs_told(teller) == ["base: exit code 1 after 1 min"] * 2
+
+
+def test_several_that_end_between_two_looks_are_one_mail(teller):
+    """One mail, also without a tray: whoever ended last mails for all."""
+    teller.presence = Presence.AWAY
+    for _ in range(3):
+        end_run(teller)
+    assert teller.evaluator.mail_due_reminders() == 1
+    (mail,) = teller.notices()
+    assert "base: 3 runs are done" in mail.text
+    assert teller.store.reminders() == ()
+
+
+def test_a_popup_about_several_that_cannot_be_shown_falls_to_mail(teller):
+    """They are mailed at the next look, not held for minutes once more."""
+    teller.screen = False
+    end_run(teller)
+    end_run(teller)
+    teller.look(LOCAL)
+    teller.look(LOCAL)
+    (mail,) = teller.notices()
+    assert "base: 2 runs are done" in mail.text
+    assert teller.store.reminders() == ()
+
+
 OUTCOMES = st.lists(
     st.tuples(
         st.sampled_from(["calm", "busy", "dark", "gone"]),
@@ -323,6 +389,51 @@ def test_whatever_happens_each_is_told_once(folder, looks):
         assert len(set(subjects)) == len(subjects)  # no mail twice
         ended = [line for line in [*subjects, *(each.body for each in teller.popups)] if "has ended" in line]
         assert bool(ended) is (1 in teller.dead)
+
+
+ENDS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 1.0, 8.0, 40.0, 320.0, 700.0]),  # seconds before it
+        st.lists(st.tuples(st.sampled_from(["base", "other"]), st.sampled_from([0, 1])), max_size=3),
+        st.booleans(),  # a restart before this look
+        st.booleans(),  # popups can be shown
+        st.sampled_from([Presence.PRESENT, Presence.AWAY]),
+    ),
+    max_size=16,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(looks=ENDS)
+def test_each_end_of_a_group_is_told_once(folder, looks):
+    """Held, refused by the desktop or outlived by a restart: none is lost, and none told twice."""
+    with closing(Teller(folder / str(next(COUNT)))) as teller:
+        told, ends = Counter(), Counter()
+
+        def look(seconds):
+            outcome = teller.look(LOCAL, seconds)
+            alone = [popup.body for popup, numbers in outcome.reminder_popups if numbers and teller.screen]
+            told.update(counted(text) for text in [*alone, *(mail.text for mail in outcome.mails)])
+
+        def counted(text):
+            line = next(line for line in text.splitlines() if re.search("(base|other): ", line))
+            name, said = line.removeprefix("- ").split(": ")
+            return name, int(found[1]) if (found := re.match(r"(\d+) (?:more )?runs? ", said)) else 1
+
+        for seconds, ended, restart, teller.screen, teller.presence in looks:
+            if restart:
+                teller.restart()
+            for name, code in ended:
+                end_run(teller, name, code)
+                ends[name] += 1
+            look(seconds)
+        teller.screen = True
+        for _ in range(3):
+            look(400)
+        sums = Counter()
+        for (name, count), times in told.items():
+            sums[name] += count * times
+        assert (sums, teller.store.reminders()) == (ends, ())
 
 
 @pytest.mark.parametrize(

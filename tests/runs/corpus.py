@@ -31,8 +31,8 @@ from gpuwatch_tray.runs import (
     RunGpu,
     Signalled,
     Unseen,
-    explain_end,
 )
+from gpuwatch_tray.runs.explanation import explain_end
 
 DATA = Path(__file__).with_name("data")
 ENDED = 1_760_000_000.0  # the wall time at which the runs ended

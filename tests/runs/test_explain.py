@@ -19,8 +19,8 @@ from gpuwatch_tray.runs import (
     RunGpu,
     Signalled,
     Unseen,
-    explain_end,
 )
+from gpuwatch_tray.runs.explanation import explain_end
 
 ENDED = 1_760_000_000.0
 GIB = 2**30

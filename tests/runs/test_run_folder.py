@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,16 @@ def test_a_log_is_on_disk_before_its_writer_dies(tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path], check=False, timeout=60)
     assert read_log(tmp_path).head == b"step 1\nstep 2"
     assert stat.S_IMODE((tmp_path / "head").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("page", ["json.md", "json.zh-CN.md"])
+def test_the_documentation_has_every_key(page):
+    """What `runs --json` prints is explained, and nothing else."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    (section,) = re.findall(r"^## .*runs\b.*\n((?:(?!## ).*\n)+)", text, re.MULTILINE)
+    named = set(re.findall(r"`([a-z_]+)`", section))
+    values = {"ended", "gpu_memory", "unknown", "certain", "likely", "possible"}
+    assert {field.name for field in fields(RunRecord)} == named - (values - {"ended"})
 
 
 def test_a_disk_that_takes_nothing_is_counted(tmp_path):

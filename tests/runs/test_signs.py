@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.runs import Exited, Signalled, explain_end
+from gpuwatch_tray.runs import Exited, Signalled
+from gpuwatch_tray.runs.explanation import explain_end
 from gpuwatch_tray.runs.fact_rules import FACT_RULES
 from gpuwatch_tray.runs.log_errors import SIGNS
 from gpuwatch_tray.runs.log_tail import LONGEST, MOST

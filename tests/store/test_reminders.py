@@ -24,7 +24,7 @@ def test_watches_are_kept_with_their_numbers(store, other):
     """Every process sees them, oldest first; a number is never given twice."""
     assert (store.add_reminder(FREE), other.add_reminder(ENDS)) == (1, 2)
     assert store.reminders() == (replace(FREE, id=1), replace(ENDS, id=2))
-    assert other.close_reminder(2)
+    assert other.close_reminders([2])
     assert store.add_reminder(ENDS) == 3
     assert [each.id for each in other.reminders()] == [1, 3]
 
@@ -43,7 +43,7 @@ def test_a_step_moves_watches_on(store):
 def test_what_was_cancelled_meanwhile_stays_cancelled(store, other):
     """A step that began before brings nothing back."""
     number = store.add_reminder(FREE)
-    other.close_reminder(number)
+    other.close_reminders([number])
     store.commit(step(reminders=(replace(FREE, id=number, notice=NOTICE),)))
     assert store.reminders() == ()
 
@@ -60,11 +60,11 @@ def test_what_came_about_meanwhile_keeps_its_notice(store, other):
 def test_a_watch_is_closed_once_and_mailed_by_whoever_closed_it(store, other):
     """Of two that tell it only the first queues its mail; a held one waits for the digest."""
     number = store.add_reminder(FREE)
-    assert store.close_reminder(number, mail(1, ()))
-    assert not other.close_reminder(number, mail(2, ()))
+    assert store.close_reminders([number], mail(1, ()))
+    assert not other.close_reminders([number], mail(2, ()))
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>"]
     number = store.add_reminder(FREE)
-    store.close_reminder(number, mail(3, (), held=True))
+    store.close_reminders([number], mail(3, (), held=True))
     assert [row.message.message_id for row in store.held_mails()] == ["<3@box>"]
 
 
@@ -74,7 +74,7 @@ def test_a_mail_that_cannot_be_queued_closes_nothing(store, tmp_path, monkeypatc
     disk = faults.install(monkeypatch, store.path)
     with closing(Store(tmp_path / "state", "box")) as failing:
         with disk.failing(sqlite3.SQLITE_FULL, "INSERT INTO outbox"), pytest.raises(StoreError):
-            failing.close_reminder(number, mail(1, ()))
+            failing.close_reminders([number], mail(1, ()))
         assert [each.id for each in failing.reminders()] == [number]
         assert failing.lease_due(START, 60) == ()
 
@@ -101,7 +101,7 @@ def test_they_outlive_a_full_disk(tmp_path, journal, monkeypatch):
             store.add_reminder(ENDS)
             assert store.trouble is not None
             assert [each.id for each in store.reminders()] == [1, 2]
-            store.close_reminder(1)
+            store.close_reminders([1])
     with closing(Store(tmp_path, "box")) as again:
         assert again.reminders() == (replace(ENDS, id=2),)
 

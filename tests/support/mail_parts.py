@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpuwatch_tray.alerts.reminder_types import CommandEnds, RunReport
+from gpuwatch_tray.alerts.reminders import command_notice
+from gpuwatch_tray.alerts.run_groups import join_notices
 from gpuwatch_tray.model import MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.notify.render import MailIdentity
@@ -75,6 +78,50 @@ NOTICE = ReminderNotice(
     ("epoch 7, loss 0.31", "Traceback (most recent call last):", "RuntimeError: CUDA out of memory"),
     Severity.WARNING,
 )
+
+
+OUT_OF_MEMORY = (
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
+    " 23.65 GiB of which 512.00 MiB is free."
+)
+
+
+def failed_run(seconds=0.0):
+    """Return the notice of a run that asked for more memory of its GPU than a neighbour had left."""
+    report = RunReport(
+        12,
+        "it asked for 2.0 GiB of the memory of GPU 0, where 512 MiB were free: bob's process 31337 (python)"
+        " has held 18.0 GiB since 03:12",
+        "wait until it ends (`gpuwatch-tray when free 1 -- COMMAND`), or choose a smaller batch",
+        (
+            "on GPU 0",
+            "peak memory of its largest process: 6.1 GiB",
+            OUT_OF_MEMORY,
+            "its log: gpuwatch-tray runs log 12",
+        ),
+        ("GPU-0000",),
+    )
+    command = CommandEnds(9, "start-9", "base", peak=5 * 1024 * MIB)
+    return command_notice(command, 1, 7260.0, NOTICE.output, START + seconds, report)
+
+
+RUNS = join_notices(
+    "base",
+    [
+        replace(NOTICE, text="base: done after 2 h", severity=Severity.INFO),
+        *[failed_run(seconds) for seconds in (0, 60, 70)],
+        replace(NOTICE, text="base: the driver reported Xid 79 of GPU 3 at 03:12: it fell off the bus"),
+    ],
+    more=True,
+)
+
+
+def of_runs():
+    """Return the mails about one run and about several, by name."""
+    notices = {"run": failed_run(), "runs": RUNS}
+    return {
+        name: render.notice_mail(HEAD, notice, now=START, message_id=ID) for name, notice in notices.items()
+    }
 
 
 def hostile(text):

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 TITLE_COLUMNS = 36
 BUTTONS = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
 MOST_LINES = 5  # alerts that a popup lists
+MOST_DETAILS = 4  # of a notice: the mail and `runs show` have the rest
 LAST_LINES = 3  # of a command's output
 
 
 def notice_popup(key: str, notice: ReminderNotice, host: str, *, simulated: bool) -> Popup:
-    """Return the popup of a notice, with the last lines of a command's output."""
-    lines = (notice.text, *notice.details, origin(host, simulated=simulated), *notice.output[-LAST_LINES:])
+    """Return the popup of a notice; where no run has it all, with the last lines of the output."""
+    details, output = notice.details[:MOST_DETAILS], notice.output[-LAST_LINES:]
+    if notice.run:
+        rest = _("all of it: gpuwatch-tray runs show {number}").format(number=notice.run)
+        details, output = (*details[: MOST_DETAILS - 1], rest), ()
+    lines = (notice.text, *details, origin(host, simulated=simulated), *output)
     return Popup(key, notice.title, "\n".join(lines), notice.severity)
 
 

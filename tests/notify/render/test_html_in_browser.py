@@ -72,12 +72,13 @@ def page(message, png, file):
     return file
 
 
-@pytest.mark.parametrize("state", [*mail_parts.states(), "hostile"])
+@pytest.mark.parametrize("state", [*mail_parts.states(), *mail_parts.of_runs(), "hostile"])
 def test_it_can_be_read_on_a_phone_and_on_a_desk(browser, png, tmp_path, state):
     """No line is wider than the screen, no letter below 12 px, contrast 4.5 in light and in dark."""
-    made = (
-        mail_parts.hostile("".join(mail_parts.HOSTILE)) if state == "hostile" else mail_parts.states()[state]
-    )
+    if state == "hostile":
+        made = mail_parts.hostile("".join(mail_parts.HOSTILE))
+    else:
+        made = (mail_parts.states() | mail_parts.of_runs())[state]
     file = page(made, png, tmp_path / "mail.html")
     for width, dark in ((390, False), (390, True), (1280, False)):
         browser.open(file, width=width, height=844, dark=dark)

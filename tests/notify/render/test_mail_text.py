@@ -12,7 +12,7 @@ from gpuwatch_tray.notify import render
 from gpuwatch_tray.notify.render import MailIdentity, alert_mail
 from gpuwatch_tray.notify.render.popups import TITLE_COLUMNS
 from gpuwatch_tray.rules import RULES
-from tests.support import fakes
+from tests.support import fakes, mail_parts
 from tests.support.fakes import START, process
 
 HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
@@ -195,6 +195,21 @@ def test_what_is_over_is_said_in_one_quiet_popup():
     """The popup of an end is informational and offers nothing."""
     popup = render.resolved_popup([COUNT], "box", simulated=True)
     assert (popup.title, popup.severity, popup.buttons) == ("An alert is over", Severity.INFO, ())
+
+
+def test_the_popup_of_a_run_is_short():
+    """Cause, what to do, exit code and where to read the rest, in few lines, for one run and for several."""
+    body = render.notice_popup("k", mail_parts.failed_run(), "box", simulated=False).body.splitlines()
+    assert body[0].startswith("base: it asked for 2.0 GiB")
+    assert body[2:] == [
+        "exit code 1 after 2 h 1 min",
+        "peak GPU memory: 5.0 GiB",
+        "all of it: gpuwatch-tray runs show 12",
+        "on box",
+    ]
+    body = render.notice_popup("k", mail_parts.RUNS, "box", simulated=False).body.splitlines()
+    assert (len(body), body[0]) == (6, "base: 5 more runs ended, 4 failed")
+    assert body[3].startswith("about the first that failed: wait until it ends")
 
 
 def test_simulated_gpus_are_called_so_in_the_body_and_the_sentence_comes_first():
