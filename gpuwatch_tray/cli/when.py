@@ -114,28 +114,35 @@ def add_commands(commands: CommandGroup) -> None:
         "when free 2 --for 5m",
         "when free 1 --memory 20G -- python train.py",
     )
-    free.add_argument("count", type=positive_int, metavar="N")
+    free.usage = "%(prog)s [OPTION]... N [-- COMMAND ARGUMENTS...]"
+    free.add_argument("count", type=positive_int, metavar="N", help=_("how many GPUs"))
     free.add_argument("--for", dest="hold", metavar="DURATION", help=_("free for this long (default 60s)"))
     free.add_argument(
-        "--memory", type=memory_size, metavar="SIZE", help=_("with so much memory free on each: 20G")
+        "--memory",
+        type=memory_size,
+        metavar="SIZE",
+        help=_("with this much memory free on each, such as 20G"),
     )
-    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("at most so busy"))
+    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("with each GPU at most this busy"))
     free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
-    free.add_argument("--timeout", metavar="DURATION", help=_("give up after so long, with exit code 124"))
+    free.add_argument("--timeout", metavar="DURATION", help=_("give up after this long, with exit code 124"))
     free.add_argument("--name", default="", help=_("what to call the run"))
     free.add_argument("--detach", action="store_true", help=_("wait and run in the background"))
     free.set_defaults(argv=[])
     ends = tasks.command(
         "ends", add_end_reminder, _("notify you when a GPU process ends"), "when ends 2943615"
     )
-    ends.add_argument("pid", type=positive_int, metavar="PID")
+    ends.add_argument(
+        "pid", type=positive_int, metavar="PID", help=_("the number of the process, as `ps` shows it")
+    )
     run = tasks.command(
         "run",
         run_and_remind,
         _("run a command and notify you when it ends"),
         "when run -- python train.py",
     )
-    run.add_argument("--name", default="", help=_("what to call it"))
+    run.usage = "%(prog)s [OPTION]... -- COMMAND ARGUMENTS..."
+    run.add_argument("--name", default="", help=_("what to call the run"))
     run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
     run.add_argument(
         "--attach",

@@ -171,7 +171,8 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             builder.in_band(name)
     threshold = _("a memory error cannot be corrected")
     if most is not None:
-        threshold = _("a memory error cannot be corrected, or {count} are within 10 min").format(count=most)
+        text = _("a memory error cannot be corrected, or {count} are corrected within 10 min")
+        threshold = text.format(count=most)
     return builder.build(threshold)
 
 

@@ -11,6 +11,8 @@ from gpuwatch_tray.engine.audit import REASONS
 from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
+from tests.support.terminal import terminal
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -22,6 +24,17 @@ def fired(installed, server, two):
     assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
     return installed
+
+
+def test_on_a_terminal_no_word_is_broken(fired):
+    """The rules are read in 60 columns; in a pipe each sentence stays one line."""
+    plain = fired.run("alerts", "explain").stdout
+    with terminal([fired.script, "alerts", "explain"], fired.environment, 60, 200) as shown:
+        assert shown.process.wait(60) == 0
+        wait_until(lambda: "INTRUDER" in "".join(shown.lines()), "the last rule")
+        lines = [line for line in shown.lines() if line]
+    assert max(map(len, plain.splitlines())) > 60
+    assert " ".join(" ".join(lines).split()) == " ".join(plain.split())
 
 
 def record(installed):
@@ -135,7 +148,7 @@ def test_explain_without_a_watcher(fired):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["ack", "77"], 1, "no alert '77' is active (active: 1;"),
+        (["ack", "77"], 1, "there is no active alert and no rule '77' (active: 1;"),
         (["snooze", "max_etim", "1h"], 1, "no alert 'max_etim' is active"),
         (["snooze", "soon"], 2, "expected a duration such as 30m, 2h, 1d or tomorrow, got 'soon'"),
         (["snooze", "0h"], 2, "expected a duration of up to a year"),
