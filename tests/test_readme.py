@@ -31,6 +31,7 @@ PATH = re.compile(r"(?<![\w/.~$-])((?:[a-z_]+/)+(?:[a-z_0-9-]+\.(?:py|md|po|js|c
 NO_KEYS = {"GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_CACHE"} | {
     "PYSTRAY_BACKEND",
     "API_KEY",
+    "CUDA_VISIBLE_DEVICES",
     "GPU_COUNT",
     "LC_MESSAGES",
 }

@@ -47,9 +47,7 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
     # Where nothing runs that would send them, this command does.
     count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
-    print(
-        ngettext("{count} mail will be sent now", "{count} mails will be sent now", count).format(count=count)
-    )
+    print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
     if failures:
         raise WorkError("\n".join(failures))
     return 0

@@ -162,6 +162,6 @@ def add_commands(commands: CommandGroup) -> None:
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     show = tasks.command("show", show_run, _("show all that is known of a run"), "runs show 12")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    log = tasks.command("log", print_log, _("print the log of a run, as it came"), "runs log 12 | less -R")
+    log = tasks.command("log", print_log, _("print the log of a run, as it came"), "runs log 12")
     for task in (show, log):
         task.add_argument("number", type=positive_int, metavar="N", help=_("the number that `runs` shows"))

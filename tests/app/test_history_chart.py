@@ -61,7 +61,7 @@ def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
     watched_before(installed, gpus[1].uuid)
     with installed.watching():
         installed.play(Scenario(gpus=[gpus[0], replace(gpus[1], lost=True)]))
-        mail = server.wait_for(1, timeout=30.0)[0].message
+        mail = server.wait_for(1)[0].message
     assert mail["X-GPUWatch-Rule"] == "gpu_lost"
     _text, related = mail.iter_parts()
     _html, png = related.iter_parts()
@@ -81,4 +81,4 @@ def test_the_child_outlives_the_program_that_started_it(installed, server):
             store.commit(Commit(Instant(now.wall), mails=(Mail(made, ()),)))
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
-    assert server.wait_for(1, timeout=30.0)[0].message["Message-ID"] == mail_parts.ID
+    assert server.wait_for(1)[0].message["Message-ID"] == mail_parts.ID

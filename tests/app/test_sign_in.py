@@ -20,6 +20,7 @@ from tests.store.commits import mail, step
 from tests.support.fakes import FakePopups
 from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port
+from tests.support.timing import PATIENCE
 
 WAITING = "Waiting for your sign-in to Gmail"
 
@@ -35,7 +36,7 @@ class Signing:
 
     def titles(self, count):
         """The titles of the popups, once there are so many."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while len(self.popups.shown) < count:
             assert time.monotonic() < end, self.popups.shown
             time.sleep(0.01)

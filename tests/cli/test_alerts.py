@@ -13,6 +13,7 @@ from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
 from tests.support.terminal import terminal
 from tests.support.timing import wait_until
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.driver
 
@@ -193,7 +194,7 @@ def test_through_a_running_watcher(installed, server, two):
         def acknowledged():
             return json.loads(installed.run("status", "--json").stdout)["alerts"][0]["acknowledged"]
 
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout

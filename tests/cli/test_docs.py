@@ -9,6 +9,7 @@ import pytest
 from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import completion_script, invocation, iter_commands, man_page, visible_actions
 from gpuwatch_tray.cli.help import COMMON
+from gpuwatch_tray.cli.parser import parse_words
 from tests.support.installed import SCRIPT
 
 COMMANDS = list(iter_commands(build_parser()))
@@ -40,7 +41,7 @@ def test_every_command_has_help_and_an_example_that_it_takes(each):
     for example in examples:
         words = example.partition(">")[0].split()
         assert words[0] == "gpuwatch-tray"
-        build_parser().parse_args(words[1:])
+        parse_words(words[1:])
         assert example.startswith(each.prog)
     assert "Exit codes: 0 done" in each.format_help()
     assert not [action.dest for action in visible_actions(each) if action.option_strings and not action.help]

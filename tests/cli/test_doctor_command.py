@@ -129,7 +129,7 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
         repr(context.problems),
     ]
     assert [text for text in said if CANARY in text] == []
-    assert any("token.json can be read by others" in text for text in said)
+    assert any("others can read" in text and "token.json" in text for text in said)
     assert sum("GPU_LIMIT" in text or "PROCESS_SCOPE" in text for text in said) >= 2
 
 

@@ -158,7 +158,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
     assert done.stdout.splitlines() == [
         f"Signed in: {gmail}",
         "Allows: https://www.googleapis.com/auth/gmail.send",
-        "Access token: ended on 2026-01-07 12:00, renewed at the next mail",
+        "Access token: expired on 2026-01-07 12:00, will be renewed at the next mail",
         "`gpuwatch-tray mail test` checks whether Google still accepts it.",
     ]
     assert google.requests == []
@@ -302,7 +302,7 @@ def test_without_any_input_no_password_can_be_asked_for(installed, keyring_file)
         timeout=60,
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "run it in a terminal" in done.stderr
+    assert "run this in a terminal" in done.stderr
 
 
 def test_without_a_keyring_the_other_way_is_told(installed):
@@ -331,7 +331,7 @@ def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_fi
             start_new_session=True,
         ) as running:
             os.close(theirs)
-            shown = _type(ours, ("Password of", "geheim"), ("Once more", second))
+            shown = _type(ours, ("Password of", "geheim"), ("Again", second))
             assert running.wait(60) == code
         os.close(ours)
         assert "geheim" not in shown

@@ -37,7 +37,7 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(
-        "gpuwatch-tray: the settings' files do not answer within 0.05 s: are they on a"
+        "gpuwatch-tray: the settings files cannot be read within 0.05 s: are they on a"
     )
 
 

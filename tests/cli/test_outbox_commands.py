@@ -48,7 +48,7 @@ def test_retry_sends_it_after_all(installed, server, refused):
     server.behave()
     assert mail(installed, "retry", "1") == "1 mail is due now\n"
     assert len(server.messages) == 1
-    assert mail(installed, "queue") == "no mail waits\n"
+    assert mail(installed, "queue") == "no queued mails\n"
     assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
 
@@ -57,7 +57,7 @@ def test_drop_ends_it(installed, server, refused):
     """Nothing leaves, and the alert is not mailed again within its cooldown."""
     server.behave()
     assert mail(installed, "drop", "all") == "1 mail dropped\n"
-    assert mail(installed, "queue") == "no mail waits\n"
+    assert mail(installed, "queue") == "no queued mails\n"
     assert installed.run("check").returncode == 0
     assert server.messages == ()
 

@@ -472,7 +472,7 @@ def test_quit_does_not_claim_what_has_not_happened(own_context, environ):
 
     with tray(environ, "deaf") as running:
         with pytest.raises(
-            WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 60 s"
+            WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still running after 60 s"
         ):
             quit_running(own_context, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
@@ -492,7 +492,7 @@ def test_quit_waits_for_one_that_takes_long(own_context, environ, capsys):
 
         assert quit_running(own_context, Namespace(), monotonic=lambda: now[0], sleep=sleep) == 0
         told = capsys.readouterr()
-        assert told.err == f"gpuwatch-tray: tray, PID {running.pid}: still ending its work\n"
+        assert told.err == f"gpuwatch-tray: tray, PID {running.pid}: still finishing its work\n"
         assert told.out == f"ended: tray, PID {running.pid}\n"
 
 

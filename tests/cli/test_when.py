@@ -12,6 +12,7 @@ import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB, busy
+from tests.support.timing import PATIENCE
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
@@ -199,7 +200,7 @@ def test_a_command_with_its_peak(installed, server):
             pid = int(running.stdout.readline())
             first = FakeGpu.numbered(0, FakeProcess(pid, 700 * MIB))
             installed.play(Scenario(gpus=[first, FakeGpu.numbered(1)]))
-            until = time.monotonic() + 10
+            until = time.monotonic() + PATIENCE
             while f"PID={pid}" not in installed.run("ps").stdout:
                 assert time.monotonic() < until
             time.sleep(2.5)  # two polls
@@ -260,11 +261,11 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     installed.configure(TO_EMAIL="")
     done = installed.run("when", "run", "true")
     assert done.returncode == 0
-    assert done.stderr.endswith("the end is reported once gpuwatch-tray runs\n")
+    assert done.stderr.endswith("you will be notified once gpuwatch-tray runs\n")
     assert ", not yet reported\n" in when(installed, "list")
     with installed.watching() as running:
         line = running.stdout.readline()
-        while "  notice    true: done after " not in line:
+        while "  notice   true: done after " not in line:
             line = running.stdout.readline()
             assert line
 

@@ -47,7 +47,7 @@ def test_what_a_package_brought_is_named(tmp_path):
     entry.parent.mkdir(parents=True)
     entry.touch()
     told = installed.run("setup", "desktop", XDG_DATA_DIRS=f"relative:{tmp_path / 'usr'}")
-    assert told.stdout == f"on for everybody, by a package: {entry}\n"
+    assert told.stdout == f"on for all users, by a package: {entry}\n"
 
 
 @pytest.mark.parametrize("command", ["/usr/bin/gpuwatch-tray", ODD])

@@ -112,6 +112,7 @@ def changed(before, after):
     return ImageChops.difference(before, after).getbbox()
 
 
+@pytest.mark.timeout(300)
 def test_the_icon_is_right_in_every_start(desk):
     """Twenty starts, of which none stays on "no data" when the first reading comes at once."""
     wrong = []
@@ -124,6 +125,17 @@ def test_the_icon_is_right_in_every_start(desk):
                 wrong.append(number)
         desk.icon_gone(WARNING)
     assert wrong == []
+
+
+def test_two_changes_in_quick_succession_end_in_the_last_state(desk, panel_tray):
+    """Also where the second one comes while the panel still fetches the picture of the first."""
+    for pause in (0.05, 0.15, 0.25, 0.35):
+        panel_tray.show(looks(level=Level.CRITICAL))
+        rig.settle(pause)
+        panel_tray.show(looks(level=Level.WARNING))
+        desk.icon_position(WARNING)
+        panel_tray.show(looks())
+        desk.icon_position(OK)
 
 
 def test_a_click_opens_the_menu(desk, panel_tray, eye):

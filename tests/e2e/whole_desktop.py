@@ -35,6 +35,7 @@ SMALL, LARGE = (1280, 800), (1920, 1080)
 START = 60.0  # seconds for a shell's start on a machine that is busy
 TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "setpriv")
 RIGHT = "3"
+ICON = 20  # pixels of its colour that an icon has at least
 PANEL = 40  # pixels of the screen's top in which the icon is looked for
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom on the screen
@@ -129,7 +130,8 @@ class WholeDesktop(Desktop):
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
         """Click the icon of this colour, once; the rows once they stand still."""
         wait_until(self.has_menu, "the shell to have the icon's menu")
-        self.press(self.icon_position(colour), button)
+        # it moves to its place once another one has gone
+        self.press(standing(lambda: self._find(colour, ICON), "the icon at its place"), button)
         wait_until(self.came, "the menu")
         return self.still()
 

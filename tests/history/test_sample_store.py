@@ -292,7 +292,7 @@ def test_another_process_reads_while_one_writes(machine):
     answers = context.Queue()
     child = context.Process(target=_read, args=(machine.folder, answers))
     child.start()
-    assert answers.get(timeout=30) == pytest.approx(19 * MINUTE - 5, abs=MINUTE / 2)
+    assert answers.get(timeout=60) == pytest.approx(19 * MINUTE - 5, abs=MINUTE / 2)
     child.join(60)
     machine.poll_for(seconds=MINUTE)
 

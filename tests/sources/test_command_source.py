@@ -246,7 +246,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path):
     assert wait_for(lambda: not any(alive(pid) for pid in started))
 
 
-def wait_for(done, seconds: float = 5.0) -> bool:
+def wait_for(done, seconds: float = 30.0) -> bool:
     """Whether `done` becomes true in time (the kernel takes its own to end a killed process)."""
     until = time.monotonic() + seconds
     while not done() and time.monotonic() < until:

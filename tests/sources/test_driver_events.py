@@ -41,7 +41,7 @@ def threads():
     return [thread for thread in threading.enumerate() if thread.name == "nvml events"]
 
 
-def until(condition, seconds=5.0):
+def until(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"

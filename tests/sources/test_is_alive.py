@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gpuwatch_tray.sources import processes
+from tests.support.timing import PATIENCE
 
 ME = os.getpid()
 
@@ -29,7 +30,7 @@ def test_a_process_lives_until_it_ends(cat):
     assert processes.is_alive(cat.pid, f"{identity}0") is False
     assert processes.is_alive(cat.pid, "") is None
     cat.kill()
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while processes.is_alive(cat.pid, identity):
         assert time.monotonic() < until
     cat.wait()

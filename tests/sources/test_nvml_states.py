@@ -31,7 +31,7 @@ from tests.driver.scenario import (
     environment,
     without_driver,
 )
-from tests.support.timing import slowness
+from tests.support.timing import PATIENCE, slowness
 
 pytestmark = pytest.mark.driver
 
@@ -485,7 +485,7 @@ def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
     rig.play(FakeGpu(hang={"power": 60}))
     reader = threading.Thread(target=rig.read, daemon=True)
     reader.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while not rig.calls()["temperature_v"] and time.monotonic() < deadline:
         reader.join(0.01)
     before = time.monotonic()

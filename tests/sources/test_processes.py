@@ -23,6 +23,8 @@ from gpuwatch_tray.sources.processes import (
     subordinate_uids,
 )
 from tests.support.fakes import Clock
+from tests.support.timing import PATIENCE
+from tests.support.workers import workers
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 NOBODY = 4_194_304  # Linux gives PIDs below its pid_max, which is this at most (proc(5))
@@ -297,7 +299,7 @@ def test_an_owner_that_is_denied_is_unknown(monkeypatch):
 def test_a_zombie_has_an_owner_and_a_start_but_no_command():
     """It ended, and its parent has not asked yet."""
     with subprocess.Popen(["true"]) as process:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
             os.sched_yield()
         told = facts(process.pid)
@@ -335,7 +337,7 @@ def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
 
-def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch):
+def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch, tmp_path):
     """They are remembered only for those that the last read asked about: the memory stays bounded."""
     asked = []
     monkeypatch.setattr(psutil.Process, "cmdline", lambda self: asked.append(self.pid) or ["x"])
@@ -344,8 +346,9 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
     inspector._known[ME].reads = 1
     inspector.inspect_all([ME])
     assert asked == [ME]
-    inspector.inspect_all([os.getppid()])
-    assert list(inspector._known) == [os.getppid()]
+    with workers(tmp_path, ["other.py"]) as (other,):
+        inspector.inspect_all([other.pid])
+        assert list(inspector._known) == [other.pid]
     inspector.inspect_all([ME])
     assert asked.count(ME) == 2
 

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, TLSSetupException
 
+from tests.support.timing import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from email.message import EmailMessage
@@ -197,7 +199,7 @@ class MailServer:
         with self._change:
             return tuple(self._received)
 
-    def wait_for(self, count: int, timeout: float = 10.0) -> tuple[Received, ...]:
+    def wait_for(self, count: int, timeout: float = PATIENCE) -> tuple[Received, ...]:
         """Return the mails once there are at least `count`; AssertionError after `timeout` seconds."""
         with self._change:
             if not self._change.wait_for(lambda: len(self._received) >= count, timeout):

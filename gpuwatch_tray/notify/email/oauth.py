@@ -150,7 +150,8 @@ class _RedirectHandler(BaseHTTPRequestHandler):
             return
         try:
             text = _("Google's answer has arrived.") if "code" in answer else _("The sign-in was refused.")
-            page = f"{text} {_('You can close this window.')}\n".encode()
+            then = _("You can close this window.")
+            page = f"{text} {then}\n".encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(page)))

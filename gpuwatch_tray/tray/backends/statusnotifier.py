@@ -39,7 +39,8 @@ ITEM_PATH = "/StatusNotifierItem"
 WATCHER = "org.kde.StatusNotifierWatcher"
 FIRST_VIEW = 1.0  # seconds to wait for something to show before registering
 # Seconds after which NewIcon is sent again: GNOME drops one that comes while it sets up the item, so after a
-# host's first call; and since GNOME 45 one that comes within some 0.3 s of another, so after each change.
+# host's first call; and its extension's version 59 (GNOME 48) keeps one that comes within some 0.3 s of
+# another for the next signal, so after each change.
 ICON_REPEATS = (0.3, 1.5)
 # The programs, by the owner of the watcher's name, that open the menu at a left click.
 MENU_AT_CLICK = frozenset({"gnome-shell", "kded5", "kded6", "plasmashell", "xfce4-panel", "waybar"})

@@ -41,9 +41,9 @@ def watch_display():
         one.close()
 
 
-def become(watcher, presence, timeout=5.0):
+def become(watcher, presence):
     """Wait for this presence and return the result."""
-    wait_until(lambda: watcher.check().presence is presence, f"{presence}", timeout)
+    wait_until(lambda: watcher.check().presence is presence, f"{presence}")
     return watcher.check()
 
 
@@ -75,7 +75,7 @@ def test_a_server_that_goes_and_comes_back(watch_display, tmp_path):
     wait_until(lambda: f"display :{number}: " in watcher.sources()[-1], "the reason")
     for _ in range(2):
         with rig.process(command, environment, tmp_path / "xvfb.log"):
-            become(watcher, Presence.PRESENT, 10.0)
+            become(watcher, Presence.PRESENT)
         become(watcher, Presence.UNKNOWN)
 
 
