@@ -160,8 +160,8 @@ def add_commands(commands: CommandGroup) -> None:
         "runs", _("what `when run` has run, and why it ended"), "runs", "runs log 12", body=print_runs
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
-    show = tasks.command("show", show_run, _("show all that is known of a run"), "runs show 12")
+    show = tasks.command("show", show_run, _("all that is known of a run"), "runs show 12")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    log = tasks.command("log", print_log, _("print the log of a run, as it came"), "runs log 12")
+    log = tasks.command("log", print_log, _("its log, as it came"), "runs log 12")
     for task in (show, log):
         task.add_argument("number", type=positive_int, metavar="N", help=_("the number that `runs` shows"))

@@ -123,10 +123,12 @@ def add_commands(commands: CommandGroup) -> None:
         metavar="SIZE",
         help=_("with this much memory free on each, such as 20G"),
     )
-    free.add_argument("--max-use", type=percent, metavar="PERCENT", help=_("with each GPU at most this busy"))
+    free.add_argument(
+        "--max-use", type=percent, metavar="PERCENT", help=_("with at most this utilisation on each")
+    )
     free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
     free.add_argument("--timeout", metavar="DURATION", help=_("give up after this long, with exit code 124"))
-    free.add_argument("--name", default="", help=_("what to call the run"))
+    free.add_argument("--name", default="", help=_("a name for the run"))
     free.add_argument("--detach", action="store_true", help=_("wait and run in the background"))
     free.set_defaults(argv=[])
     ends = tasks.command(
@@ -142,7 +144,7 @@ def add_commands(commands: CommandGroup) -> None:
         "when run -- python train.py",
     )
     run.usage = "%(prog)s [OPTION]... -- COMMAND ARGUMENTS..."
-    run.add_argument("--name", default="", help=_("what to call the run"))
+    run.add_argument("--name", default="", help=_("what to call it"))
     run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
     run.add_argument(
         "--attach",

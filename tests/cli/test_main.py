@@ -41,7 +41,7 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
     )
 
 
-@pytest.mark.parametrize("words", [["ps"], ["doctor"], ["--help"]])
+@pytest.mark.parametrize("words", [["ps"], ["status"], ["--help"]])
 def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(words, monkeypatch, capsys):
     """Before the command begins, as while the settings are read."""
 
