@@ -96,7 +96,7 @@ def send_request(
         if not context.simulated:
             text = _(
                 "nothing watches {what}: `{start}` starts the tray;"
-                " for a demo, such as `make run` starts without a driver, add --demo"
+                " of a demo, as `make run` may start one, ask with --demo"
             )
         where = _("the demo's GPUs on {host}") if context.simulated else _("the GPUs here ({name})")
         what = where.format(host=context.host, name=context.state_name)

@@ -171,8 +171,9 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             builder.in_band(name)
     threshold = _("a memory error cannot be corrected")
     if most is not None:
-        text = _("a memory error cannot be corrected, or {count} are corrected within 10 min")
-        threshold = text.format(count=most)
+        threshold = _("a memory error cannot be corrected, or {count} are corrected within 10 min").format(
+            count=most
+        )
     return builder.build(threshold)
 
 

@@ -203,7 +203,7 @@ def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHist
             continue
         part = history.boards.get(name, BoardHistory()).throttled.total(history.clock, length) / length
         percent = min(100, round(100 * part))
-        measured = _("{gpu} was throttled by heat in {percent} % of the last 5 minutes")
+        measured = _("{gpu} was throttled by heat in {percent} % of the last minutes")
         builder.measure(part, measured.format(gpu=gpu_name(gpu), percent=percent))
         if part >= share:
             reason = f"THERMAL_THROTTLE({gpu_label(gpu)}: {percent}%) >= LIMIT({share:.0%})"

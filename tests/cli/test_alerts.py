@@ -12,8 +12,7 @@ from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
 from tests.support.terminal import terminal
-from tests.support.timing import wait_until
-from tests.support.timing import PATIENCE
+from tests.support.timing import PATIENCE, wait_until
 
 pytestmark = pytest.mark.driver
 
