@@ -46,7 +46,7 @@ def test_the_summary_is_redrawn_in_place(installed, watch):
     wait_until(lambda: standing(watch, r"^ok +All within limits: 0 of 2"), "the first reading")
     play(installed, 0, 1)
     wait_until(lambda: standing(watch, r"new +warning: 2 GPUs in use"), "the alert")
-    wait_until(lambda: standing(watch, r"^#\d+ +2 GPUs in use, the limit is 1$"), "its number")
+    wait_until(lambda: standing(watch, r"^#\d+ +2 GPUs in use; the limit is 1$"), "its number")
     drawn = watch.written.count(b"read at")
     wait_until(lambda: watch.written.count(b"read at") > drawn + 5, "five more polls")
     play(installed)
@@ -54,7 +54,7 @@ def test_the_summary_is_redrawn_in_place(installed, watch):
     wait_until(lambda: standing(watch, r"^ok +All within limits: 0 of 2"), "the calm")
     assert watch.interrupt() == 0
     shown = watch.everything()
-    for once in ("read at", "  new  ", "  over  ", "Stop with Ctrl-C", "GPU 0  ", "GPU 1  "):
+    for once in ("read at", "  new  ", "  over  ", "Stop with Ctrl-C", "GPU 0  ", "GPU 1  ", "Stopped."):
         assert sum(once in line for line in shown) == 1, shown
     assert max(map(len, shown)) <= 80
     assert not watch.cursor_hidden()
