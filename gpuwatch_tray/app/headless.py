@@ -102,7 +102,9 @@ def _hints(context: RunContext) -> list[str]:
     return [
         *([_(LABEL)] if context.simulated else []),
         _("Watching. Stop with Ctrl-C. In another terminal:"),
-        _("{command} status (also: ps --all, alerts, report, --help)").format(command=command),
+        f"{command} status",
+        # Short, for the terminal writes ^C behind it: what does not fit there would move the summary.
+        _("(also: ps --all, alerts, report, --help)"),
     ]
 
 
