@@ -1,10 +1,19 @@
-"""`python -m gpuwatch_tray`: the same as the console script."""
+"""Where the program starts: the console script, and `python -m gpuwatch_tray`."""
 
 from __future__ import annotations
 
 import sys
 
-from gpuwatch_tray.cli import main
+
+def main() -> int:
+    """Run one command and return its exit code; Ctrl-C while it still loads ends it without a traceback."""
+    try:
+        from gpuwatch_tray.cli import main as run_command
+
+        return run_command()
+    except KeyboardInterrupt:
+        return 1  # as a command that is stopped
+
 
 if __name__ == "__main__":
     sys.exit(main())

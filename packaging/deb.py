@@ -30,7 +30,7 @@ SCRIPT = f"""\
 #!/{HOME}/bin/python -P
 import sys
 
-from gpuwatch_tray.cli import main
+from gpuwatch_tray.__main__ import main
 
 sys.exit(main())
 """

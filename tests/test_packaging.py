@@ -110,8 +110,8 @@ def test_the_wheel_has_both_entry_points(archives):
     with zipfile.ZipFile(archives[0]) as wheel:
         (entry,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
         text = wheel.read(entry).decode()
-    assert "[console_scripts]\ngpuwatch-tray = gpuwatch_tray.cli:main" in text
-    assert "[gui_scripts]\ngpuwatch-trayw = gpuwatch_tray.cli:main" in text
+    assert "[console_scripts]\ngpuwatch-tray = gpuwatch_tray.__main__:main" in text
+    assert "[gui_scripts]\ngpuwatch-trayw = gpuwatch_tray.__main__:main" in text
 
 
 @pytest.mark.driver

@@ -27,6 +27,7 @@ from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
 from gpuwatch_tray.app.terminal import create_output
 from gpuwatch_tray.app.tray_client import second_start_lines
+from gpuwatch_tray.common import host
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.settings import Changes
@@ -94,11 +95,16 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
 
 def _hints(context: RunContext) -> list[str]:
     """Return what a person can type next, in lines of at most 80 columns."""
-    command = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"
+    # As seen from the folder in which the person is: `make run` has put it on no PATH.
+    command = host.called_as().removeprefix(os.path.join(os.environ.get("PWD", "."), ""))  # noqa: PTH118
+    if context.simulated:
+        command += " --demo"
     return [
         *([_(LABEL)] if context.simulated else []),
         _("Watching. Stop with Ctrl-C. In another terminal:"),
-        _("{command} status (also: ps --all, alerts, report, --help)").format(command=command),
+        f"{command} status",
+        # Short, for the terminal writes ^C behind it: what does not fit there would move the summary.
+        _("(also: ps --all, alerts, report, --help)"),
     ]
 
 

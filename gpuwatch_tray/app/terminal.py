@@ -106,9 +106,10 @@ class LiveOutput:
         self._thread.put(status)
 
     def stop(self, timeout: float) -> None:
-        """Draw what waits; the last summary stays on the screen."""
+        """Draw what waits; the last summary stays on the screen, with the word that it is the last."""
         if self._thread.stop(timeout):
             self._live.stop()
+            self._console.print(_("Stopped."))
 
     def _draw(self, status: Status) -> None:
         if not self._live.is_started:

@@ -20,6 +20,7 @@ from gpuwatch_tray.app.bootstrap import (
 )
 from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.status_json import silence_texts
+from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
@@ -83,7 +84,10 @@ def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.app.tray_client import request_or_use_store
 
     answer = request_or_use_store(context, {"do": "alerts"}, lambda store: alerts_json(store, host.now()))
-    print(json.dumps(answer, indent=2) if args.json else "\n".join(alert_lines(answer)))
+    if args.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        show("\n".join(alert_lines(answer)), hang=2)
     return 0
 
 
@@ -125,19 +129,19 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
 
     answer = try_request(context, {"do": "explain"})
     if answer is not None:
-        print("\n".join(answer["lines"]))
+        show("\n".join(answer["lines"]))
         return 0
     if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
         lines = create_engine(context, store, in_loop=False).explain(read_once(context, source))
     print(_("no tray or watch is running: this is what `gpuwatch-tray check` would do") + "\n")
-    print("\n".join(lines))
+    show("\n".join(lines))
     return 0
 
 
 def _operate(context: RunContext, **request: Any) -> int:
-    print(operate(context, request)["said"])
+    show(operate(context, request)["said"])
     return 0
 
 
@@ -176,4 +180,4 @@ def add_commands(commands: CommandGroup) -> None:
         _("forget a GPU that was taken out, so it is not reported lost"),
         "alerts forget GPU-5c0f...",
     )
-    forget.add_argument("uuid", metavar="UUID")
+    forget.add_argument("uuid", metavar="UUID", help=_("the GPU's UUID, as `status --json` shows it"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from gpuwatch_tray.cli.help import HelpFormatter
+from gpuwatch_tray.common.text import wrap_hanging
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ class CommandGroup:
     ) -> tuple[argparse.ArgumentParser, CommandGroup]:
         """Add a command with tasks; without a task it runs `body`, or is wrong use where there is none."""
         parser = self._add(name, summary, examples)
-        tasks = parser.add_subparsers(dest="task", metavar="TASK", required=body is None)
+        tasks = parser.add_subparsers(
+            dest="task", metavar="TASK" if body is None else "[TASK]", required=body is None
+        )
         if body is not None:
             parser.set_defaults(run=body)
         return parser, CommandGroup(tasks, self.common)
@@ -73,16 +77,35 @@ class CommandGroup:
 HIGHEST_PORT = 65535
 
 
+def terminal_columns(stream: TextIO | None) -> int | None:
+    """Return how wide the terminal behind `stream` is; None where it goes elsewhere."""
+    # None in a windowed start on Windows
+    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+
+
+def show(text: str, *, stream: TextIO | None = None, hang: int = 0) -> None:
+    """
+    Print `text`, to standard output by default; on a terminal its long lines are broken at blanks.
+
+    What is broken off stands below the beginning of its line, `hang` columns further in.
+    """
+    stream = sys.stdout if stream is None else stream
+    lines, columns = text.split("\n"), terminal_columns(stream)
+    if columns is not None:
+        lines = [part for line in lines for part in wrap_hanging(line, columns, hang)]
+    print("\n".join(lines), file=stream, flush=True)
+
+
 def complain(text: str) -> None:
     """Print each line to standard error, after the program's name."""
     for line in text.splitlines():
-        print(f"gpuwatch-tray: {line}", file=sys.stderr, flush=True)
+        show(f"gpuwatch-tray: {line}", stream=sys.stderr, hang=2)
 
 
 def warn(context: RunContext) -> None:
     """Print what is odd in the settings and no mistake to standard error."""
     for text in context.settings.warnings:
-        print(_("warning: {text}").format(text=text), file=sys.stderr)
+        show(_("warning: {text}").format(text=text), stream=sys.stderr, hang=2)
 
 
 def positive_seconds(text: str) -> float:

@@ -16,7 +16,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     read_once,
 )
-from gpuwatch_tray.cli.base import warn
+from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.i18n import _
@@ -57,7 +57,9 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
     if args.dry_run:
         return _show_mail(context, now=host.now())
     if args.test_mail:
-        return _send_test_mail(context, now=host.now())
+        warn(context)  # cron would mail them at each run
+        _fail(send_test_mail(context, now=host.now()))
+        return 0
     try:
         failures = _evaluate(context)
     except AlreadyRunningError as other:
@@ -99,19 +101,25 @@ def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
     return doubts
 
 
-def _send_test_mail(context: RunContext, *, now: Instant) -> int:
-    """Send a mail about what fires, without state, past the cooldown."""
+def send_test_mail(context: RunContext, *, now: Instant) -> tuple[str, ...]:
+    """
+    Send a mail about what fires, without state, past the cooldown.
+
+    Return a line for each thing that could not be read of the GPUs; raises WorkError where the mail, or one
+    of its recipients, is refused.
+    """
     from gpuwatch_tray.app.deliver import refuse_demo, send_now
 
     refuse_demo(context)
-    warn(context)  # cron would mail them at each run
     with closing(open_source(context)) as source:
         snapshot = read_once(context, source)
     _firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now)
     sent, refused = send_now(context, message)
-    print(sent)
-    _fail((*refused, *(_("the mail was sent, but: {gap}").format(gap=line) for line in unknown)))
-    return 0
+    show(sent)
+    gaps = tuple(_("the mail was sent, but: {gap}").format(gap=line) for line in unknown)
+    if refused:
+        _fail((*refused, *gaps))
+    return gaps
 
 
 def _show_mail(context: RunContext, *, now: Instant) -> int:
@@ -129,7 +137,7 @@ def _show_mail(context: RunContext, *, now: Instant) -> int:
     if not answer["mail"] and not answer["unknown"]:
         print(_("nothing fires: no mail would be sent"), file=sys.stderr)
     for note in () if context.simulated else _mail_notes(context.settings):
-        print(_("note: {text}").format(text=note), file=sys.stderr)
+        show(_("note: {text}").format(text=note), stream=sys.stderr, hang=2)
     _fail(answer["unknown"])
     return 0
 
@@ -139,9 +147,7 @@ def _mail_notes(settings: Settings) -> Iterator[str]:
     from gpuwatch_tray.doctor.mail_checks import mail_trouble
 
     if not settings.to_email:
-        yield _("no address is set, so `check` itself would end with an error: {why}").format(
-            why=settings.no_recipient
-        )
+        yield _("`check` itself would end with an error: {why}").format(why=settings.no_recipient)
     elif settings.routing.email_when is EmailWhen.NEVER:
         yield _("no mail is sent (EMAIL_WHEN=never)")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from datetime import datetime
 from functools import partial
@@ -22,6 +23,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     standby_places,
 )
+from gpuwatch_tray.cli.base import terminal_columns
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
@@ -57,7 +59,7 @@ def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
         answer = results_json(results, host=context.host, version=__version__, at=time.time())
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(results_text(results)))
+        print("\n".join(results_text(results, terminal_columns(sys.stdout))))
     return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_store
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import tcp_port, warn
+from gpuwatch_tray.cli.base import show, tcp_port, warn
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.settings import SmtpSettings
+
+
+STEP_INDENT = 8  # columns before what a step of `mail test` says
 
 
 def print_queue(context: RunContext, args: argparse.Namespace) -> int:
@@ -107,7 +110,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     warn(context)
 
     def report(step: str) -> None:
-        print(pad_to_width(_("ok"), 8) + step, flush=True)
+        show(pad_to_width(_("ok"), STEP_INDENT) + step, hang=STEP_INDENT)
 
     smtp = context.settings.smtp
     try:
@@ -118,11 +121,11 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
             report(_("the password is in {place}").format(place=source))
         transport.probe(report)
     except TransportError as error:
-        print(pad_to_width(_("failed"), 8) + error.text, flush=True)
+        show(pad_to_width(_("failed"), STEP_INDENT) + error.text, hang=STEP_INDENT)
         if error.mend:
-            print(f"        {error.mend}", flush=True)
+            show(" " * STEP_INDENT + error.mend)
         return 1
-    print(_("The connection works; nothing was sent. `gpuwatch-tray check --test-mail` sends a mail."))
+    show(_("The connection works; nothing was sent. `gpuwatch-tray check --test-mail` sends a mail."))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import i18n
 from gpuwatch_tray.app.bootstrap import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
-from gpuwatch_tray.cli.base import complain
+from gpuwatch_tray.cli.base import complain, show
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -101,5 +101,8 @@ def print_status(
     from gpuwatch_tray.app.tray_client import send_request
 
     answer = send_request(context, {"do": "status"})
-    print(json.dumps(answer, indent=2) if args.json else "\n".join(status_lines(answer, clock())))
+    if args.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        show("\n".join(status_lines(answer, clock())), hang=2)
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running
-from gpuwatch_tray.cli.base import positive_int
+from gpuwatch_tray.cli.base import positive_int, show
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
 from gpuwatch_tray.i18n import _
@@ -54,7 +54,7 @@ def show_run(context: RunContext, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(record_to_json(record), indent=2))
     else:
-        print("\n".join(redact.one_line(line) for line in _lines(record)))
+        show("\n".join(redact.one_line(line) for line in _lines(record)), hang=2)
     return 0
 
 
@@ -166,4 +166,4 @@ def add_commands(commands: CommandGroup) -> None:
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
     log = tasks.command("log", print_log, _("its log, unchanged"), "runs log 12")
     for task in (show, log):
-        task.add_argument("number", type=positive_int, metavar="N", help=_("its number, as `runs` prints it"))
+        task.add_argument("number", type=positive_int, metavar="N", help=_("the number that `runs` shows"))

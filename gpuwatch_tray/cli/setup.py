@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
-from gpuwatch_tray.cli.base import warn
+from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
@@ -59,7 +59,7 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
 def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     """Add `setup` and its tasks; man page and completion describe `top`."""
     _parser, tasks = commands.group(
-        "setup", _("settings files, start at login, desktop menu"), "setup mail", "setup autostart on"
+        "setup", _("set up email, settings files, start at login"), "setup mail", "setup autostart on"
     )
     config = tasks.command(
         "config",
@@ -173,8 +173,8 @@ def check(context: RunContext) -> int:
         context.require_recipient()  # as `check` and `mail test` do
     print(_("no mistakes in the settings"))
     if not context.settings.to_email:
-        print(_("Email is off: {why}").format(why=context.settings.no_recipient))
-        print(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+        show(_("Email is off: {why}").format(why=context.settings.no_recipient))
+        show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
     elif trouble := mail_trouble(context.settings):
         raise WorkError(trouble)
     return 0

@@ -120,7 +120,8 @@ def add_commands(commands: CommandGroup) -> None:
         "when free 2 --for 5m",
         "when free 1 --memory 20G -- python train.py",
     )
-    free.add_argument("count", type=positive_int, metavar="N")
+    free.usage = "%(prog)s [OPTION]... N [-- COMMAND ARGUMENTS...]"
+    free.add_argument("count", type=positive_int, metavar="N", help=_("how many GPUs"))
     free.add_argument("--for", dest="hold", metavar="DURATION", help=_("free for this long (default 60s)"))
     free.add_argument(
         "--memory",
@@ -139,13 +140,16 @@ def add_commands(commands: CommandGroup) -> None:
     ends = tasks.command(
         "ends", add_end_reminder, _("notify you when a GPU process ends"), "when ends 2943615"
     )
-    ends.add_argument("pid", type=positive_int, metavar="PID")
+    ends.add_argument(
+        "pid", type=positive_int, metavar="PID", help=_("the number of the process, as `ps` shows it")
+    )
     run = tasks.command(
         "run",
         run_and_remind,
         _("run a command and notify you when it ends"),
         "when run -- python train.py",
     )
+    run.usage = "%(prog)s [OPTION]... -- COMMAND ARGUMENTS..."
     run.add_argument("--name", default="", help=_("a name for it"))
     run.add_argument("--log", type=Path, metavar="FILE", help=_("write its whole output to FILE as well"))
     run.add_argument(

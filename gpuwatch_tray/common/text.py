@@ -52,6 +52,17 @@ def wrap_to_width(text: str, columns: int) -> list[str]:
     return [*lines, line.rstrip()] if line.strip() else lines
 
 
+def wrap_hanging(line: str, columns: int, hang: int) -> list[str]:
+    """Break `line` as `wrap_to_width` does; what follows its first part stands `hang` columns further in."""
+    body = line.lstrip()
+    indent = len(line) - len(body)
+    if display_width(line) <= columns or not body:
+        return [line]
+    first = wrap_to_width(body, columns - indent)[0]
+    rest = wrap_to_width(body[len(first) :].lstrip(), columns - indent - hang)
+    return [" " * indent + first, *(" " * (indent + hang) + part for part in rest)]
+
+
 def align_columns(rows: Sequence[Sequence[str]], left: int, least: int = 0) -> list[str]:
     """Lay out a table: the first `left` columns flush left, the others right; the first `least` wide."""
     widths = [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]

@@ -37,7 +37,7 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
         text = _("off: {why}").format(why=redact.text(settings.no_recipient))
         there = settings.config.is_file()
         yield warning(
-            MAIL_TOPIC, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup config"
+            MAIL_TOPIC, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup mail"
         )
         return
     if settings.routing.email_when is EmailWhen.NEVER:

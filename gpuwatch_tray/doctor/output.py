@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.common.text import align_columns, display_width
+from gpuwatch_tray.common.text import align_columns, display_width, wrap_to_width
 from gpuwatch_tray.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -50,15 +50,24 @@ def problem(topic: str, text: str, mend: str = "") -> CheckResult:
 SCHEMA = 1
 
 
-def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
-    """Yield a line for each result, with its mend below it, and the numbers of problems and warnings."""
+def results_text(results: tuple[CheckResult, ...], columns: int | None = None) -> Iterator[str]:
+    """
+    Yield a line for each result, with its mend below it, and the numbers of problems and warnings.
+
+    With `columns` a text that is longer goes on in its own column.
+    """
     words = {CheckState.OK: _("ok"), CheckState.WARNING: _("WARNING"), CheckState.PROBLEM: _("PROBLEM")}
+    topics = {result.topic: i18n.translate_key(result.topic) for result in results}
+    least = max(map(display_width, words.values()))
+    before = least + max(map(display_width, topics.values()), default=0) + 4  # with the gaps between them
     rows = []
     for result in results:
-        rows.append([words[result.state], i18n.translate_key(result.topic), result.text])
-        if result.mend:
-            rows.append(["", "", _("fix: {mend}").format(mend=result.mend)])
-    yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
+        texts = [result.text, *([_("fix: {mend}").format(mend=result.mend)] if result.mend else [])]
+        if columns is not None:
+            texts = [part for text in texts for part in wrap_to_width(text, columns - before)]
+        heads = [[words[result.state], topics[result.topic]], *([["", ""]] * (len(texts) - 1))]
+        rows += [[*head, text] for head, text in zip(heads, texts, strict=True)]
+    yield from align_columns(rows, left=3, least=least)
     states = [result.state for result in results]
     warnings, problems = states.count(CheckState.WARNING), states.count(CheckState.PROBLEM)
     yield ""

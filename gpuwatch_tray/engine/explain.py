@@ -51,7 +51,7 @@ MEANING = {
     Reason.INFO_ONLY: N_("it is for information only; EMAIL_WHEN=always mails it too"),
 }
 NO_CHANNEL = {
-    Channel.EMAIL: N_("no mail is sent: TO_EMAIL is not set"),
+    Channel.EMAIL: N_("no mail is sent: TO_EMAIL is not set, or the GPUs are simulated"),
     Channel.DESKTOP: N_("no desktop here"),
 }
 
@@ -108,7 +108,7 @@ def _alerts(name: str, evaluation: Evaluation, now: Instant) -> Iterator[str]:
 def _mailing(routing: RoutingPolicy) -> str:
     """When a mail goes, in a sentence."""
     if not routing.mails:
-        return _("No mail is sent: TO_EMAIL is not set.")
+        return _("No mail is sent: TO_EMAIL is not set, or the GPUs are simulated.")
     if routing.email_when is EmailWhen.NEVER:
         return _("No mail is sent (EMAIL_WHEN=never).")
     text = _(

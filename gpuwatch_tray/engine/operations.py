@@ -102,7 +102,7 @@ class AlertOperations:
             matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
             if not matches:
                 ids = ", ".join(str(alert.id) for alert in active) or _("none")
-                text = _("no alert {name!r} is active (active: {ids}; rules: {rules})")
+                text = _("there is no active alert and no rule {name!r} (active: {ids}; rules: {rules})")
                 raise NoSuchAlertError(text.format(name=name, ids=ids, rules=", ".join(RULES)))
             alerts += matches
         return alerts

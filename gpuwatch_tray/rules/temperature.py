@@ -79,7 +79,7 @@ def _judge_temperature(
         if degrees is None:
             continue
         most = limit(known(gpu.slowdown_at), at)
-        measured = _("{gpu} is the hottest with {degrees} °C")
+        measured = _("{gpu} is the hottest, at {degrees} °C")
         builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees))
         line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
         builder.add_gpu_line(
@@ -213,5 +213,5 @@ def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHist
             builder.fire(name, Severity.WARNING, reason, text, part)
         elif reasons & THERMAL:
             builder.in_band(name)
-    threshold = _("heat has slowed a GPU down in {share:.0%} of the last {minutes:.0f} minutes")
-    return builder.build(threshold.format(share=share, minutes=length / 60))
+    threshold = _("heat has slowed a GPU down in {percent:.0f} % of the last {minutes:.0f} minutes")
+    return builder.build(threshold.format(percent=100 * share, minutes=length / 60))

@@ -35,7 +35,8 @@ def no_recipient(reader: SettingsReader) -> str:
         return _("{place} is empty").format(place=place)
     file = reader.files[_HOME_FILE]
     if not file.found:
-        return _("there is no {file}: write one with {line}").format(file=file.shown, line=_LINE)
+        text = _("no mail address is set ({key} in {file}): `gpuwatch-tray setup mail` asks for it")
+        return text.format(key=name, file=file.shown)
     return _("{file}: {key} is not set; add {line}").format(file=file.shown, key=name, line=_LINE)
 
 

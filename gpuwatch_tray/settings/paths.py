@@ -89,8 +89,8 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
     for path in places:
         if (file := _read(path, _shown(path, folders))) is not None:
             return file
-    first = places[0] if places else folders.config / name
-    return SourceFile(first, _shown(first, folders), found=False)
+    missing = places[-1] if places else folders.config / name  # where `setup config` writes it
+    return SourceFile(missing, _shown(missing, folders), found=False)
 
 
 def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:

@@ -54,7 +54,7 @@ def test_the_summary_is_redrawn_in_place(installed, watch):
     wait_until(lambda: standing(watch, r"^ok +All within limits: 0 of 2"), "the calm")
     assert watch.interrupt() == 0
     shown = watch.everything()
-    for once in ("read at", "  new  ", "  over  ", "Stop with Ctrl-C", "GPU 0  ", "GPU 1  "):
+    for once in ("read at", "  new  ", "  over  ", "Stop with Ctrl-C", "GPU 0  ", "GPU 1  ", "Stopped."):
         assert sum(once in line for line in shown) == 1, shown
     assert max(map(len, shown)) <= 80
     assert not watch.cursor_hidden()

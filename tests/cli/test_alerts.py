@@ -11,7 +11,8 @@ from gpuwatch_tray.engine.audit import REASONS
 from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
-from tests.support.timing import PATIENCE
+from tests.support.terminal import terminal
+from tests.support.timing import PATIENCE, wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -23,6 +24,15 @@ def fired(installed, server, two):
     assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
     return installed
+
+
+def test_on_a_terminal_no_word_is_broken(fired):
+    """Long lines go on below their beginning; in a pipe each of them stays one."""
+    plain = fired.run("alerts").stdout
+    assert max(map(len, plain.splitlines())) > 40
+    with terminal([fired.script, "alerts"], fired.environment, 40, 60) as shown:
+        assert shown.process.wait(60) == 0
+        wait_until(lambda: " ".join(shown.lines()).split() == plain.split(), "the same words")
 
 
 def record(installed):
@@ -136,8 +146,8 @@ def test_explain_without_a_watcher(fired):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["ack", "77"], 1, "no alert '77' is active (active: 1;"),
-        (["snooze", "max_etim", "1h"], 1, "no alert 'max_etim' is active"),
+        (["ack", "77"], 1, "there is no active alert and no rule '77' (active: 1;"),
+        (["snooze", "max_etim", "1h"], 1, "there is no active alert and no rule 'max_etim'"),
         (["snooze", "soon"], 2, "expected a duration such as 30m, 2h, 1d or tomorrow, got 'soon'"),
         (["snooze", "0h"], 2, "expected a duration of up to a year"),
         (["forget", "GPU-none"], 1, "unknown GPU 'GPU-none' (known: GPU-"),
@@ -188,7 +198,7 @@ def test_through_a_running_watcher(installed, server, two):
         assert "you have seen it; you are notified again when it gets worse\n" in explained
         refused = installed.run("alerts", "ack", "99")
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "no alert '99' is active" in refused.stderr
+        assert "there is no active alert and no rule '99'" in refused.stderr
         done = installed.run("quit")
         assert (done.returncode, done.stdout) == (0, f"ended: watch, PID {running.pid}\n")
         assert running.wait(60) == 0

@@ -99,7 +99,7 @@ def test_dry_run_needs_no_address(installed, two):
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "=== DRY RUN (not sending) ===")
     assert "- GPU_COUNT(2) > GPU_LIMIT(1)\n" in done.stdout
     place = f"{installed.folder / 'gpu-watch.env'}:1: TO_EMAIL is empty"
-    assert done.stderr == f"note: no address is set, so `check` itself would end with an error: {place}\n"
+    assert done.stderr == f"note: `check` itself would end with an error: {place}\n"
 
 
 def test_dry_run_of_a_demo_asks_the_one_that_runs(installed):

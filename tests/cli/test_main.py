@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 
 import pytest
 
-from gpuwatch_tray import cli, i18n, settings
+from gpuwatch_tray import __main__, cli, i18n, settings
 
 
 @pytest.fixture
@@ -38,6 +39,33 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
     assert said.err.startswith(
         "gpuwatch-tray: the settings files cannot be read within 0.05 s: are they on a"
     )
+
+
+@pytest.mark.parametrize("words", [["ps"], ["status"], ["--help"]])
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(words, monkeypatch, capsys):
+    """Before the command begins, as while the settings are read."""
+
+    def interrupted(_environ):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settings, "load", interrupted)
+    monkeypatch.setattr(sys, "argv", ["gpuwatch-tray", *words])
+    assert __main__.main() == cli.FAILED
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(monkeypatch, capsys):
+    """The modules take most of the time of a short command."""
+
+    class Interrupted:
+        def find_spec(self, name, _path=None, _target=None):
+            if name == "gpuwatch_tray.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "gpuwatch_tray.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert __main__.main() == cli.FAILED
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.fixture

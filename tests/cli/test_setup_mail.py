@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import contextmanager
 
 import pytest
 
+from tests.driver.scenario import without_driver
 from tests.support.terminal import terminal
 from tests.support.timing import wait_until
 
@@ -16,6 +18,20 @@ pytestmark = pytest.mark.driver
 @pytest.fixture
 def asked(installed, server):
     """`setup mail` in a terminal, for a new user whose lab has an authority of its own."""
+    with set_up_mail(installed, server) as shown:
+        yield shown
+
+
+@pytest.fixture
+def bare(installed, server, tmp_path):
+    """The same on a computer without a driver."""
+    installed.environment = without_driver(tmp_path / "none", installed.environment)
+    with set_up_mail(installed, server) as shown:
+        yield shown
+
+
+@contextmanager
+def set_up_mail(installed, server):
     installed.configure(TO_EMAIL="")
     installed.write("smtp.env", f"# ours\nSMTP_CA_FILE={server.ca_file}\n")
     variables = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
@@ -60,6 +76,17 @@ def test_a_new_user_gets_a_test_mail(installed, server, asked):
     assert stat.S_IMODE(smtp.stat().st_mode) == 0o600
     assert installed.run("setup", "config", "--check").returncode == 0
     assert installed.run("mail", "test").returncode == 0
+
+
+def test_a_computer_without_a_driver_is_set_up_as_well(server, bare):
+    """The test mail arrives, the end says so, and what cannot be read of the GPUs is a note."""
+    answer(bare, r"^Your \w+ address", "ada@example.org")
+    answer(bare, r"^\[1\]", "")
+    answer_for(bare, server, server.password)
+    assert bare.process.wait(60) == 0, screen(bare)
+    assert len(server.messages) == 1
+    _before, after = screen(bare).split("\nDone. ")
+    assert "note: the mail was sent, but: no NVIDIA driver" in after
 
 
 def test_a_wrong_password_asks_again(installed, server, asked):

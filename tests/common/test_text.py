@@ -11,6 +11,7 @@ from gpuwatch_tray.common.text import (
     display_width,
     pad_to_width,
     strip_escapes,
+    wrap_hanging,
     wrap_to_width,
 )
 from gpuwatch_tray.tray.backends import nodes
@@ -99,6 +100,21 @@ def test_a_wrapped_text_fits_and_loses_nothing(text, columns):
     for line in lines:
         assert display_width(line) <= columns or " " not in line
         assert line[0] not in "，。：、"
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("  It fires when a GPU is hot.", ["  It fires when a", "    GPU is hot."]),
+        ("one two", ["one two"]),
+        ("/a/path/that/is/longer/than/the/line", ["/a/path/that/is/longer/than/the/line"]),
+        ("  内存温度过高，请检查风扇。", ["  内存温度过高，请", "    检查风扇。"]),
+        ("", [""]),
+    ],
+)
+def test_what_is_broken_off_stands_further_in(line, lines):
+    """The line keeps its own indent, and the rest of it is told from a new line."""
+    assert wrap_hanging(line, 19, 2) == lines
 
 
 def test_escape_sequences_are_removed():

@@ -79,6 +79,18 @@ def test_the_lines_as_text_and_json():
     }
 
 
+def test_on_a_terminal_a_long_text_goes_on_in_its_own_column():
+    """No word is broken, and the eye still finds the topics; so with the mend."""
+    lines = (ok("a", "one two three four"), problem("b", "five", "six seven eight nine"))
+    assert list(results_text(lines, columns=26))[:5] == [
+        "ok       a  one two three",
+        "            four",
+        "PROBLEM  b  five",
+        "            fix: six seven",
+        "            eight nine",
+    ]
+
+
 def worst(results):
     return results_json(results, host="box", version="1", at=0.0)["state"]
 

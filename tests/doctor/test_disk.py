@@ -155,7 +155,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     """Which way would be taken and why none is: no recipient, never, a server, no token, no program."""
     (off,) = check_transport(replace(ours, to_email=(), no_recipient="TO_EMAIL is not set"))
     assert (off.state, off.text) == (CheckState.WARNING, "off: TO_EMAIL is not set")
-    assert off.mend == "gpuwatch-tray setup config"
+    assert off.mend == "gpuwatch-tray setup mail"
     (tmp_path / "gpu-watch.env").touch()
     (off,) = check_transport(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
     assert off.mend == "set TO_EMAIL in that file"

@@ -44,7 +44,7 @@ def test_it_names_every_rule_its_value_and_its_threshold(bench):
 @pytest.mark.parametrize(
     ("policy", "line"),
     [
-        ({"mails": False}, "No mail is sent: TO_EMAIL is not set."),
+        ({"mails": False}, "No mail is sent: TO_EMAIL is not set, or the GPUs are simulated."),
         ({"email_when": EmailWhen.NEVER}, "No mail is sent (EMAIL_WHEN=never)."),
         ({"email_when": EmailWhen.ALWAYS}, "A mail is sent at once (EMAIL_WHEN=always); "),
         ({"popups": False}, "A mail is sent at once, as there is no desktop here; "),
@@ -98,7 +98,11 @@ def test_it_says_what_cannot_be_judged(folder):
     ("what", "why", "shown"),
     [
         ("email queued", "first, away", ("mail queued", "it is new and no one is at the desk")),
-        ("email waits", "no-channel", ("not mailed", "no mail is sent: TO_EMAIL is not set")),
+        (
+            "email waits",
+            "no-channel",
+            ("not mailed", "no mail is sent: TO_EMAIL is not set, or the GPUs are simulated"),
+        ),
         ("popup waits", "acknowledged", ("no popup", MEANING[Reason.ACKNOWLEDGED])),
         ("email waits", "of-a-later-version", ("not mailed", "of-a-later-version")),
         ("severity_rose", "GPU 0 is at 93 °C", ("severity rose", "GPU 0 is at 93 °C")),

@@ -200,7 +200,7 @@ def test_explain_names_the_limit_of_each_gpu(absent):
     """Where it follows from the GPU's own slowdown temperature, the numbers are this GPU's."""
     hot = snapshot(gpus=(gpu(0, temperature=71), gpu(1, slowdown_at=80), gpu(2, slowdown_at=UNSUPPORTED)))
     lines = absent.evaluator.explain(hot)
-    at = lines.index("temperature: GPU 0 is the hottest with 71 °C")
+    at = lines.index("temperature: GPU 0 is the hottest, at 71 °C")
     assert lines[at + 1 : at + 5] == (
         (
             "  It fires when a GPU reaches its limit (85 °C, or 5 °C below the temperature at which it"
@@ -210,7 +210,7 @@ def test_explain_names_the_limit_of_each_gpu(absent):
         "  GPU 1: 60 °C, fires at 75 °C, over at 70 °C",
         "  GPU 2: 60 °C, fires at 85 °C, over at 80 °C",
     )
-    at = lines.index("temperature_critical: GPU 0 is the hottest with 71 °C")
+    at = lines.index("temperature_critical: GPU 0 is the hottest, at 71 °C")
     assert [line.split(", ")[1] for line in lines[at + 2 : at + 5]] == [
         "fires at 90 °C",
         "fires at 77 °C",

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from gpuwatch_tray.model.schema import IGNORE_PROCESSES
 from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load
 from gpuwatch_tray.settings.validators import parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
@@ -54,5 +50,5 @@ class House:
         return settings
 
     def meaning(self) -> Settings:
-        """Load the same without the line that says why there is no recipient, which names the file."""
-        return replace(self.settings(), no_recipient="")
+        """Load the same without the file's name and the line that names it where there is no recipient."""
+        return replace(self.settings(), no_recipient="", config=Path())

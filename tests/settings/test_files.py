@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.settings import load
+from gpuwatch_tray.settings import files, load
 from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders
 from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH, House
 
@@ -83,8 +83,8 @@ def test_a_file_of_the_user_is_shown_with_its_path(house):
 
 
 def test_the_expected_place_of_the_settings(house, tmp_path):
-    """Without any file, `config` is where the first one is expected."""
-    assert house.settings().config == house.checkout / "config" / WATCH
+    """Without any file, `config` is where `setup config` writes the first one, in a checkout too."""
+    assert house.settings().config == files({}, house.places)[0].path == house.user / WATCH
     installed = House(tmp_path / "b", installed=True)
     assert installed.settings().config == installed.user / WATCH
 

@@ -39,9 +39,12 @@ def test_why_there_is_no_recipient(house, text, said):
     assert bool(settings.to_email) is (said is None)
 
 
-def test_without_a_file_it_is_to_be_written(house):
-    """The place for it is named."""
-    assert house.settings().no_recipient == f"there is no config/gpu-watch.env: write one with {ADD}"
+def test_without_a_file_the_command_that_asks_is_named(house):
+    """With the place to which it writes the answer."""
+    place = f"TO_EMAIL in {house.user / WATCH}"
+    assert house.settings().no_recipient == (
+        f"no mail address is set ({place}): `gpuwatch-tray setup mail` asks for it"
+    )
 
 
 def test_another_file_may_name_the_recipient(house):

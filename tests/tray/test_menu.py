@@ -136,9 +136,7 @@ def test_a_row_that_never_changes_keeps_the_menu_wide():
 
 def test_a_long_note_is_clipped_at_the_top_and_whole_below_with_the_way_to_the_settings():
     """The menu is not made wider by it than by other rows, and its advice can be read."""
-    note = (
-        "Email is off: there is no /home/alice/.config/gpu-watch.env: write one with TO_EMAIL=me@example.org"
-    )
+    note = "Email is off: no mail address is set (TO_EMAIL in /home/alice/.config/gpu-watch.env)"
     rows = menu.build_menu(status(notes=(note, "x")), extras=MenuExtras(settings_file="/x/gpu-watch.env"))
     (row,) = [row for row in rows if row.key == "notes"]
     assert len(row.label) <= labels.MAX_COLUMNS
