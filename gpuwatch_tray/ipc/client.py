@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
+# NotADirectoryError: the state's folder is a file, so the state and the socket are elsewhere.
+NOT_RUNNING = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)
 
 
 def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:

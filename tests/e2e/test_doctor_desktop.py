@@ -49,7 +49,7 @@ def test_a_whole_desktop_is_well(desk, tmp_path):
 )
 def test_the_panel_is_named_as_people_know_it(desk, program, named):
     """The process of an XFCE panel's plugin has a name of its own, and another since XFCE 4.20."""
-    assert lines(desk.environment, program)["tray"].text.startswith(f"icons are shown by {named} (PID ")
+    assert lines(desk.environment, program)["tray"].text.startswith(f"tray icons are shown by {named} (PID ")
 
 
 def test_a_desktop_without_a_panel(address):

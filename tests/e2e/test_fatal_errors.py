@@ -68,13 +68,21 @@ def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(run_to_the_end, d
     assert "hf_canary" not in log.read_text() + popup.body
 
 
-def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(run_to_the_end, desk):
-    """What was foreseen is told in its own words."""
-    run_to_the_end.installed.state.write_text("a file where a folder is needed")
+def test_a_state_that_cannot_be_kept_there_ends_nothing(run_to_the_end, desk):
+    """The tray watches all the same, with its state elsewhere, and says so in a popup and in `status`."""
+    installed = run_to_the_end.installed
+    installed.state.write_text("a file where a folder is needed")
     before = len(desk.notifications())
-    assert "the state cannot be kept there" in run_to_the_end("state")
-    (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
-    assert popup.body.startswith(f"{run_to_the_end.installed.state}: the state cannot be kept there")
+    with subprocess.Popen(
+        [installed.script], env=desk.environment | installed.environment, stdin=subprocess.DEVNULL
+    ) as running:
+        try:
+            popups = wait_until(lambda: desk.notifications()[before:], "the popup")
+            assert str(installed.state) in popups[0].body
+            assert str(installed.state) in installed.run("status", **desk.environment).stdout
+        finally:
+            running.terminate()
+            running.wait(60)
 
 
 def test_a_lock_that_nobody_answers_for_pops_up_with_its_mend(run_to_the_end, desk):
