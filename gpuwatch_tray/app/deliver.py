@@ -15,7 +15,7 @@ from gpuwatch_tray.app.run_files import run_attachments
 from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import EmailWhen, MessageKind
+from gpuwatch_tray.model import AlertMark, EmailWhen, MessageKind, Severity
 from gpuwatch_tray.model.units import HOUR, MINUTE
 from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_files
 from gpuwatch_tray.rules.temperature import warning_at
@@ -122,7 +122,7 @@ def refuse_demo(context: RunContext) -> None:
 
 PICTURE_HOURS = 6
 SHORTEST_PICTURE, LONGEST_PICTURE = HOUR / 4, 48 * HOUR  # seconds of a run's picture
-RUN_MARGIN = 0.05  # of a run's length, shown before it
+RUN_MARGIN = 0.05  # of that, shown before and after it
 MAX_PICTURE_BYTES = 200_000
 
 
@@ -132,22 +132,35 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
-        end = message.created
+        end, seconds, moment = message.created, float(PICTURE_HOURS * HOUR), None
         run = RunFolder(context.settings.state).read(message.details.run) if message.details.run else None
-        hours = PICTURE_HOURS * HOUR if run is None else end - run.began + RUN_MARGIN * (end - run.began)
-        start = end - max(SHORTEST_PICTURE, min(hours, LONGEST_PICTURE))
+        if run is not None and run.ended is not None:
+            moment = run.ended
+            seconds = max(SHORTEST_PICTURE, min((1 + RUN_MARGIN) * (end - run.began), LONGEST_PICTURE))
+            end += RUN_MARGIN * seconds  # so that the moment does not lie on the edge
+        start = end - seconds
         try:
             history = read_history(context, start, end, finest=MINUTE, processes=UseDetail.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""
-        return draw_picture(history, message.details.subjects, context.settings.limits.heat.warn_at)
+        warn_at = context.settings.limits.heat.warn_at
+        return draw_picture(history, message.details.subjects, warn_at, moment)
 
     return draw
 
 
-def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Auto | None = None) -> bytes:
-    """Draw the first GPU of `subjects` that has samples, as a PNG; `warn_at` is TEMP_LIMIT_C."""
+def draw_picture(
+    history: History,
+    subjects: tuple[str, ...],
+    warn_at: int | Auto | None = None,
+    moment: float | None = None,
+) -> bytes:
+    """
+    Draw the first GPU of `subjects` that has samples, as a PNG.
+
+    `warn_at` is TEMP_LIMIT_C, `moment` (wall time) the one at which a run failed.
+    """
     from gpuwatch_tray.drawing.chart import chart
     from gpuwatch_tray.history import gpus_of_alert
 
@@ -158,6 +171,8 @@ def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Aut
     if gpu is None:
         return b""
     gpu_marks = [mark for mark in history.marks if gpu.uuid in mark.uuids]
+    if moment is not None:
+        gpu_marks.append(AlertMark(0, "run", Severity.CRITICAL, "", moment, moment, (gpu.uuid,)))
     limit = None if warn_at is None else warning_at(gpu.slowdown_at, warn_at)
     drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, limit=limit, marks=gpu_marks)
     return drawn if len(drawn) <= MAX_PICTURE_BYTES else b""

@@ -7,14 +7,17 @@ import signal
 import time
 from contextlib import closing
 from dataclasses import replace
+from operator import sub
+from statistics import median
 
 import pytest
-from PIL import Image  # to look at what was drawn
+from PIL import Image, ImageColor  # to look at what was drawn
 
 from gpuwatch_tray.app import deliver
 from gpuwatch_tray.common import host
+from gpuwatch_tray.drawing import COLOURS
 from gpuwatch_tray.history.sample_store import SampleStore
-from gpuwatch_tray.model import History, Instant
+from gpuwatch_tray.model import History, Instant, Level
 from gpuwatch_tray.store import Commit, Mail, Store
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.report.histories import HOUR, history, uuid
@@ -35,6 +38,23 @@ def test_the_gpu_that_the_alert_is_about_is_drawn():
     assert deliver.draw_picture(replace(past, runs=(run,)), ("boot/7/start",)) == two
     assert deliver.draw_picture(past, ("GPU-gone", uuid(1))) == two
     assert len(deliver.draw_picture(past, (uuid(0),), 50)) > len(one)  # the line of the limit
+
+
+def test_the_moment_at_which_a_run_failed_is_marked():
+    """A line in the colour of what is critical, at its place on the time axis, through all three values."""
+    past = replace(history(gpus=1, seconds=HOUR), marks=())
+    red, green, blue = ImageColor.getrgb(COLOURS[Level.CRITICAL])
+    for share in (0.25, 0.75):
+        data = deliver.draw_picture(past, (uuid(0),), None, past.start + share * HOUR)
+        drawn = Image.open(io.BytesIO(data)).convert("RGB")
+        places = [
+            x
+            for x in range(drawn.width)
+            for y in range(drawn.height)
+            if max(map(abs, map(sub, drawn.getpixel((x, y)), (red, green, blue)))) < 40
+        ]
+        assert len(places) > drawn.height / 3
+        assert abs(median(places) - (62 + share * (697 - 62))) < 10  # between the ends of the axis
 
 
 def test_nothing_is_drawn_where_nothing_is_known():
