@@ -11,7 +11,7 @@ from operator import sub
 from statistics import median
 
 import pytest
-from PIL import Image, ImageColor  # to look at what was drawn
+from PIL import Image  # to look at what was drawn
 
 from gpuwatch_tray.app import deliver
 from gpuwatch_tray.common import host
@@ -43,7 +43,7 @@ def test_the_gpu_that_the_alert_is_about_is_drawn():
 def test_the_moment_at_which_a_run_failed_is_marked():
     """A line in the colour of what is critical, at its place on the time axis, through all three values."""
     past = replace(history(gpus=1, seconds=HOUR), marks=())
-    red, green, blue = ImageColor.getrgb(COLOURS[Level.CRITICAL])
+    wanted = COLOURS[Level.CRITICAL]
     for share in (0.25, 0.75):
         data = deliver.draw_picture(past, (uuid(0),), None, past.start + share * HOUR)
         drawn = Image.open(io.BytesIO(data)).convert("RGB")
@@ -51,7 +51,7 @@ def test_the_moment_at_which_a_run_failed_is_marked():
             x
             for x in range(drawn.width)
             for y in range(drawn.height)
-            if max(map(abs, map(sub, drawn.getpixel((x, y)), (red, green, blue)))) < 40
+            if max(map(abs, map(sub, drawn.getpixel((x, y)), wanted))) < 40
         ]
         assert len(places) > drawn.height / 3
         assert abs(median(places) - (62 + share * (697 - 62))) < 10  # between the ends of the axis
