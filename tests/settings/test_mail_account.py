@@ -187,10 +187,11 @@ def test_a_login_that_a_relay_does_not_get_is_told(house):
 
 
 def test_notify_method_smtp_needs_a_server(house):
-    """NOTIFY_METHOD=smtp with nothing set up names the three keys."""
+    """NOTIFY_METHOD=smtp with nothing set up names the three keys, in the file that `setup config` writes."""
     house.write(NOTIFY, "NOTIFY_METHOD=smtp\n")
     why = "not set, but NOTIFY_METHOD=smtp needs it: set it, or use NOTIFY_METHOD=auto"
-    assert house.load()[1] == [f"config/smtp.env: SMTP_{part}: {why}" for part in ("HOST", "USER", "PASS")]
+    keys = ("HOST", "USER", "PASS")
+    assert house.load()[1] == [f"{house.user / 'smtp.env'}: SMTP_{part}: {why}" for part in keys]
 
 
 def test_notify_method_gmail_api_needs_both_paths(house):
