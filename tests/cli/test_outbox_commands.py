@@ -43,10 +43,10 @@ def test_a_refused_mail_is_told_once_and_listed_until_somebody_acts(installed, s
 def test_retry_sends_it_after_all(installed, server, refused):
     """The address was mended: without a tray the very mail leaves by this command, once."""
     still = installed.run("mail", "retry", "1")
-    assert (still.returncode, still.stdout) == (1, "1 mail will be sent now\n")
+    assert (still.returncode, still.stdout) == (1, "1 mail is due now\n")
     assert "550 5.1.1 no such user" in still.stderr
     server.behave()
-    assert mail(installed, "retry", "1") == "1 mail will be sent now\n"
+    assert mail(installed, "retry", "1") == "1 mail is due now\n"
     assert len(server.messages) == 1
     assert mail(installed, "queue") == "no queued mails\n"
     assert installed.run("check").returncode == 0

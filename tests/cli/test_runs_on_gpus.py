@@ -88,7 +88,7 @@ def test_an_xid_of_its_gpu_is_in_the_sentence(installed, server):
         assert run.end() == 1
         text = told(server, "Command failed")
     record = run.record()
-    assert record["sentence"].startswith("the driver reported Xid 48 of GPU 0 at ")
+    assert record["sentence"].startswith("the driver reported Xid 48 on GPU 0 at ")
     assert f"- base: {record['sentence']}\n" in text
     assert (record["kind"], record["evidence"]) == ("xid", ILLEGAL)
 
