@@ -24,8 +24,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy --platform darwin
 	$(BIN)/lint-imports
 
+# One worker more than there are cores: the tests of desktops and of mail wait for much of their time.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+
 pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not desktops" --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not desktops" --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile $(ARGS)
 
 # The tray on GNOME and on KDE Plasma, X11 and Wayland: whole desktops, for which some 500 packages are installed.
 test-desktops: desktop-packages $(VENV)/.dev

@@ -19,6 +19,7 @@ from tests.support.timing import wait_until
 pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.5, greeted=True)]
 
 MAILS, EACH = 100, 25  # in as many visits of the child as their quotient
+EARLIER = 400  # mails, until what Python keeps for itself no longer grows: 1,500 take no more than these
 MOST = 2_000_000  # bytes
 
 
@@ -53,11 +54,14 @@ def test_a_hundred_mails_leave_the_memory_of_the_tray_as_it_was(installed, desk)
         app = App(installed, desk)
         try:
             desk.item()
-            queue(installed, 0, EACH)
-            wait_until(lambda: len(server.messages) == EACH, "the first mails", timeout=30)
+            for first in range(0, EARLIER, EARLIER // 4):
+                queue(installed, first, EARLIER // 4)
+                wait_until(
+                    lambda first=first: len(server.messages) == first + EARLIER // 4, "the first mails"
+                )
             tray = psutil.Process(app.process.pid)
             before = settled(tray)
-            for first in range(EACH, EACH + MAILS, EACH):
+            for first in range(EARLIER, EARLIER + MAILS, EACH):
                 queue(installed, first, EACH)
                 wait_until(lambda first=first: len(server.messages) == first + EACH, "the mails", timeout=60)
             after = settled(tray)
@@ -65,4 +69,4 @@ def test_a_hundred_mails_leave_the_memory_of_the_tray_as_it_was(installed, desk)
             app.close()
         print(f"RSS {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after {MAILS} mails")
         assert after - before < MOST
-        assert len({mail.message["Message-ID"] for mail in server.messages}) == EACH + MAILS
+        assert len({mail.message["Message-ID"] for mail in server.messages}) == EARLIER + MAILS

@@ -131,6 +131,7 @@ def ada(tmp_path, desk):
 def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
     """Install, first start, popup, settings, live edit, login, session, doctor, quit, and away with it."""
     before = len(desk.notifications())
+    earlier = set((desk.folder / "runtime").glob("gpuwatch-tray/*"))
     with workers(tmp_path, ["train.py"]) as (one,):
         gpus = [FakeGpu.numbered(0, FakeProcess(one.pid, 2 * GIB)), FakeGpu.numbered(1)]
         Scenario(gpus=gpus).write(ada.scenario)
@@ -187,5 +188,5 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
     assert ours == set(OWN)
     assert list(ada.temporary.iterdir()) == []
     # The folder goes with the session; a lock's file stays, as removing it could let two in.
-    left = (desk.folder / "runtime").glob("gpuwatch-tray/*")
+    left = set((desk.folder / "runtime").glob("gpuwatch-tray/*")) - earlier
     assert [path for path in left if path.suffix != ".lock"] == []
