@@ -11,6 +11,7 @@ import pytest
 
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB
+from tests.support.mounts import with_own_mounts
 
 pytestmark = [
     pytest.mark.driver,
@@ -35,7 +36,7 @@ def shared(installed):
     def run(*words):
         script = f"mount -t proc -o hidepid=2 proc /proc && exec {PLAIN_USER} {installed.script} "
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script + " ".join(words)],
+            with_own_mounts(script + " ".join(words)),
             env=installed.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

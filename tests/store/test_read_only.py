@@ -13,6 +13,7 @@ import pytest
 from gpuwatch_tray.common import host
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
+from tests.support.mounts import with_own_mounts
 from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1)]
@@ -206,7 +207,7 @@ def test_who_began_while_it_could_be_written_is_seen(installed, server, two, sta
         installed.play(busy(*two))
         server.wait_for(1, 60)
         beside = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script],
+            with_own_mounts(script),
             env=installed.environment,
             capture_output=True,
             text=True,

@@ -40,6 +40,7 @@ def test_a_name_that_cannot_be_found():
 @pytest.mark.parametrize("proxy", ["socks5h://127.0.0.1:1", "http://127.0.0.1:1", "http://b:s3cr3t@p:99999"])
 def test_a_proxy_that_cannot_be_used(monkeypatch, proxy):
     """It is named by its variable, without its password."""
+    monkeypatch.delenv("https_proxy", raising=False)  # which goes before the other, also where it is empty
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("NO_PROXY", "")
     assert explain("https://oauth2.example.invalid/") == (
