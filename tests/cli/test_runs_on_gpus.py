@@ -145,6 +145,7 @@ def test_the_end_is_told_where_both_were_killed(installed, server):
         tray.wait(20)
     run.wrapper.send_signal(signal.SIGKILL)
     run.wrapper.communicate(timeout=20)  # its input is closed: the run ends
+    installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
     wait_until(lambda: "why: " in installed.run("runs", "show", "1").stdout, "the end")
     assert installed.run("runs", "log", "1").stdout == f"{run.pid}\n"
     assert installed.run("check").returncode == 0
