@@ -232,7 +232,7 @@ OUT, ERR = 1, 2
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell has them
 SIGNALLED = 128  # and the signal's number
 QUIET, LONGEST = 0.3, 5.0  # seconds for output that comes after the end: without news, and at all
-WAIT_STEP = 1.0  # seconds: a bounded wait lets Windows deliver Ctrl-C
+WAIT_STEP = 1.0  # seconds after which a signal that came at a bad moment is passed on
 # The terminal sends these to the command as well, which decides what they mean.
 SHARED = ("SIGINT", "SIGQUIT", "SIGHUP", "SIGBREAK")
 PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT")
@@ -291,11 +291,7 @@ class RunningCommand:
 
     def wait(self) -> int:
         """Wait until it has ended and its output is passed on; return its exit code, as a shell has it."""
-        patience = WAIT_STEP if sys.platform == "win32" else None
-        code = None
-        while code is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = self._running.wait(patience)
+        code = self._wait_for_the_end()
         ended = time.monotonic()
         for pump in self._pumps:
             while not pump.done(QUIET / 6):
@@ -304,6 +300,20 @@ class RunningCommand:
                     pump.hand_over()  # what it left in the background keeps the stream
                     break
         return SIGNALLED - code if code < 0 else code
+
+    def _wait_for_the_end(self) -> int:
+        """Wait in steps: a signal that comes just before an endless wait would be passed on after it."""
+        with contextlib.ExitStack() as stack:
+            end: list[int] = []
+            if sys.platform == "linux":
+                with contextlib.suppress(OSError):  # a kernel before 5.3: looked at every 50 ms instead
+                    end.append(os.pidfd_open(self._running.pid))
+                    stack.callback(os.close, end[0])
+            while True:
+                if end:
+                    select.select(end, [], [], WAIT_STEP)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return self._running.wait(0.0 if end else WAIT_STEP)
 
     def lines(self) -> tuple[str, ...]:
         """Return the last lines of its output, redacted."""

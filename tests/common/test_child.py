@@ -141,6 +141,26 @@ def started(kept, *words, **more):
             running.kill()
 
 
+def test_a_signal_that_interrupts_no_wait_reaches_the_command_all_the_same(kept):
+    """As one that comes between two instructions: here another thread of ours gets it."""
+    of_a_thread = (
+        "import signal, sys, threading\n"
+        "def get():\n"
+        "    sys.stdin.readline()\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)\n"
+        "threading.Thread(target=get, daemon=True).start()\n"
+    )
+    loop = "trap 'echo caught; exit 9' USR1; echo ready; while :; do sleep 0.05; done"
+    words = [sys.executable, "-c", of_a_thread + RUNNER, str(kept), *sh(loop)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
+        assert it.stdout.readline() == b"ready\n"
+        time.sleep(0.2)  # by then it waits for the command
+        it.stdin.write(b"\n")
+        it.stdin.flush()
+        assert it.stdout.read() == b"caught\n"
+    assert it.returncode == 9
+
+
 @pytest.mark.parametrize("name", ["TERM", "USR1", "USR2"])
 def test_a_signal_to_us_reaches_the_command(kept, name):
     """What is sent to the one that the caller knows is the command's to decide on."""
