@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_source, read_once
 from gpuwatch_tray.app.run_command import RunOptions, run
 from gpuwatch_tray.common import host
-from gpuwatch_tray.engine.operations import shown_command
+from gpuwatch_tray.engine.operations import shown_command, why_never_free
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model.units import duration
 from gpuwatch_tray.runs.gpu_choice import FreeTimes, GpuWish, suitable
@@ -149,14 +149,11 @@ def _refuse_impossible(snapshot: Snapshot, wish: GpuWish) -> None:
     if snapshot.problem is not None:
         return
     whole = {gpu.physical or gpu.uuid: gpu.index for gpu in snapshot.gpus if gpu.physical or gpu.uuid}
-    if not whole:
-        raise UsageError(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
-    if wish.only is not None and (unknown := wish.only - set(whole.values())):
+    if whole and wish.only is not None and (unknown := wish.only - set(whole.values())):
         raise UsageError(_("there is no GPU {number} here").format(number=min(unknown)))
-    there = len(whole) if wish.only is None else len(wish.only)
-    if wish.count > there:
-        text = ngettext("there is only {total} GPU here", "there are only {total} GPUs here", there)
-        raise UsageError(text.format(total=there))
+    there = len(whole) if not whole or wish.only is None else len(wish.only)
+    if why := why_never_free(wish.count, there):
+        raise UsageError(why)
     if wish.memory is not None:
         totals = [gpu.memory_total for gpu in snapshot.gpus if isinstance(gpu.memory_total, int)]
         if totals and max(totals) < wish.memory:

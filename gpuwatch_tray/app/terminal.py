@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self, TextIO
 
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
+    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
@@ -61,6 +62,19 @@ def _own_stream(out: TextIO) -> TextIO:
     return os.fdopen(os.dup(out.fileno()), "w", encoding=out.encoding, errors=out.errors)
 
 
+def _make_live(out: TextIO) -> Live:
+    """Make a part of the terminal that is redrawn in place, whenever it is told to."""
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(console=Console(file=out, highlight=False, soft_wrap=False), auto_refresh=False)
+
+
+def _start_live(live: Live) -> None:
+    live.start()
+    live.console.show_cursor(True)  # or a `kill -9` would leave the terminal without one
+
+
 class LineOutput:
     """Writes a line for each piece of news, with date and time: for a file, a pipe or a service's journal."""
 
@@ -91,14 +105,11 @@ class LiveOutput:
     """Writes the news above a summary of the GPUs that is redrawn in place, within the terminal's width."""
 
     def __init__(self, out: TextIO, hints: Sequence[str]) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._console = Console(file=_own_stream(out), highlight=False, soft_wrap=False)
+        self._live = _make_live(_own_stream(out))
+        self._console = self._live.console
         self._hints = tuple(hints)
         self._log = WatchLog()
         self._day = ""
-        self._live = Live(console=self._console, auto_refresh=False, transient=False)
         self._thread = QueueThread(self._draw, "watch-output", WAITING)
 
     def show(self, status: Status) -> None:
@@ -119,8 +130,7 @@ class LiveOutput:
         self._live.update(self._summary(status), refresh=True)
 
     def _start(self) -> None:
-        self._live.start()
-        self._console.show_cursor(True)  # or a `kill -9` would leave the terminal without one
+        _start_live(self._live)
         for handler in logging.getLogger().handlers:
             if type(handler) is logging.StreamHandler:
                 handler.setStream(sys.stderr)  # by now the one that writes above the summary
@@ -222,16 +232,11 @@ class LiveListing:
     """Redraws a text in place on a terminal, as `ps --watch` does; what is too long for it is counted."""
 
     def __init__(self, out: TextIO, hint: str) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._console: Console = Console(file=out, highlight=False, soft_wrap=False)
+        self._live = _make_live(out)
         self._hint = hint
-        self._live = Live(console=self._console, auto_refresh=False)
 
     def __enter__(self) -> Self:
-        self._live.start()
-        self._console.show_cursor(True)
+        _start_live(self._live)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -242,7 +247,7 @@ class LiveListing:
         from rich.text import Text
 
         lines = text.splitlines()
-        rows = max(1, self._console.height - 3)  # for the hint, what is left out and the cursor
+        rows = max(1, self._live.console.height - 3)  # for the hint, what is left out and the cursor
         more = []
         if len(lines) > rows:
             left_out = len(lines) - rows

@@ -130,6 +130,16 @@ class NotOnGpuError(ReminderError):
     """No such process is on a GPU, at least not in this snapshot."""
 
 
+def why_never_free(count: int, total: int) -> str:
+    """Say why no waiting brings `count` free GPUs where there are `total`; empty where it may."""
+    if total == 0:
+        return _("idle GPUs cannot be seen here: this source lists processes, not GPUs")
+    if count > total:
+        text = ngettext("there is only {total} GPU here", "there are only {total} GPUs here", total)
+        return text.format(total=total)
+    return ""
+
+
 class Reminders:
     """The reminders of one state. Methods answer with a line that says what was done."""
 
@@ -141,11 +151,8 @@ class Reminders:
         """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises ReminderError."""
         if snapshot is not None and snapshot.problem is None:
             total = len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
-            if total == 0:
-                raise ReminderError(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
-            if count > total:
-                text = ngettext("there is only {total} GPU here", "there are only {total} GPUs here", total)
-                raise ReminderError(text.format(total=total))
+            if why := why_never_free(count, total):
+                raise ReminderError(why)
         condition = GpusFree(count, hold)
         for reminder in self._store.reminders():
             other = reminder.condition
