@@ -182,6 +182,26 @@ ATOMS = [
         "a.b(",
         "Token: a ",
     ),
+    *(
+        "wandb login ",
+        "vault login a ",
+        "mc alias set a ",
+        "/u:a ",
+        "/u:a /p:",
+        "identified by '",
+        ":_auth ",
+        "seed phrase: ",
+        "abc ",
+        "password for a ",
+        "password is generated for a ",
+        '"key" value=',
+        "<password>",
+        "login code: ",
+        "a:b@tcp(",
+        "cat /",
+        "//a:",
+        "rtmp://a",
+    ),
 ]
 MODULES = (redact, secret_names, secret_programs, secret_shapes)
 SOURCE = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in MODULES)
