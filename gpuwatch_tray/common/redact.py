@@ -139,9 +139,12 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _SAID, _OF_NPM, _SLASH_P, _PIPED):
+    for pattern in (_LOGIN_OPTION, _CALL, _OF_NPM):
         s = pattern.sub(rf"\1{REDACTED}", s)
-    s = _COMMAND.sub(_hide_in_command, s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_OPEN_LOGIN, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
+            s = pattern.sub(rf"\1{REDACTED}", s)
+        s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
     line = ProgramLine()
     shown: list[str] = []

@@ -97,11 +97,11 @@ def hide_shapes(s: str) -> str:
     s = _PEM.sub(REDACTED, s)
     s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
     s = _HOOK.sub(rf"\1{REDACTED}", s)
-    s = _GO_DSN.sub(rf"\1{REDACTED}", s)
-    s = _PHRASE.sub(rf"\1{REDACTED}", s)
-    s = _CODE.sub(rf"\1{REDACTED}", s)
     s = _TOKEN_IN_PATH.sub(rf"\1{REDACTED}", s)
-    s = _BEARER.sub(rf"\1{REDACTED}", s)
+    s = _GO_DSN.sub(rf"\1{REDACTED}", s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_PHRASE, _CODE, _BEARER):
+            s = pattern.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)
     parts = _KEEP.split(s)
     parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]
