@@ -41,6 +41,7 @@ from gpuwatch_tray.model.devices import (
     known,
     labelled,
 )
+from gpuwatch_tray.model.lab import Feed, HostState, HostView, LabView, RemoteAlert, RemoteSilence
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
@@ -97,6 +98,7 @@ __all__ = [
     "ClockLimit",
     "EmailWhen",
     "FaultLimits",
+    "Feed",
     "Field",
     "Finding",
     "Gpu",
@@ -105,8 +107,11 @@ __all__ = [
     "GpuSample",
     "HeatLimits",
     "History",
+    "HostState",
+    "HostView",
     "IconStyle",
     "Instant",
+    "LabView",
     "Level",
     "Limits",
     "MailDetails",
@@ -125,6 +130,8 @@ __all__ = [
     "ProcessScope",
     "Reason",
     "ReminderNotice",
+    "RemoteAlert",
+    "RemoteSilence",
     "Severity",
     "Snapshot",
     "Span",
