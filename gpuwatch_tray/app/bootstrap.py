@@ -9,10 +9,12 @@ import shutil
 import tempfile
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import ipc
 from gpuwatch_tray.app.recorder import Recorder
@@ -61,8 +63,7 @@ class WorkError(Exception):
     """The work failed: the command ends with exit code 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Struct, frozen=True):
     """What every command runs with; a `trial` (--demo, --source auto) leaves nothing behind for later."""
 
     settings: Settings
@@ -210,8 +211,7 @@ class AlreadyRunningError(Exception):
         self.holder = holder
 
 
-@dataclass(slots=True)
-class StoreLease:
+class StoreLease(Struct):
     """The store and the right to evaluate on it; `holder` is what the lock says of this process."""
 
     store: Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -285,7 +284,7 @@ def gpu_gap(gpu: Gpu) -> str:
     """Say why not all of a GPU is known; empty where it is."""
     if gpu.problem or gpu.process_problem:
         return gpu.problem or gpu.process_problem or ""
-    values = (getattr(gpu, field.name) for field in fields(gpu))
+    values = (getattr(gpu, name) for name in gpu.__struct_fields__)
     failed = [value for value in values if isinstance(value, Missing) and value.why is Why.ERROR]
     if not failed:
         return ""

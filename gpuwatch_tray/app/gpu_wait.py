@@ -6,9 +6,10 @@ import os
 import shutil
 import time
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_source, read_once
 from gpuwatch_tray.app.run_command import RunOptions, run

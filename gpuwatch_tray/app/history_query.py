@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError
 from gpuwatch_tray.app.tray_client import try_request

@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -45,8 +46,7 @@ VERSION = re.compile(r'^__version__ = "([^"]*)"', re.MULTILINE)
 TRIAL = "import gpuwatch_tray.cli, gpuwatch_tray.app.tray_app, gpuwatch_tray.app.headless"
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """
     What tells one installation from another.
 

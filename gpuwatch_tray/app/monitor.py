@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -37,8 +39,7 @@ STATE_KEY = "state"  # of the popup
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     """Where the results go; `report_trouble` describes trouble to a second instance."""
 
     show_status: Callable[[Status], None]

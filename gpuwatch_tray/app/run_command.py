@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.alerts.reminder_types import RunReport, report_from_json
 from gpuwatch_tray.app.bootstrap import (
@@ -60,8 +62,7 @@ STARTS_WITHIN = 60.0  # seconds between a run's folder and its process, on a mac
 FACTS_WITHIN = 4.0  # seconds for the running program to read the GPUs once more
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How a command is to be run; `environ` is added to this process's own."""
 
     argv: tuple[str, ...]

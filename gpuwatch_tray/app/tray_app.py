@@ -8,9 +8,10 @@ import os
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.actions import ActionDispatcher

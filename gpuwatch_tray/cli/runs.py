@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running

@@ -6,9 +6,10 @@ import argparse
 import getpass
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import (
@@ -63,8 +64,7 @@ def set_up_mail(context: RunContext, _args: argparse.Namespace) -> int:
         raise WorkError(str(error)) from error
 
 
-@dataclass
-class _Dialogue:
+class _Dialogue(Struct):
     context: RunContext
     files: list[Path] = field(default_factory=lambda: [place.path for place in settings.files(os.environ)])
 

@@ -15,8 +15,10 @@ GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.redact import NA, process_name, program
@@ -151,8 +153,7 @@ _UNREADABLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(Struct, frozen=True):
     """A line that could not be understood, counted from 1."""
 
     number: int
@@ -162,8 +163,7 @@ class BadLine:
         return f"line {self.number}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """
     The processes of a text. With `bad_lines`, they are not all there are.
 
@@ -280,8 +280,7 @@ def _add_words(process: GpuProcess, line: str) -> GpuProcess:
     return replace(process, command=(*words, *line.split()))
 
 
-@dataclass(frozen=True, slots=True)
-class UserTotal:
+class UserTotal(Struct, frozen=True):
     """One user's processes together; `user` is None for all whose owner is not known."""
 
     user: str | None

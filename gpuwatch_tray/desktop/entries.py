@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.i18n import _
@@ -100,8 +101,7 @@ MENU_ENTRY = f"applications/{NAME}.desktop"
 METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedDocs:
+class GeneratedDocs(Struct, frozen=True):
     """The man page and two shells' completions, generated from the command line's help."""
 
     manual: str

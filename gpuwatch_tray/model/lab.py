@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
@@ -23,8 +24,7 @@ class HostState(Enum):
     UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
 
 
-@dataclass(frozen=True, slots=True)
-class HostView:
+class HostView(Struct, frozen=True):
     """One host of the lab. Counts of one that is not OK are Missing, never 0."""
 
     name: str
@@ -57,8 +57,7 @@ class Feed(Enum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSilence:
+class RemoteSilence(Struct, frozen=True):
     """A silence of an Alertmanager: nobody is told of what it matches until `until` (wall time)."""
 
     id: str
@@ -67,8 +66,7 @@ class RemoteSilence:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAlert:
+class RemoteAlert(Struct, frozen=True):
     """An alert that an Alertmanager has; `fingerprint` alone tells two apart, never host and name."""
 
     fingerprint: str
@@ -83,8 +81,7 @@ class RemoteAlert:
     labels: tuple[tuple[str, str], ...] = ()  # sorted by name
 
 
-@dataclass(frozen=True, slots=True)
-class LabView:
+class LabView(Struct, frozen=True):
     """One reading of the lab. With a `problem` nothing is known: no host, and no alert, is then news."""
 
     source: str

@@ -10,9 +10,10 @@ import base64
 import hashlib
 import html
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.report.script_json import script_safe_json
@@ -76,8 +77,7 @@ PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "save", "mai
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """The data file that a page follows: its name, beside the page, and the page's nonce for scripts."""
 
     file: str

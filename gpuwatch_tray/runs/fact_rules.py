@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS
 from gpuwatch_tray.runs.cause import Confidence, Exited, Kind, RunFacts, Signalled, Unseen
@@ -57,8 +58,7 @@ _BLAMED = frozenset(
 _SOFT = frozenset({Kind.DATA_WORKER, Kind.COMMUNICATION, Kind.KILLED, Kind.STOPPED, Kind.LOGOUT, Kind.CRASH})
 
 
-@dataclass(frozen=True, slots=True)
-class FactRule:
+class FactRule(Struct, frozen=True):
     """One row of the table: `kind` follows where the log leaves room for it and the facts show it."""
 
     kind: Kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.runs.cause import Kind
 from gpuwatch_tray.runs.gpu_signs import GPU_SIGNS
@@ -47,8 +48,7 @@ _AFTERMATH = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """An error in the log: its kind, how heavy it weighs, where it is, and the name of the sign."""
 
     kind: Kind

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gpuwatch_tray.common.text import strip_escapes
 
@@ -42,8 +43,7 @@ _REPORTED = re.compile(
 )
 
 
-@dataclass(slots=True)
-class LogLine:
+class LogLine(Struct):
     """One line; `text` is without what stands before it. `exception`: the name of the one that it reports."""
 
     text: str
@@ -76,8 +76,7 @@ def _read_line(raw: str) -> LogLine:
     return LogLine(text, rank)
 
 
-@dataclass(slots=True)
-class _Traceback:
+class _Traceback(Struct):
     """Where a rank is in a traceback."""
 
     open: bool = False

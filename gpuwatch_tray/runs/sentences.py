@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _
@@ -40,8 +41,7 @@ _PORT = re.compile(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5}
 _SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """What the sentence of a cause is made from."""
 
     kind: Kind

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gpuwatch_tray.runs.cause import Kind
@@ -22,8 +23,7 @@ class Weight(IntEnum):
     DECISIVE = 6  # the kernel or the scheduler says so
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Struct, frozen=True):
     """
     One row of the table: lines with one of `needles` (lower case) that match `pattern` are a sign of `kind`.
 

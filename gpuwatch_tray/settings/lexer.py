@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import string
 from bisect import bisect_left
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -15,16 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Text that stands for itself. An unquoted `~` or brace in it may still mean something."""
 
     text: str
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """`$NAME` or `${NAME}`; with `home`, a `~` (HOME, or the account's folder where HOME is unset)."""
 
     name: str
@@ -34,8 +33,7 @@ class Reference:
 Piece: TypeAlias = Literal | Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word between `start` and `end`, offsets into the text."""
 
     start: int
@@ -51,8 +49,7 @@ class Word:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is no data, at an offset of the text. Never quotes the text: it may be a password."""
 
     at: int

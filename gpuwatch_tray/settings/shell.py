@@ -7,8 +7,9 @@ The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`), which
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.settings.lexer import OPERATORS, Literal, Piece, Reference, Scanner, UnclosedError, Word
@@ -112,8 +113,7 @@ _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\
 _BRACES = re.compile(r"\{.*(,|\.\.).*\}", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """`name=value`, not yet expanded, between two offsets of the text; `line` is that of its name."""
 
     name: str
@@ -123,16 +123,14 @@ class Assignment:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShellCommand:
+class ShellCommand(Struct, frozen=True):
     """Assignments that Bash carries out together."""
 
     assignments: tuple[Assignment, ...]
     export: bool = False  # Bash expands every value before it assigns the first
 
 
-@dataclass(frozen=True, slots=True)
-class DataError:
+class DataError(Struct, frozen=True):
     """Text that is no data: its line, the key whose value it is part of ('' if none), how to correct it."""
 
     line: int
@@ -140,8 +138,7 @@ class DataError:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """What a text says."""
 
     commands: tuple[ShellCommand, ...] = ()
@@ -337,8 +334,7 @@ _KEPT = N_("Bash reserves this name: use another")
 _TOO_LONG = N_("longer than {most} characters")
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandedValue:
+class ExpandedValue(Struct, frozen=True):
     """One assignment carried out. `unset` are the variables in it that stood nowhere, empty as in Bash."""
 
     name: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine

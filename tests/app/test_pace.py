@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs

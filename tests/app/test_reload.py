@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import bootstrap

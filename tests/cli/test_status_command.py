@@ -10,11 +10,11 @@ import sys
 import time
 from argparse import Namespace
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app import headless, tray_client

@@ -7,8 +7,9 @@ Tables and inline styles, as mail programs know little else; a state is never a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common import redact
@@ -52,8 +53,7 @@ STYLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MailIdentity:
+class MailIdentity(Struct, frozen=True):
     """
     The sender of a mail: the machine's short name, the user, and the path of the settings.
 
@@ -66,8 +66,7 @@ class MailIdentity:
     threading: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """The coloured band at the top: the state as a shape and words, the title, where and when."""
 
     shape: str
