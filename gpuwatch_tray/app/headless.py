@@ -18,9 +18,8 @@ from gpuwatch_tray.app.bootstrap import (
     create_engine,
     create_outbox_process,
     create_recorder,
-    open_source,
-    reconfigure_source,
 )
+from gpuwatch_tray.app.context import open_source, reconfigure_source
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 COLUMNS = 79  # of the terminal for what is not wrapped by itself

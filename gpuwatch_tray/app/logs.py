@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import TextIOWrapper
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

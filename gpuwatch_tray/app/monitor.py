@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpuwatch_tray.app.bootstrap import BLIND_EVERY
+from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
 from gpuwatch_tray.i18n import _
@@ -21,7 +21,7 @@ from gpuwatch_tray.notify.outbox_process import MailHealth
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
     from gpuwatch_tray.model import GpuSample

@@ -22,14 +22,12 @@ from msgspec.structs import asdict, replace
 from gpuwatch_tray.alerts.reminder_types import RunReport, report_from_json
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    WorkError,
     acquire_store,
     create_engine,
     deliver_command,
-    open_source,
     open_store,
-    read_once,
 )
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.run_facts import HostWatch, join_facts
 from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
 from gpuwatch_tray.common import host, redact
@@ -48,7 +46,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.runs import End
     from gpuwatch_tray.store import Store
 

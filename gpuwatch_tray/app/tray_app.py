@@ -17,15 +17,17 @@ from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    RunContext,
-    SourceKind,
     StoreLease,
-    UsageError,
-    WorkError,
     acquire_store,
     create_engine,
     create_outbox_process,
     create_recorder,
+)
+from gpuwatch_tray.app.context import (
+    RunContext,
+    SourceKind,
+    UsageError,
+    WorkError,
     open_source,
     reconfigure_source,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n, settings
 from gpuwatch_tray.app import logs
-from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError, create_context
+from gpuwatch_tray.app.context import SourceKind, UsageError, WorkError, create_context
 from gpuwatch_tray.cli.base import complain
 from gpuwatch_tray.cli.parser import build_parser, parse_words
 from gpuwatch_tray.common import redact

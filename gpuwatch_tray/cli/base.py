@@ -17,7 +17,7 @@ from gpuwatch_tray.i18n import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 CommandBody: TypeAlias = "Callable[[RunContext, argparse.Namespace], int]"

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app.bootstrap import SourceKind
+from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from gpuwatch_tray.app.bootstrap import RunContext, WorkError, open_source, read_once
+from gpuwatch_tray.app.context import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.app.bootstrap import WorkError, store_lock
+from gpuwatch_tray.app.context import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.cli.base import complain, show
 from gpuwatch_tray.i18n import _
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running
 from gpuwatch_tray.cli.base import positive_int, show
 from gpuwatch_tray.common import redact
@@ -23,7 +23,7 @@ from gpuwatch_tray.runs.run_folder import RunFolder, record_to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.runs.run_folder import RunRecord
 

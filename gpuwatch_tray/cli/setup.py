@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _

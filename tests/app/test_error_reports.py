@@ -8,7 +8,7 @@ import stat
 import threading
 
 from gpuwatch_tray.app import logs
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.app.logs import LOG_FORMAT, RedactingFormatter
 from gpuwatch_tray.common.threads import FIRST_PAUSE, LONGEST_PAUSE, PeriodicThread, run_forever
 from gpuwatch_tray.settings import Settings
