@@ -94,7 +94,7 @@ class LabSettings:
     me: str = ""  # the user's name there
     login: LabLogin = LabLogin.NONE
     user: str = ""
-    password_file: Path | None = None  # of the password or the token; None: the keyring
+    password_file: Path | None = None  # of the password or the token
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
