@@ -422,6 +422,14 @@ LAB_SILENCE = Setting("LAB_SILENCE", LAB, ValueType.SWITCH, "off", field_path="l
     about="Whether an alert can be silenced for everyone, in the Alertmanager: on or off.")
 LAB_LOOKS_FREE = Setting("LAB_LOOKS_FREE", LAB, ValueType.SWITCH, "off", field_path="lab.looks_free",
     about="Whether GPUs count as free that only look so, where nobody tells their processes: on or off.")
+EXPORT_USERS = Setting("EXPORT_USERS", LAB, ValueType.CHOICE, "names", choices=("names", "hashed", "none"),
+    field_path="export.users", heading="What this machine tells a Prometheus (gpuwatch-tray export)",
+    about="How the owners of processes are named in the metrics: names, hashed or none.",
+    comment="How the owners of processes are named in the metrics: names; hashed, which is the same on every"
+        " machine and can be guessed by who knows the names; or none.")
+EXPORT_PROCESSES = Setting("EXPORT_PROCESSES", LAB, ValueType.WHOLE, "16", bounds=(0, 1000),
+    field_path="export.processes",
+    about="How many processes of a GPU are told one by one, those with the most memory: 0 to 1000.")
 
 # fmt: on
 

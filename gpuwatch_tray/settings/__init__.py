@@ -9,6 +9,8 @@ from __future__ import annotations
 from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
     ConfigProblem,
+    ExportSettings,
+    ExportUsers,
     LabAlerts,
     LabLogin,
     LabSettings,
@@ -27,6 +29,8 @@ from gpuwatch_tray.settings.validators import password as read_password
 __all__ = [
     "Changes",
     "ConfigProblem",
+    "ExportSettings",
+    "ExportUsers",
     "LabAlerts",
     "LabLogin",
     "LabSettings",

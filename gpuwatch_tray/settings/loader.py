@@ -11,7 +11,7 @@ from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, sche
 from gpuwatch_tray.settings import paths, validators
 from gpuwatch_tray.settings.lab_account import check_lab
 from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
-from gpuwatch_tray.settings.model import ConfigProblem, LabSettings, Settings
+from gpuwatch_tray.settings.model import ConfigProblem, ExportSettings, LabSettings, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
         use=UseLimits(**below("limits.use.")),
     )
     routing, lab = RoutingPolicy(**below("routing.")), LabSettings(**below("lab."))
-    return {**below(""), "limits": limits, "routing": routing, "lab": lab}
+    export = ExportSettings(**below("export."))
+    return {**below(""), "limits": limits, "routing": routing, "lab": lab, "export": export}
 
 
 class Changes:

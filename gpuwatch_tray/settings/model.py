@@ -112,6 +112,22 @@ class LabSettings:
         return bool(self.hosts or self.prometheus)
 
 
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = ExportUsers(schema.EXPORT_USERS.default)
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
+
+
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
 _RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
@@ -145,6 +161,7 @@ class Settings:
     energy_price: float | None = schema.ENERGY_PRICE.default_value  # of a kWh
     threading: bool = schema.MAIL_THREADING.default_value  # one subject for all mails about an incident
     lab: LabSettings = field(default_factory=LabSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     language: str = ENGLISH  # one of i18n.LANGUAGES
     warnings: tuple[str, ...] = ()  # lines for the user
 

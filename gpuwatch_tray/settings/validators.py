@@ -21,6 +21,7 @@ from gpuwatch_tray.i18n import LANGUAGES, N_, _
 from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
 from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
 from gpuwatch_tray.settings.model import (
+    ExportUsers,
     LabAlerts,
     LabLogin,
     NotifyMethod,
@@ -153,6 +154,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "LAB_AUTH": (LabLogin, N_("expected 'none', 'basic' or 'bearer', got {got}")),
     "LAB_ALERTS": (LabAlerts, N_("expected 'mine' or 'all', got {got}")),
+    "EXPORT_USERS": (ExportUsers, N_("expected 'names', 'hashed' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
         N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
