@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Snapshot
+    from gpuwatch_tray.model import LabView, Snapshot
 
 
 class GpusFree(Struct, frozen=True):
@@ -116,6 +116,7 @@ class Observation(Struct, frozen=True):
     in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
+    lab: LabView | None = None  # in its place where a lab is read, not one host
 
 
 ReminderJson: TypeAlias = dict[str, Any]

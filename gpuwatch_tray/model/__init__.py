@@ -41,7 +41,7 @@ from gpuwatch_tray.model.devices import (
     known,
     labelled,
 )
-from gpuwatch_tray.model.lab import Feed, HostState, HostView, LabView, RemoteAlert, RemoteSilence
+from gpuwatch_tray.model.lab import Feed, HostAlert, HostState, HostView, LabView, RemoteAlert, RemoteSilence
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
@@ -107,6 +107,7 @@ __all__ = [
     "GpuSample",
     "HeatLimits",
     "History",
+    "HostAlert",
     "HostState",
     "HostView",
     "IconStyle",

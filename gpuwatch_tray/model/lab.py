@@ -24,6 +24,14 @@ class HostState(Enum):
     UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
 
 
+class HostAlert(Struct, frozen=True):
+    """What a rule of the host itself has found there, as its exporter tells it."""
+
+    rule: str
+    severity: Severity
+    gpu: str = ""  # the GPU's index there; empty where it is about none
+
+
 class HostView(Struct, frozen=True):
     """One host of the lab. Counts of one that is not OK are Missing, never 0."""
 
@@ -40,10 +48,12 @@ class HostView(Struct, frozen=True):
     oldest_start: Field[float] = UNKNOWN  # of LAB_ME's oldest process, by the host's clock
     clock: Field[float] = UNKNOWN  # the host's wall time less ours, in s
     hottest: Field[int] = UNKNOWN  # degrees C
+    firing: Field[tuple[HostAlert, ...]] = UNKNOWN  # what its own rules have found
     detail: Snapshot | None = None  # GPU by GPU, where it was asked for
 
     def __post_init__(self) -> None:
-        counts = (self.gpus, self.free, self.looks_free, self.mine, self.oldest_start)
+        use = (self.free, self.largest_free, self.looks_free, self.mine, self.oldest_start)
+        counts = (self.gpus, *use, self.hottest, self.firing)
         if self.state is not HostState.OK and not all(isinstance(count, Missing) for count in counts):
             raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
 
@@ -64,6 +74,7 @@ class RemoteSilence(Struct, frozen=True):
     author: str
     comment: str
     until: float
+    ours: bool = False  # made by this program here, which may end it
 
 
 class RemoteAlert(Struct, frozen=True):
@@ -91,5 +102,8 @@ class LabView(Struct, frozen=True):
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
+    # Alerts (name, host) whose condition holds in Prometheus, but not yet for long enough: not one of these is
+    # over, though the Alertmanager does not have it. After a gap in the data each alert is pending once more.
+    pending: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
     simulated: bool = False

@@ -1,5 +1,5 @@
 """
-The three .env files and the variables of the environment, as `Settings`.
+The .env files and the variables of the environment, as `Settings`.
 
 The files are the part of Bash that is data: what Bash would execute is a problem with file, line and mend.
 """
@@ -9,6 +9,11 @@ from __future__ import annotations
 from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
     ConfigProblem,
+    ExportSettings,
+    ExportUsers,
+    LabAlerts,
+    LabLogin,
+    LabSettings,
     NotifyMethod,
     ResolvedChannel,
     Secret,
@@ -24,6 +29,11 @@ from gpuwatch_tray.settings.validators import password as read_password
 __all__ = [
     "Changes",
     "ConfigProblem",
+    "ExportSettings",
+    "ExportUsers",
+    "LabAlerts",
+    "LabLogin",
+    "LabSettings",
     "NotifyMethod",
     "ResolvedChannel",
     "Secret",

@@ -92,7 +92,7 @@ class LabSettings(Struct, frozen=True):
     me: str = ""  # the user's name there
     login: LabLogin = LabLogin.NONE
     user: str = ""
-    password_file: Path | None = None  # of the password or the token; None: the keyring
+    password_file: Path | None = None  # of the password or the token
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
@@ -108,6 +108,21 @@ class LabSettings(Struct, frozen=True):
     def configured(self) -> bool:
         """Whether there is a lab at all."""
         return bool(self.hosts or self.prometheus)
+
+
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+class ExportSettings(Struct, frozen=True):
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = ExportUsers(schema.EXPORT_USERS.default)
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
@@ -142,6 +157,7 @@ class Settings(Struct, frozen=True):
     energy_price: float | None = schema.ENERGY_PRICE.default_value  # of a kWh
     threading: bool = schema.MAIL_THREADING.default_value  # one subject for all mails about an incident
     lab: LabSettings = field(default_factory=LabSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     language: str = ENGLISH  # one of i18n.LANGUAGES
     warnings: tuple[str, ...] = ()  # lines for the user
 
