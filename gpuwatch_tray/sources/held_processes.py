@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 PIDFD_OPEN: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
 MOST_HELD = 512  # processes: more than a workstation has on its GPUs, and file numbers that select(2) takes
 _SHARE = 2  # of the open files that this process may have, one in so many at most
+_READABLE = getattr(select, "POLLIN", 1)  # Windows has none
 _ENDED_OR_NONE = frozenset({errno.ESRCH, errno.EINVAL})  # no such process, or a thread's number
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def most_held() -> int:
     """Return how many processes may be held: the rest of the program needs open files too."""
-    if sys.platform == "win32":
-        return 0
-    import resource  # late: Windows has none
+    if sys.platform != "win32":
+        import resource  # late: Windows has none
 
-    limit, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_HELD if limit == resource.RLIM_INFINITY else min(MOST_HELD, limit // _SHARE)
+        limit, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = MOST_HELD if limit == resource.RLIM_INFINITY else min(MOST_HELD, limit // _SHARE)
+    else:  # no return above: mypy knows a platform's code by its branch
+        most = 0
+    return most
 
 
 class HeldProcesses:
@@ -51,10 +54,10 @@ class HeldProcesses:
         self._files: dict[int, int] = {}  # by PID
         self._pids: dict[int, int] = {}  # by file
         self._poll: Any = None
-        if sys.platform == "win32" or not hasattr(select, "poll"):
-            self._opens = None
-        else:
+        if hasattr(select, "poll"):
             self._poll = select.poll()
+        else:
+            self._opens = None
         self._closed_at_last = weakref.finalize(self, _close_files, self._pids)
 
     def __contains__(self, pid: int) -> bool:
@@ -72,7 +75,7 @@ class HeldProcesses:
             return
         self._files[pid] = file
         self._pids[file] = pid
-        self._poll.register(file, select.POLLIN)
+        self._poll.register(file, _READABLE)
 
     def release_ended(self) -> tuple[int, ...]:
         """Hold those no more that have ended, and return their numbers."""
