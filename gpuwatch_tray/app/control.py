@@ -27,10 +27,10 @@ from gpuwatch_tray.engine.operations import (
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.model import Missing, Phase, Why, gpu_subject
 from gpuwatch_tray.model.units import recent_time
 from gpuwatch_tray.notify import render
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:

@@ -126,6 +126,11 @@ class Gpu(Struct, frozen=True):
     recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
 
 
+def gpu_subject(gpu: Gpu) -> str:
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
+    return gpu.uuid or str(gpu.index)
+
+
 class Xid(Struct, frozen=True):
     """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
 
@@ -166,14 +171,42 @@ class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is work
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
         """The processes that hold a compute context for themselves, with which rules about use begin."""
+        # By their kinds, of which there are few: there may be hundreds of processes at each poll.
+        computing = {
+            kinds
+            for kinds in {process.kinds for process in self.processes}
+            if not kinds.isdisjoint(COMPUTING)
+        }
         return tuple(
-            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+            [
+                process
+                for process in self.processes
+                if process.kinds in computing and process.name not in MPS_SERVERS
+            ]
         )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
         """The names of those processes."""
         return frozenset([process.name for process in self.computing])
+
+    @cached_property
+    def by_owner(self) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+        """Those of them that are the user's own, and those whose owner is not known."""
+        return (
+            tuple([process for process in self.computing if process.mine]),
+            tuple([process for process in self.computing if process.mine is None]),
+        )
+
+    @cached_property
+    def boards(self) -> tuple[tuple[str, Gpu], ...]:
+        """The physical GPUs, each with what names it in a fingerprint."""
+        # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board:
+        # MIG devices share them.
+        boards: dict[str, Gpu] = {}
+        for gpu in sorted(self.gpus, key=lambda gpu: bool(gpu.physical)):
+            boards.setdefault(gpu.physical or gpu_subject(gpu), gpu)
+        return tuple(boards.items())
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own

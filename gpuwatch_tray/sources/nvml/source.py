@@ -80,6 +80,7 @@ class NvmlSource:
         if self._lock.acquire(blocking=False):
             try:
                 self._session.close()
+                self._inspector.close()
             finally:
                 self._lock.release()
 
@@ -101,7 +102,8 @@ class NvmlSource:
 
     def _processes(self, readings: Sequence[GpuReading]) -> tuple[GpuProcess, ...]:
         """List the processes by GPU, then in the driver's order, as nvidia-smi does."""
-        facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
+        pids = {pid for reading in readings for pid, _kinds, _memory in reading.processes}
+        facts = self._inspector.inspect_all(pids)
         return tuple(
             [
                 facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")
