@@ -13,6 +13,7 @@ import pytest
 
 from gpuwatch_tray.model import Limits, Presence
 from gpuwatch_tray.sources.nvml import NvmlSource
+from gpuwatch_tray.sources.processes import ProcessInspector
 from tests.driver.scenario import GIB, FakeEvent, FakeGpu, FakeProcess, Scenario, loaded
 from tests.engine.bench import Bench
 from tests.support.timing import wait_until
@@ -133,6 +134,7 @@ def test_a_stopped_process_is_told_with_the_hang(machine, job):
     """SIGSTOP, as Ctrl-Z sends it, seen in /proc."""
     machine.work()
     job.send_signal(signal.SIGSTOP)
+    wait_until(lambda: ProcessInspector().inspect(job.pid).state == "T", "the signal to work")
     machine.play(utilisation=0)
     assert "; it has been stopped for 10 min (Ctrl-Z, SIGSTOP or a debugger)" in machine.hang()
     everywhere(machine, "min (Ctrl-Z, SIGSTOP or a debugger)")
