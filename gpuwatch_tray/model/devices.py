@@ -85,6 +85,8 @@ class GpuProcess(Struct, frozen=True):
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+    state: str = ""  # the kernel's letter for what it does, as `ps` has it: D, S, T ...; empty if unknown
+    cpu: Field[float] = UNKNOWN  # seconds of processor that it has used
 
     @property
     def gone(self) -> bool:
@@ -166,6 +168,7 @@ class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is work
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    oom_kills: int | None = None  # processes of this machine killed for want of memory since its boot
     hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property
