@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from gpuwatch_tray import __version__
+
 
 def main() -> int:
     """Run one command and return its exit code; Ctrl-C while it still loads ends it without a traceback."""
+    if sys.argv[1:] == ["--version"]:  # at once: without the settings and the commands
+        print(f"gpuwatch-tray {__version__}")
+        return 0
     try:
         from gpuwatch_tray.cli import main as run_command
 

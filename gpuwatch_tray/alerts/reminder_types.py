@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
@@ -11,8 +13,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class GpusFree:
+class GpusFree(Struct, frozen=True):
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
@@ -25,8 +26,7 @@ class GpusFree:
     seen: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnds:
+class ProcessEnds(Struct, frozen=True):
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
@@ -48,8 +48,7 @@ class ProcessEnds:
     lost: tuple[str, ...] = ()  # of those, not readable when last looked at
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnds:
+class CommandEnds(Struct, frozen=True):
     """
     A command that `when run` has started, and will report the end of; else the engine tells of it.
 
@@ -69,8 +68,7 @@ class CommandEnds:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """
     What `when run` learned of an end beside its exit code, as texts in its user's language.
 
@@ -95,8 +93,7 @@ def report_from_json(body: object) -> RunReport | None:
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
+class Reminder(Struct, frozen=True):
     """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
@@ -105,8 +102,7 @@ class Reminder:
     notice: ReminderNotice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """
     What is known at `now` for a step of one reminder; `check` is not `in_loop`, so has gaps.
 
@@ -151,13 +147,13 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
 def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
     kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
     body: ReminderJson = {"kind": kind}
-    for field in fields(condition):
-        value = getattr(condition, field.name)
+    for name, value in asdict(condition).items():
         if isinstance(value, Instant):
-            value = _instant(value)
-        elif field.name == "since":
-            value = [[uuid, _instant(at)] for uuid, at in value]
-        body[field.name] = value
+            body[name] = _instant(value)
+        elif name == "since":
+            body[name] = [[uuid, _instant(at)] for uuid, at in value]
+        else:
+            body[name] = value
     return body
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts.reminder_types import report_from_json
-from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
@@ -37,7 +36,8 @@ from gpuwatch_tray.runs.observed import observed_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
     from gpuwatch_tray.model import Alert, Gpu, Instant, Snapshot, Status
@@ -285,7 +285,7 @@ def gpu_gap(gpu: Gpu) -> str:
     """Say why not all of a GPU is known; empty where it is."""
     if gpu.problem or gpu.process_problem:
         return gpu.problem or gpu.process_problem or ""
-    values = (getattr(gpu, field.name) for field in fields(gpu))
+    values = (getattr(gpu, name) for name in gpu.__struct_fields__)
     failed = [value for value in values if isinstance(value, Missing) and value.why is Why.ERROR]
     if not failed:
         return ""

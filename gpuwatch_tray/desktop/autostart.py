@@ -11,10 +11,11 @@ import plistlib
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from xml.parsers.expat import ExpatError
+
+from msgspec import Struct
 
 from gpuwatch_tray.desktop import entries
 from gpuwatch_tray.i18n import _
@@ -27,8 +28,7 @@ class AutostartError(Exception):
     """The start at login cannot be read or set; the text says why in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginEntry:
+class LoginEntry(Struct, frozen=True):
     """The command that is started at login, first the program's path."""
 
     command: tuple[str, ...]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno
 import io
 import os
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+from msgspec import Struct
 from PIL import Image
 
 from gpuwatch_tray.drawing import badge
@@ -49,8 +49,7 @@ class ArtworkMissingError(Exception):
     """A picture of icons/ is not where it belongs; the text names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class IconLook:
+class IconLook(Struct, frozen=True):
     """
     What the icon shows. `badge` is the number of GPUs in use; None shows none.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick

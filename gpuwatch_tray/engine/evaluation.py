@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
@@ -36,8 +38,7 @@ MISSING = N_(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationState:
+class EvaluationState(Struct, frozen=True):
     """
     What the engine goes on from: the outcome of all evaluations before.
 
@@ -208,8 +209,7 @@ def evaluate_snapshot(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EndedAlerts:
+class EndedAlerts(Struct, frozen=True):
     """The alerts that have ended: whose end is mailed now, is owed later, and of which nothing is sent."""
 
     due: tuple[Alert, ...]

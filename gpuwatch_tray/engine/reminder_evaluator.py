@@ -8,8 +8,10 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
@@ -44,8 +46,7 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotifications:
+class ReminderNotifications(Struct, frozen=True):
     """
     What is to be told now: `mails` with the numbers of the reminders that each tells of.
 
@@ -65,8 +66,7 @@ class ReminderNotifications:
         return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderResult:
+class ReminderResult(Struct, frozen=True):
     """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
     reminders: tuple[Reminder, ...] = ()

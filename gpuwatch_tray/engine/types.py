@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.rules import RuleHistory
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
@@ -38,16 +38,14 @@ class Policy:
     gap: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingPace:
+class ReadingPace(Struct, frozen=True):
     """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
 
     at: Instant | None = None
     interval: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """
     What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
 
@@ -67,8 +65,7 @@ class Evaluation:
     voided: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(Struct, frozen=True):
     """
     What one evaluation came to, after its commit.
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.history.aggregate import StretchCompactor, merge_stretches, split_stretch
 from gpuwatch_tray.history.codec import decode_stretch, encode_stretch

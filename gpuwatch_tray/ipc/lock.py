@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common.private import make_private, make_private_folder, write_private
@@ -29,8 +30,7 @@ log = logging.getLogger(__name__)
 OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page", "runs", "claims")
 
 
-@dataclass(frozen=True, slots=True)
-class LockHolder:
+class LockHolder(Struct, frozen=True):
     """The process that evaluates, its control socket's address, and why it cannot evaluate at present."""
 
     pid: int = 0

@@ -42,6 +42,7 @@ from gpuwatch_tray.model.devices import (
     known,
     labelled,
 )
+from gpuwatch_tray.model.lab import Feed, HostState, HostView, LabView, RemoteAlert, RemoteSilence
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
@@ -98,6 +99,7 @@ __all__ = [
     "ClockLimit",
     "EmailWhen",
     "FaultLimits",
+    "Feed",
     "Field",
     "Finding",
     "Gpu",
@@ -106,8 +108,11 @@ __all__ = [
     "GpuSample",
     "HeatLimits",
     "History",
+    "HostState",
+    "HostView",
     "IconStyle",
     "Instant",
+    "LabView",
     "Level",
     "Limits",
     "MailDetails",
@@ -126,6 +131,8 @@ __all__ = [
     "ProcessScope",
     "Reason",
     "ReminderNotice",
+    "RemoteAlert",
+    "RemoteSilence",
     "Severity",
     "Snapshot",
     "Span",

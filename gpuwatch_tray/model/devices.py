@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntFlag
 from functools import cached_property
 from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -20,8 +21,7 @@ class Why(Enum):
     UNKNOWN = "unknown"  # this source never learns it
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """The absence of a value, with its kind and, for errors, the cause in a few words."""
 
     why: Why
@@ -69,8 +69,7 @@ class ClockLimit(IntFlag):
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProcess:
+class GpuProcess(Struct, frozen=True):
     """One process on one GPU: a process on two GPUs is two of these."""
 
     pid: int
@@ -98,8 +97,7 @@ class GpuProcess:
         return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One GPU at one moment."""
 
     index: int
@@ -133,8 +131,7 @@ def gpu_subject(gpu: Gpu) -> str:
     return gpu.uuid or str(gpu.index)
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+class Xid(Struct, frozen=True):
     """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
 
     uuid: str
@@ -142,8 +139,7 @@ class Xid:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why a source could not be read at all: one clear line, and how to correct it."""
 
     text: str
@@ -157,8 +153,7 @@ class Problem:
         return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is worked out once
     """One reading of a source. With a `problem`, empty lists mean neither "no GPUs" nor "no processes"."""
 
     source: str

@@ -11,10 +11,11 @@ import html
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbus_fast import Variant
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.common.threads import QueueThread
@@ -64,8 +65,7 @@ URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SERVER_DECIDES = -1
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationServer:
+class NotificationServer(Struct, frozen=True):
     """The capabilities of the notification server with this unique name; its `name` where it has buttons."""
 
     owner: str

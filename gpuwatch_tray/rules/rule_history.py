@@ -6,10 +6,12 @@ Pure, and bounded. Time in which nothing could be read counts neither as idle no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     Alert,
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
 SLICES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """
     Amounts by slices of time (number of the slice, amount), oldest first; `SLICES` of them are the window.
 
@@ -75,16 +76,14 @@ EVENT_RULES = frozenset({"xid_fatal", "xid_app", "ecc"})
 THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEvent:
+class RuleEvent(Struct, frozen=True):
     """An event that leaves no state to read: when it last happened, and how often."""
 
     at: Instant
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceHistory:
+class DeviceHistory(Struct, frozen=True):
     """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
 
     at: float | None = None
@@ -92,8 +91,7 @@ class DeviceHistory:
     quiet_from: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BoardHistory:
+class BoardHistory(Struct, frozen=True):
     """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
 
     sampled: float | None = None
@@ -105,8 +103,7 @@ class BoardHistory:
     recovery: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleHistory:
+class RuleHistory(Struct, frozen=True):
     """
     The history of all polls; times are by `clock`, which counts the seconds since the first.
 

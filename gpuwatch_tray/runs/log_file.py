@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,8 +79,7 @@ def _piece(number: int) -> str:
     return _PIECE_NAME.format(number=number)
 
 
-@dataclass(frozen=True, slots=True)
-class LogText:
+class LogText(Struct, frozen=True):
     """A log as it was kept: `left_out` bytes lie between `head` and `tail`."""
 
     head: bytes

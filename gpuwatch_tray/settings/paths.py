@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
@@ -31,8 +31,7 @@ _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFolders:
+class SettingsFolders(Struct, frozen=True):
     """The folders of this installation and user. `checkout` is None in an installed one."""
 
     checkout: Path | None
@@ -63,8 +62,7 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
         return Path(named) / NAME
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """One of the three files, or the place for it."""
 
     path: Path

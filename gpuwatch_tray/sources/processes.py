@@ -6,12 +6,12 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil  # the one importer
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import GONE, Field, GpuProcess, Missing, Why
@@ -86,8 +86,7 @@ ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
 EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessFacts:
+class ProcessFacts(Struct, frozen=True):
     """The facts of a process, each of which may be missing; the fields are those of model.GpuProcess."""
 
     pid: int
@@ -138,8 +137,7 @@ CACHED_READS = 60  # reads for which what seldom changes is kept: the working di
 PROGRAM_READS = 12  # reads after which it is asked whether a process that is held runs the same program yet
 
 
-@dataclass(slots=True)
-class _CachedProcess:
+class _CachedProcess(Struct):
     """What hardly changes in the life of a process; `program` changes with the program that it runs."""
 
     identity: str

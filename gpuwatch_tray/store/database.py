@@ -12,8 +12,9 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.common.private import make_private_folder
 from gpuwatch_tray.i18n import N_, _
@@ -38,8 +39,7 @@ TRUSTED_READINGS = 11  # in a row that may be old ones: at the twelfth a file da
 ATTEMPTS = 4  # the file, the one made in its place, the one that stands in, memory
 
 
-@dataclass(frozen=True, slots=True)
-class DatedReading(Generic[T]):
+class DatedReading(Struct, Generic[T], frozen=True):
     """What was read, of which `version` of the file (see `Database.read_again`), and how often used again."""
 
     content: T

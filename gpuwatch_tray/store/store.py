@@ -7,9 +7,11 @@ Times are wall times, with the boot's own clock beside them where a span is meas
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.i18n import _
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.reminders_and_gpus import KnownGpu
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit."""
 
     message: Message
@@ -41,8 +42,7 @@ class Mail:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """
     What one evaluation writes, all of it or nothing; `in_loop` when a loop made it, not a single run.
 
@@ -73,8 +73,7 @@ class Commit:
         return replace(self, alerts=(), ended=()) != Commit(self.at, self.in_loop)
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationInputs:
+class EvaluationInputs(Struct, frozen=True):
     """
     What others may have written since: the person, the mail process, another process.
 
@@ -91,8 +90,7 @@ class EvaluationInputs:
     reminders: tuple[Reminder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SavedState:
+class SavedState(Struct, frozen=True):
     """
     What the engine goes on from after a restart: see `Commit`.
 

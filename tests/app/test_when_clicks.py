@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.common import host

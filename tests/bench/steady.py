@@ -13,8 +13,9 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.engine import Engine, Policy

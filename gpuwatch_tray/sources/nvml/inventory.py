@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.query import CachedValue
@@ -17,16 +18,14 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Driver, Handle
 
 
-@dataclass(slots=True)
-class MigDevice:
+class MigDevice(Struct):
     """A MIG device that was seen in a slot of its GPU."""
 
     uuid: str
     name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
 
 
-@dataclass(slots=True, eq=False)
-class SeenGpu:
+class SeenGpu(Struct, eq=False):
     """
     A GPU that was seen, or whose index was: `uuid` is empty until it first answers.
 

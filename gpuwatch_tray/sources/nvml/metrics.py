@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import COMPUTING, UNKNOWN, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 ListedProcess: TypeAlias = tuple[int, frozenset[ProcessKind], Field[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class GpuReading:
+class GpuReading(Struct, frozen=True):
     """A GPU, its processes, its MIG devices (`parts`) with theirs; why it could not be read at all."""
 
     gpu: Gpu
@@ -55,7 +56,7 @@ def asleep_reading(seen: SeenGpu) -> GpuReading:
 
 
 # A value that is missing has a reason; the other fields say what the GPU is and whether it answers.
-_VALUES = [one.name for one in fields(Gpu) if one.default is UNKNOWN and one.name != "name"]
+_VALUES = [name for name, value in asdict(Gpu(0, "")).items() if value is UNKNOWN and name != "name"]
 
 
 def gpu_without_values(missing: Missing) -> Gpu:
@@ -88,8 +89,7 @@ _BITS = {ProcessKind.COMPUTE: 1, ProcessKind.GRAPHICS: 2, ProcessKind.MPS: 4}
 _KINDS = tuple(frozenset(kind for kind, bit in _BITS.items() if bits & bit) for bits in range(8))
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessLists:
+class ProcessLists(Struct, frozen=True):
     """
     The processes of one GPU, in the driver's order: those of the compute list first.
 

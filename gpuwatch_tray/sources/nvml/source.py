@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot

@@ -1,0 +1,95 @@
+"""Many machines at one moment, a level above the snapshot: hosts, and an Alertmanager's alerts."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model.alerts import Severity
+
+
+class HostState(Enum):
+    """What is known of a host now. Only of an OK one are there counts."""
+
+    OK = "ok"  # it was read a moment ago, its GPUs and their processes
+    DOWN = "down"  # it does not answer
+    BLIND = "blind"  # it answers, and cannot read its GPUs
+    STALE = "stale"  # what is known of it is too old to be the present
+    GONE = "gone"  # it was taken off the list of hosts
+    UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
+
+
+class HostView(Struct, frozen=True):
+    """One host of the lab. Counts of one that is not OK are Missing, never 0."""
+
+    name: str
+    state: HostState
+    since: float | None = None  # wall time since when it is in this state, as far as known
+    reason: str = ""  # why it is not OK, in a few words
+    gpus: Field[int] = UNKNOWN  # that the host can read
+    expected: Field[int] = UNKNOWN  # that its own inventory knows; more than `gpus`: some are lost
+    free: Field[int] = UNKNOWN  # without a compute process, where their lists are complete
+    largest_free: Field[int] = UNKNOWN  # bytes that are free on the emptiest of them
+    looks_free: Field[int] = UNKNOWN  # idle by memory and use, where nobody tells the processes
+    mine: Field[int] = UNKNOWN  # on which LAB_ME computes
+    oldest_start: Field[float] = UNKNOWN  # of LAB_ME's oldest process, by the host's clock
+    clock: Field[float] = UNKNOWN  # the host's wall time less ours, in s
+    hottest: Field[int] = UNKNOWN  # degrees C
+    detail: Snapshot | None = None  # GPU by GPU, where it was asked for
+
+    def __post_init__(self) -> None:
+        counts = (self.gpus, self.free, self.looks_free, self.mine, self.oldest_start)
+        if self.state is not HostState.OK and not all(isinstance(count, Missing) for count in counts):
+            raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
+
+
+class Feed(Enum):
+    """Whether what an Alertmanager says can be believed."""
+
+    NONE = "none"  # none is configured
+    FED = "fed"
+    UNFED = "unfed"  # Prometheus has alerts that fire and that the Alertmanager does not have
+    UNREACHABLE = "unreachable"
+
+
+class RemoteSilence(Struct, frozen=True):
+    """A silence of an Alertmanager: nobody is told of what it matches until `until` (wall time)."""
+
+    id: str
+    author: str
+    comment: str
+    until: float
+
+
+class RemoteAlert(Struct, frozen=True):
+    """An alert that an Alertmanager has; `fingerprint` alone tells two apart, never host and name."""
+
+    fingerprint: str
+    name: str  # alertname
+    host: str  # empty where it names none
+    severity: Severity
+    text: str
+    since: float  # wall time
+    mine: bool | None = None  # whether it is about a host on which LAB_ME computes, or names LAB_ME
+    silences: tuple[RemoteSilence, ...] = ()
+    inhibited: bool = False
+    labels: tuple[tuple[str, str], ...] = ()  # sorted by name
+
+
+class LabView(Struct, frozen=True):
+    """One reading of the lab. With a `problem` nothing is known: no host, and no alert, is then news."""
+
+    source: str
+    at: float  # wall time
+    hosts: tuple[HostView, ...] = ()  # sorted by name
+    problem: Problem | None = None
+    alerts: tuple[RemoteAlert, ...] = ()
+    feed: Feed = Feed.NONE
+    feed_problem: str = ""
+    notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
+    simulated: bool = False
