@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return DONE if args.command in {"watch", None} else FAILED
     except Exception as error:
-        if isinstance(error, _work_errors()):
+        if _is_failure(error):
             complain(str(error))
             _close_output()
             return FAILED
@@ -87,12 +87,14 @@ def _load_in_time() -> LoadedSettings:
     return call_with_timeout(READ_WITHIN, _load_settings, "settings")
 
 
-def _work_errors() -> tuple[type[Exception], ...]:
-    """Return what means that the work failed; asked late, as most commands do not load the state."""
-    from gpuwatch_tray.ipc.lock import LockError
+def _is_failure(error: Exception) -> bool:
+    """Tell whether this is an error of the work, whose text says all; any other is one of the program."""
+    if isinstance(error, (WorkError, OSError)):
+        return True
+    from gpuwatch_tray.ipc.lock import LockError  # late: most commands do not load the state
     from gpuwatch_tray.store import StoreError
 
-    return WorkError, StoreError, LockError, OSError
+    return isinstance(error, (LockError, StoreError))
 
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
