@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from contextlib import closing
@@ -73,6 +72,8 @@ class RunContext(Struct, frozen=True):
         """The host's name, with a suffix for MYGPU's program: over NFS two machines share no state."""
         if self.source is not SourceKind.COMMAND:
             return self.host
+        import hashlib  # late: with it comes OpenSSL
+
         digest = hashlib.sha256(self.settings.mygpu.encode(errors="surrogateescape")).hexdigest()
         return f"{self.host}-{digest[:8]}"
 

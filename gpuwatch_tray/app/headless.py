@@ -10,7 +10,6 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
@@ -21,8 +20,10 @@ from gpuwatch_tray.app.bootstrap import (
 )
 from gpuwatch_tray.app.context import open_source, reconfigure_source
 from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader
 from gpuwatch_tray.app.terminal import create_output
 from gpuwatch_tray.app.tray_client import second_start_lines
@@ -45,7 +46,7 @@ STOP_WITHIN = 1.0  # seconds for the threads to end
 def run(context: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     context.require_valid_settings()
-    logs.log_to_file(context)
+    log_to_file(context)
     relaunch = Relaunch()
     code = headless(context, relaunch)
     relaunch.start_anew()
@@ -80,7 +81,7 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     installation = relaunch.watch(monitor, None, done.set, partial(can_stop, monitor, lease))
     stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
-    with logs.report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
+    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
         monitor.start()
         reloader.start()
         installation.start()

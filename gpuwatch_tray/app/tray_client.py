@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import DEMO, WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.i18n import _
@@ -82,6 +81,8 @@ def request_or_use_store(
         return answer
     if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
+    from gpuwatch_tray.app.bootstrap import open_store  # late: the running program answers without
+
     with closing(open_store(context)) as store:
         return on_store(store)
 

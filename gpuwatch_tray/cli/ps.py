@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
@@ -100,5 +99,7 @@ def _process_table(snapshot: Snapshot, everyone: bool) -> str:
 
 
 def _process_json(snapshot: Snapshot, everyone: bool) -> str:
+    import json
+
     processes = snapshot.processes if everyone else _own_processes(snapshot)
     return json.dumps(listing_json(snapshot, processes, with_users=everyone), indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The tray and `watch`, and `status` and `quit`, which ask the running one."""
+"""`watch`, and `status` and `quit`, which ask the running one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
-
-
-def run_tray(context: RunContext, _args: argparse.Namespace) -> int:
-    """Run the tray, or without a desktop the loop in the terminal."""
-    from gpuwatch_tray.app import tray_app
-
-    return tray_app.run(context)
 
 
 def run_watch(context: RunContext, _args: argparse.Namespace) -> int:

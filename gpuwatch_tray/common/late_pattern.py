@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from re import compile as late_pattern
-else:
 
-    def late_pattern(pattern: str, flags: int = 0) -> _LatePattern:
-        """Return what has the methods of `re.compile(pattern, flags)`."""
-        return _LatePattern(pattern, flags)
+def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Return what has the methods of `re.compile(pattern, flags)`; a mistake is told at the first use."""
+    return cast("re.Pattern[str]", _LatePattern(pattern, flags))
 
 
 class _LatePattern:
@@ -19,7 +16,6 @@ class _LatePattern:
         self._source = pattern, flags
 
     def __getattr__(self, name: str) -> Any:
-        compiled = re.compile(*self._source)  # which keeps what it has compiled
-        found = getattr(compiled, name)
-        setattr(self, name, found)  # the next call finds it at once
-        return found
+        method = getattr(re.compile(*self._source), name)
+        setattr(self, name, method)  # from now on it is found without this
+        return method

@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.redact import NA, process_name, program
 from gpuwatch_tray.model import (
     UNKNOWN,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-_ETIME = re.compile(
+_ETIME = late_pattern(
     r"(?:(?:(?P<days>\d{1,9})-)?(?P<hours>\d{1,9}):)?(?P<minutes>\d{1,9}):(?P<seconds>\d{1,9})", re.ASCII
 )
 
@@ -80,7 +81,7 @@ def process_header(process: GpuProcess) -> str:
     return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
 
 
-INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
+INTERPRETERS = late_pattern(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
 
 
 def program_and_script(process: GpuProcess) -> tuple[str, str]:
@@ -140,15 +141,15 @@ def _line(value: Field[str], otherwise: str) -> str:
     return otherwise if isinstance(value, Missing) else redact.visible(value).strip() or otherwise
 
 
-_HEADER = re.compile(r"GPU\s*=")
-_FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_MEMORY = re.compile(r"(?P<mib>[0-9]{1,12})\s*MiB")
+_HEADER = late_pattern(r"GPU\s*=")
+_FIELD = late_pattern(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
+_NUMBER = late_pattern(r"[0-9]{1,18}")
+_MEMORY = late_pattern(r"(?P<mib>[0-9]{1,12})\s*MiB")
 _NO_MEMORY = frozenset({"[N/A]MiB", "[N/A]", "N/A", "NA", "[Not Supported]MiB", ""})
 # An empty list, in the Bash tool's mail and in nvidia-smi's table.
 _NOTHING = frozenset({"<no gpu processes detected>", "no running processes found"})
 # Printed by nvidia-smi in place of a GPU: by its address on the PCI bus, or by its number.
-_UNREADABLE = re.compile(
+_UNREADABLE = late_pattern(
     r"Unable to determine the device handle for (?:GPU ?)?(?P<gpu>[0-9A-Fa-f:.]*[0-9A-Fa-f]): *(?P<why>.+)"
 )
 

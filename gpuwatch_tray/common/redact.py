@@ -12,6 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import (
     REDACTED,
     Secrecy,
@@ -39,51 +40,51 @@ _LOOKALIKES = str.maketrans(
 
 # With the marks that nobody sees: a name with one in it reads the same.
 _NAME_PATTERN = r"(?P<name>[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
-_NAME_IN_TEXT = re.compile(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
+_NAME_IN_TEXT = late_pattern(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = re.compile(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
+_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
 # And in Python: `token: str = "`.
-_ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
-_CALLED = re.compile(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
+_ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
+_CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
 _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
 # What stands in place of a value and is none: code that reads it, a file's contents.
-_READ_ELSEWHERE = re.compile(
+_READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
     r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
-_PROSE = re.compile(r"[Tt]oken: [a-z]{1,20} [a-z]")  # a parser's word: `token: expected identifier`
-_IS = re.compile(r"\s{1,9}(?:is|was|to)\s{1,9}")
-_BLANKS = re.compile(r"\s++")
-_WORD = re.compile(r"\S*+")
+_PROSE = late_pattern(r"[Tt]oken: [a-z]{1,20} [a-z]")  # a parser's word: `token: expected identifier`
+_IS = late_pattern(r"\s{1,9}(?:is|was|to)\s{1,9}")
+_BLANKS = late_pattern(r"\s++")
+_WORD = late_pattern(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
-_WHOLE_LINE = re.compile(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
-_REST_OF_LINE = re.compile(r"[^\"'\n]*+")
-_PARAMETER = re.compile(r"[^\s&#\"']*+")
-_ESCAPED = re.compile(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
-_PIECE = re.compile(
+_WHOLE_LINE = late_pattern(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
+_REST_OF_LINE = late_pattern(r"[^\"'\n]*+")
+_PARAMETER = late_pattern(r"[^\s&#\"']*+")
+_ESCAPED = late_pattern(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
+_PIECE = late_pattern(
     r"\"(?:\\.|[^\"\\])*+\"|'[^']*+'|\$\([^()]{0,256}\)|`[^`]{0,256}`|\\.|[^\s\"'\\]", re.DOTALL
 )
-_PLAIN = re.compile(r"[^\s\"'\\$`]++")
-_OPEN = re.compile(r"[\"'].*", re.DOTALL)
-_FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
-_LOGIN_OPTION = re.compile(
+_PLAIN = late_pattern(r"[^\s\"'\\$`]++")
+_OPEN = late_pattern(r"[\"'].*", re.DOTALL)
+_FLAG_LIKE = late_pattern(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
+_LOGIN_OPTION = late_pattern(
     r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
     r"(?!\d++(?!\S))[^\s\"']++"
 )
 _Q = r"\\{0,3}[\"']"
-_OPEN_LOGIN = re.compile(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
+_OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
-_CALL = re.compile(
+_CALL = late_pattern(
     rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
     rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
-_HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
-_SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
-_PIPED = re.compile(
+_HERE = late_pattern(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
+_SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
+_PIPED = late_pattern(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
     r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|base64|kinit|login|passwd))"
 )
-_LOGIN_CLUSTER = re.compile(r"-[a-zA-Z]{1,6}[uU]")
+_LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
 
 
 def looks_like_flag(s: str) -> bool:
@@ -210,13 +211,13 @@ def _escape(c: str) -> str:
 NA = "NA"
 
 # `--token=x`, `HF_TOKEN=x`, `+wandb.api_key=x`, `/password:x`, `X-Api-Key: x`: all that follows is the value.
-_NAMED_VALUE = re.compile(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
-_NAME = re.compile(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
-_SCHEME = re.compile(r"(?i)bearer|basic|token")
-_SCRIPT_FLAG_NAME = re.compile(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
-_LOGIN_ARGUMENT = re.compile(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
+_NAMED_VALUE = late_pattern(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
+_NAME = late_pattern(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
+_SCHEME = late_pattern(r"(?i)bearer|basic|token")
+_SCRIPT_FLAG_NAME = late_pattern(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
+_LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
 # `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
-_LOGIN_PAIR = re.compile(
+_LOGIN_PAIR = late_pattern(
     r"(?P<user>[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
 )
 _LOGIN_OPTIONS = words_of(

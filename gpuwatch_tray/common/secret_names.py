@@ -6,6 +6,8 @@ import re
 import unicodedata
 from enum import IntEnum
 
+from gpuwatch_tray.common.late_pattern import late_pattern
+
 REDACTED = "***"
 
 
@@ -23,9 +25,9 @@ def words_of(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME_WORDS = late_pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Anywhere in a name, however it is joined: `PGPASSWORD`, `mypasswd`, `clientsecret`.
-_UNMISTAKABLE = re.compile(
+_UNMISTAKABLE = late_pattern(
     r"password|passwd|passphrase|passwort|kennwort|api_?key|secret_?key|access_?key|private_?key|auth_?key"
     r"|account_?key|auth_?token|access_?token|api_?token|client_?secret|credential|bearer|webhook"
 )
@@ -39,7 +41,7 @@ _ALWAYS = words_of(
 _IF_TEXT = words_of("auth pwd")
 _IF_RANDOM = words_of("signature sig mdp pat session sid sessionid license age")
 # The Russian one also with the ASCII letters that redact.py puts in place of their likes.
-_IN_OTHER_LANGUAGES = re.compile(
+_IN_OTHER_LANGUAGES = late_pattern(
     "密码|密碼|口令|密钥|令牌|\u043f[\u0430a][\u0440p][\u043eo]\u043b\u044c|パスワード|비밀번호"
 )
 _GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
@@ -157,20 +159,22 @@ _HARMLESS = frozenset({"", REDACTED}) | words_of(
 )
 # Not the secret, whatever the name: where it is (`-passin file:/etc/pw`, `--secret id=hf,src=hf.txt`), a
 # variable of a shell, the type of a Python argument.
-_ELSEWHERE = re.compile(
+_ELSEWHERE = late_pattern(
     r"(?:file|env|fd):[\w./-]+|(?:type|id|src|source|target)=[\w./-]+(?:,[a-z]+=[\w./-]+)*+"
     r"|(?:(?i:bearer|token) )?\$\{?[A-Z]+(?:_[A-Z0-9]+)+\}?|(?:str|bytes|int|bool|float)[,)]?"
 )
-_PLAIN_VALUE = re.compile(
+_PLAIN_VALUE = late_pattern(
     r"[-+]?\d{1,3}|[-+]?\d+[.eE][\d.eE+-]*|\d+(?:[:,]\d+)+|\d+[kKMBGTmsh%]"  # numbers, ports, sizes
     r"|(?:\.{0,2}/|~|[A-Za-z]:[\\/]).*"  # paths
     r"|<[^<>]*>|\[[^\[\]]*\]|\W+"  # placeholders
     r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,4}",  # files and hosts
     re.DOTALL,
 )
-_IDENTIFIER = re.compile(r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL)
-_CASE_CHANGE = re.compile(r"[a-z][A-Z]")
-_ODD = re.compile(r"[\d!@#$%^&*+~?]")
+_IDENTIFIER = late_pattern(
+    r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL
+)
+_CASE_CHANGE = late_pattern(r"[a-z][A-Z]")
+_ODD = late_pattern(r"[\d!@#$%^&*+~?]")
 _SHORTEST = 6  # characters of what looks like a password
 _MANY_CHANGES = 2
 

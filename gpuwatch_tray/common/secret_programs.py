@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import Secrecy, words_of
 
 # Programs that take a secret in a short option of their own.
@@ -55,8 +54,8 @@ _KNOWN_PROGRAMS = (
 )
 SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
-_GLUED_LOGIN = re.compile(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
-_PORTS = re.compile(r"[\d:.]+")
+_GLUED_LOGIN = late_pattern(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
+_PORTS = late_pattern(r"[\d:.]+")
 
 
 class ProgramLine:

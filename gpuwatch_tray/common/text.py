@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import TYPE_CHECKING
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 # comma, stop, semicolon, colon, enumeration comma, the marks of a call and a question, closing brackets.
 _HAN = "\u2e80-\u303f\u3040-\u9fff\uf900-\ufaff\uff00-\uffef"
 _CLOSING = "\uff0c\u3002\uff1b\uff1a\u3001\uff01\uff1f\uff09\u300d\u300f\u300b"
-_PIECE = re.compile(rf"(?:[{_HAN}]|[^\s{_HAN}]+)[{_CLOSING}]*\s*")
+_PIECE = late_pattern(rf"(?:[{_HAN}]|[^\s{_HAN}]+)[{_CLOSING}]*\s*")
 WIDE = frozenset({"W", "F"})  # wide and full width, by Unicode Standard Annex 11
 
 
@@ -90,7 +91,7 @@ def clip_utf16(text: str, units: int) -> str:
 
 
 # What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+_ESCAPES = late_pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 
 
 def strip_escapes(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ def merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 
 OPERATORS = frozenset("&|()<>")
 _WORD_ENDS = OPERATORS | frozenset(" \t\n;")
-_PLAIN = re.compile(r"""[^\\'"$` \t\n;&|()<>]+""")
-_PLAIN_IN_QUOTES = re.compile(r'[^\\"$`]+')
-_ANSI_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
-_DOUBLE_QUOTES = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_PLAIN = late_pattern(r"""[^\\'"$` \t\n;&|()<>]+""")
+_PLAIN_IN_QUOTES = late_pattern(r'[^\\"$`]+')
+_ANSI_QUOTES = late_pattern(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_DOUBLE_QUOTES = late_pattern(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LETTERS = frozenset(string.ascii_letters + "_")
 _NAME_CHARACTERS = _LETTERS | frozenset(string.digits)
 _OF_THE_SHELL = frozenset(string.digits + "?$!@*#-")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.settings.lexer import OPERATORS, Literal, Piece, Reference, Scanner, UnclosedError, Word
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 # What is said of a text that Bash would execute. Nothing of the line is quoted save names and words of Bash:
 # a stray word may be a password.
 EXPORT = N_("`export` needs NAME=value here, with the name outside the quotes")
@@ -81,7 +82,7 @@ HOME = Reference("HOME", home=True)
 OTHER_HOME = N_(
     "`~name` is the home folder of another account: write that folder (put a literal ~ in quotes)"
 )
-_COLON_TILDE = re.compile(r"(?<=:)(?=~)")
+_COLON_TILDE = late_pattern(r"(?<=:)(?=~)")
 
 
 def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
@@ -109,8 +110,8 @@ def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
 
 
 MOST_ERRORS = 50
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\]\+?=)")
-_BRACES = re.compile(r"\{.*(,|\.\.).*\}", re.DOTALL)
+_ASSIGNED = late_pattern(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\]\+?=)")
+_BRACES = late_pattern(r"\{.*(,|\.\.).*\}", re.DOTALL)
 
 
 class Assignment(Struct, frozen=True):
