@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -15,6 +17,7 @@ from gpuwatch_tray.engine.operations import AlertOperations, Reminders
 from gpuwatch_tray.model import Presence
 from gpuwatch_tray.tray import ActionKind
 from gpuwatch_tray.sources.nvml import NvmlSource
+from gpuwatch_tray.sources.processes import ProcessInspector
 from tests.app.test_monitor import Loop
 from tests.driver.scenario import GIB, FakeEvent, FakeGpu, FakeProcess, Scenario, loaded
 from tests.support.fakes import process, snapshot
@@ -117,9 +120,11 @@ def test_what_came_too_late_is_said(loop, act, target, why):
         ({"code": 48}, {}, "the driver reported Xid 48 on GPU 0 at "),
     ],
 )
-def test_a_click_is_told_why_as_far_as_the_driver_knows(tmp_path, before, after, said):
+def test_a_click_is_told_why_as_far_as_the_driver_knows(tmp_path, monkeypatch, before, after, said):
     """The menu's row, the played driver and a neighbour: the popup about the end has what they told."""
-    gpu = FakeGpu.numbered(0, FakeProcess(4_194_400, 12 * GIB), FakeProcess(os.getpid(), 11 * GIB))
+    monkeypatch.setattr("gpuwatch_tray.sources.processes.sees_host_pids", lambda: True)
+    job = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    gpu = FakeGpu.numbered(0, FakeProcess(job.pid, 12 * GIB), FakeProcess(os.getpid(), 11 * GIB))
     with loaded(tmp_path / "scenario") as path, closing(NvmlSource(event_wait=0.02)) as source:
         running = Desk(tmp_path)
         running.presence = Presence.PRESENT
@@ -127,10 +132,11 @@ def test_a_click_is_told_why_as_far_as_the_driver_knows(tmp_path, before, after,
         def play(one, number=0, code=0, **facts):
             events = [FakeEvent(number, one.uuid, code)] if code else []
             Scenario(gpus=[replace(one, **facts)], events=events).write(path)
-            running.poll(replace(source.read(), boot_id=""))
+            running.poll(source.read())
 
         play(gpu)
-        running.click(ActionKind.WHEN_ENDS, "4194400:")
+        running.click(ActionKind.WHEN_ENDS, f"{job.pid}:{ProcessInspector().inspect(job.pid).identity}")
+        play(gpu)
         numbers = count(1)
 
         def noted():
@@ -141,9 +147,9 @@ def test_a_click_is_told_why_as_far_as_the_driver_knows(tmp_path, before, after,
             return condition.xids or condition.lost or condition.full
 
         wait_until(noted, "it to be noted")
+        job.communicate(b"\n", timeout=60)
         play(replace(gpu, processes=gpu.processes[1:]), **after)
-        if after:  # a list that cannot be read leaves it open; the system then knows
-            play(FakeGpu.numbered(0))
-        body = running.popups.shown[-1].body
-        assert said in body
+        ended = [popup.body for popup in running.popups.shown if popup.title == "Process ended"]
+        assert said in ended[0]
+        assert "the system shows that it has ended; " in ended[0]
         running.store.close()
