@@ -161,8 +161,8 @@ def create_engine(
 ) -> HostEngine:
     """Make the engine: `in_loop` mails keep a distance, with `presence` there are popups."""
     policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
-    identity = context.mail_identity
-    return Engine(HostRules(), store, policy, identity, clock, presence or no_desktop, _lives, _descends)
+    edges = (presence or no_desktop, _lives, _descends, _kernel_lines)
+    return Engine(HostRules(), store, policy, context.mail_identity, clock, *edges)
 
 
 def _lives(pid: int, identity: str) -> bool | None:
@@ -177,3 +177,10 @@ def _descends(pid: int, ancestor: int) -> bool:
     from gpuwatch_tray.sources.processes import is_descendant
 
     return is_descendant(pid, ancestor)
+
+
+def _kernel_lines(pid: int, within: float) -> tuple[str, ...]:
+    """Return what the kernel said of killing a process; needed only once one has ended."""
+    from gpuwatch_tray.app.run_facts import lines_about
+
+    return lines_about(pid, within)

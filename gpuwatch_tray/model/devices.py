@@ -66,6 +66,7 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
@@ -126,6 +127,12 @@ class Gpu(Struct, frozen=True):
     pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
     recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
+
+    @property
+    def is_full(self) -> bool:
+        """Whether next to nothing of its memory is left, as far as that is known."""
+        used, total = known(self.memory_used), known(self.memory_total)
+        return used is not None and total is not None and used >= FULL_MEMORY * total > 0
 
 
 def gpu_subject(gpu: Gpu) -> str:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 MOST_FACTS = 4  # the gravest: a popup has few lines
-FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 BEFORE = 120.0  # seconds before the silence in which an event may be its cause
 MOST_OTHERS = 2  # processes that are named
 DEEP_SLEEP, STOPPED = "D", frozenset("Tt")  # states of proc_pid_stat(5)
@@ -118,10 +117,9 @@ def _stopped(snapshot: Snapshot, history: RuleHistory, process: GpuProcess) -> I
 def _memory(snapshot: Snapshot, process: GpuProcess, gpus: Sequence[Gpu]) -> Iterator[str]:
     """Yield which of its GPUs are full, and who else is on them."""
     for gpu in gpus:
-        used, total = known(gpu.memory_used), known(gpu.memory_total)
         others = _others(snapshot, process, gpu)
         named = ", ".join(others)
-        if used is not None and total and used >= FULL_MEMORY * total:
+        if gpu.is_full:
             text = _("the memory of {gpu} is full")
             if others:
                 text = _("the memory of {gpu} is full; others on it: {others}")
