@@ -21,7 +21,7 @@ from gpuwatch_tray.common.secret_names import (
     secrecy,
     words_of,
 )
-from gpuwatch_tray.common.secret_programs import SETTERS, ProgramLine
+from gpuwatch_tray.common.secret_programs import SETTERS, TEXT_PROGRAMS, ProgramLine
 from gpuwatch_tray.common.secret_shapes import hide_shapes, is_digest
 from gpuwatch_tray.model import GpuProcess, Missing
 
@@ -39,10 +39,16 @@ _LOOKALIKES = str.maketrans(
 )
 
 # With the marks that nobody sees: a name with one in it reads the same.
-_NAME_PATTERN = r"(?P<name>[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
+# A digit comes first in 7z and where a dot parts it from a word, as in `802-1x.password`.
+_NAME_PATTERN = r"(?P<name>(?:\d[\w-]{0,30}\.|7(?=z))?[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
 _NAME_IN_TEXT = late_pattern(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
+_VALUE = re.compile(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
+    r"(?:\\{0,8}[\"'])?[\s,]{1,9}\\{0,8}[\"']?value\\{0,8}[\"']?\s{0,9}[=:]\s{0,9}"
+    r"|(?:\\{0,8}[\"']),\\{0,8}[\"']value\\{0,8}[\"']\s{0,9}:\s{0,9}"
+)
+_ELEMENT = re.compile(r">[^<>\n]{1,256}(?=</)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
+_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+(?:=>|:=|==?|:(?!:))\s*+|\\{0,8}[\"']\s*+,\s*+)")
 # And in Python: `token: str = "`.
 _ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
 _CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
@@ -52,9 +58,21 @@ _READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
     r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
-_PROSE = late_pattern(r"[Tt]oken: [a-z]{1,20} [a-z]")  # a parser's word: `token: expected identifier`
-_IS = late_pattern(r"\s{1,9}(?:is|was|to)\s{1,9}")
+# A message about it: `token: expected identifier`, `auth: plugin loaded`, `api_key: field required`.
+_PROSE = late_pattern(
+    r"(?i:(?:token|auth|session|license): [a-z]{1,20} [a-z])"
+    r"|[\w.-]{1,64}: (?i:(?:not|is|was|must|should|field|required|missing|invalid|expected|unexpected|cannot|could|has|no"
+    r"|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
+    r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)(?: [a-z]|,? ?\Z))"
+)
+_OWNER_BEFORE = re.compile(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z")
+_IS = late_pattern(
+    r"(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
+    r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})(?:now\s{1,9})?"
+)
 _BLANKS = late_pattern(r"\s++")
+_QUOTED = re.compile(r"[\"']")
+_WORD_BEFORE = 24  # characters in which the word before a name is looked for
 _WORD = late_pattern(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
 _WHOLE_LINE = late_pattern(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
@@ -78,12 +96,24 @@ _CALL = late_pattern(
     rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
     rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
-_HERE = late_pattern(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
+# The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
+_GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
+_READS_A_PASSWORD = (
+    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd|passphrase-fd"
+    r"|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
+)
+_HERE = late_pattern(rf"({_READS_A_PASSWORD}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
+_SQL = re.compile(r"(?i)(\bidentified\s{1,9}by\s{1,9}[\"'])[^\"'\n]{1,256}")
 _SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
 _PIPED = late_pattern(
-    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
-    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|base64|kinit|login|passwd))"
+    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
+    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_READS_A_PASSWORD}|base64))"
 )
+# A command in a script or a log whose secret is told by its place: its words are looked at one by one.
+_COMMAND = re.compile(
+    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))})[ \t][^\n|;&\"'`()<>]{{1,256}}"
+)
+_PARTS = re.compile(r"(\s++)")
 _LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
 
 
@@ -94,8 +124,9 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _PIPED):
+    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _SQL, _PIPED):
         s = pattern.sub(rf"\1{REDACTED}", s)
+    s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
     line = ProgramLine()
     shown: list[str] = []
@@ -108,8 +139,10 @@ def scan(s: str) -> str:
             start, end = found.start() + len(glued), _word_end(plain, found.start())
             level = Secrecy.ALWAYS
         else:
-            level = line.option(found[0]) if len(found[0]) == len("-p") else Secrecy.NONE
+            level = line.option(found[0]) if len(found[0]) <= len("-upw") else Secrecy.NONE
             level = level or secrecy(found["name"])
+            if line.names_secrets and found[0] == "--secret":
+                level = Secrecy.NONE
             value = _find_value(plain, found, level) if level else None
             if value is None:
                 continue
@@ -121,21 +154,41 @@ def scan(s: str) -> str:
     return hide_shapes("".join(shown) + s[done:])
 
 
+def _hide_in_command(found: re.Match[str]) -> str:
+    """Redact a command that stands in a text as its arguments."""
+    parts = _PARTS.split(found[0])
+    parts[::2] = _arguments(parts[::2])
+    return "".join(parts)
+
+
 def _find_joint(s: str, name: re.Match[str], level: Secrecy) -> tuple[re.Match[str] | None, Secrecy]:
     """Return what stands between the name and its value, and what the two together say of the value."""
-    joint = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
+    joint = next(filter(None, (way.match(s, name.end()) for way in (_ANNOTATION, _VALUE, _ASSIGN))), None)
+    if joint and joint[0].rstrip().endswith(",") and s[name.start() - 1 : name.start()] not in {'"', "'"}:
+        joint = None  # `"https://host/token","next"`
     if joint is None and level is Secrecy.ALWAYS and not name["name"].startswith(_READERS):
         joint = _CALLED.match(s, name.end())
     if joint and _PROSE.match(s, name.start()):
         return joint, Secrecy.NONE
     if joint is not None or name["dashes"]:
         return joint or _BLANKS.match(s, name.end()), level
-    bare = Secrecy.IF_RANDOM if level is Secrecy.ALWAYS else Secrecy.NONE  # `password X`, as in a netrc file
-    return _IS.match(s, name.end()) or _BLANKS.match(s, name.end()), bare
+    blank = _IS.match(s, name.end()) or _BLANKS.match(s, name.end())
+    before = s[max(0, name.start() - _WORD_BEFORE) : name.start()]
+    if level is not Secrecy.ALWAYS:
+        # `API key is X`
+        owned = name["name"].lower() in {"key", "token"} and _OWNER_BEFORE.search(before)
+        return blank, Secrecy.IF_RANDOM if owned else Secrecy.NONE
+    if before.split()[-1:] and before.split()[-1] in SETTERS:
+        return blank, Secrecy.IF_TEXT  # `config set npmAuthToken X`
+    if ("." in name["name"] or "pass" in name["name"].lower()) and blank and _QUOTED.match(s, blank.end()):
+        return blank, Secrecy.IF_TEXT  # `802-1x.password "X Y"`, `WITH PASSWORD 'X'`
+    return blank, Secrecy.IF_RANDOM  # `password X`, as in a netrc file
 
 
 def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, Secrecy] | None:
     """Return start and end of the value of the name, and its secrecy; None where it has none."""
+    if s[name.start() - 1 : name.start()] == "<" and (element := _ELEMENT.match(s, name.end())):
+        return element.start() + 1, element.end(), level
     between, level = _find_joint(s, name, level)
     if between is None or between.end() == len(s) or level is Secrecy.NONE:
         return None
@@ -254,6 +307,7 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         flag = looks_like_flag(plain)
         announced, level = level, Secrecy.NONE
         more &= not plain.startswith("-")
+        in_place = line.is_in_place(plain)
         line.note(plain, program(plain))
         if announced and plain in {"=", ":"}:
             yield argument
@@ -264,7 +318,9 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         elif announced and not flag and is_secret(argument, announced):
             yield REDACTED
             more = True
-        elif (more or line.login) and looks_like_password(plain):
+        elif in_place and is_secret(argument, Secrecy.ALWAYS):
+            yield REDACTED
+        elif (more or line.login) and not plain.startswith("+") and looks_like_password(plain):
             yield REDACTED
         else:
             yield _redact_argument(argument, plain, before, line)
@@ -312,8 +368,8 @@ def _announced(plain: str, before: str, line: ProgramLine) -> Secrecy:
     level = secrecy(named["name"])
     if named["dashes"] or named["end"]:
         return level
-    if before in SETTERS and level is Secrecy.ALWAYS:
-        return Secrecy.IF_TEXT  # `aws configure set aws_secret_access_key X`
+    if level is Secrecy.ALWAYS and (before in SETTERS or "." in named["name"] or line.names_values):
+        return Secrecy.IF_TEXT  # `aws configure set aws_secret_access_key X`, `802-1x.password "X Y"`
     # `config set password X`, `-genv HF_TOKEN X`: a bare name
     return min(level, Secrecy.IF_RANDOM) if level is Secrecy.ALWAYS else Secrecy.NONE
 
