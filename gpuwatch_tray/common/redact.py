@@ -318,9 +318,7 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         elif announced and not flag and is_secret(argument, announced):
             yield REDACTED
             more = True
-        elif in_place and is_secret(argument, Secrecy.ALWAYS):
-            yield REDACTED
-        elif (more or line.login) and not plain.startswith("+") and looks_like_password(plain):
+        elif (in_place and is_secret(argument, Secrecy.ALWAYS)) or ((more or line.login) and not plain.startswith("+") and looks_like_password(plain)):
             yield REDACTED
         else:
             yield _redact_argument(argument, plain, before, line)
