@@ -65,7 +65,9 @@ _PROSE = late_pattern(
     r"|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
     r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)(?: [a-z]|,? ?\Z))"
 )
-_OWNER_BEFORE = re.compile(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z")
+_OWNER_BEFORE = re.compile(
+    r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z"
+)
 _IS = late_pattern(
     r"(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
     r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})(?:now\s{1,9})?"
@@ -318,7 +320,9 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         elif announced and not flag and is_secret(argument, announced):
             yield REDACTED
             more = True
-        elif (in_place and is_secret(argument, Secrecy.ALWAYS)) or ((more or line.login) and not plain.startswith("+") and looks_like_password(plain)):
+        elif (in_place and is_secret(argument, Secrecy.ALWAYS)) or (
+            (more or line.login) and not plain.startswith("+") and looks_like_password(plain)
+        ):
             yield REDACTED
         else:
             yield _redact_argument(argument, plain, before, line)
