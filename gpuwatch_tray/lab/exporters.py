@@ -25,7 +25,7 @@ class Exporter:
     """
     One exporter. `queries` are PromQL with $JOB, $ME and $NAMES, which give a number an instance.
 
-    The one of `reading` is there for a host whose GPUs could be read. It is the wall time of the last reading,
+    The one of `reading` is there for a host whose GPUs could be read. It is the wall time of the last one,
     or a smaller number that is another one after each reading, or 0 where nothing tells when that was.
     """
 

@@ -1,8 +1,8 @@
 """
 What Prometheus's answers say of each host: which is read, and which only was. Pure.
 
-No row, no knowledge: a host is OK where Prometheus scraped it a moment ago, it answered, its GPUs were read, and
-the time of that reading moves on. All else is named; a host that was once seen is never left out silently.
+No row, no knowledge: a host is OK where Prometheus scraped it a moment ago, it answered, its GPUs were read,
+and the time of that reading moves on. All else is named; a host that was once seen is never left out.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class LabView:
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
-    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not yet for long enough:
+    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long enough yet:
     # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
     standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
@@ -117,9 +117,9 @@ class LabView:
         """
         Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
 
-        Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So an
-        alert is over only where both can be believed, and its host, or without one every host, is OK. Of a host
-        that is none of the lab's, Prometheus's word is all there is.
+        Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
+        one is over only where both can be believed, and its host, or without one every host, is OK. Of a
+        host that is none of the lab's, Prometheus's word is all there is.
         """
         if self.problem is not None or self.feed is not Feed.FED:
             return False

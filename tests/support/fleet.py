@@ -5,8 +5,8 @@ A made-up fleet: the exporters of any number of hosts, served by one thread on o
         prometheus.scrape(fleet.targets())
         fleet["h1"].hangs = True
 
-Each host's metrics are what the real exporter makes of a snapshot. Prometheus is told a path a host, and its name
-as `instance`, so that one port is enough for 500.
+Each host's metrics are what the real exporter makes of a snapshot. Prometheus is told a path a host, and its
+name as `instance`, so that one port is enough for 500.
 """
 
 from __future__ import annotations

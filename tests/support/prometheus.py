@@ -148,7 +148,8 @@ class Prometheus(_Server):
             f"rule_files: [{self.folder}/rules.yml]\n"
             f"alerting: {{alertmanagers: [{{static_configs: [{{targets: {json.dumps(managers)}}}]}}]}}\n"
             f"scrape_configs:\n- job_name: {self._job}\n"
-            f"  file_sd_configs: [{{files: [{self.folder}/targets.json], refresh_interval: 1s}}]\n{self._extra}"
+            f"  file_sd_configs: [{{files: [{self.folder}/targets.json], refresh_interval: 1s}}]\n"
+            f"{self._extra}"
         )
 
     def arguments(self) -> list[str]:
@@ -189,7 +190,7 @@ class Alertmanager(_Server):
         self._program = self._with_templates(unpacked("usr/bin/prometheus-alertmanager"))
 
     def _with_templates(self, program: Path) -> Path:
-        """Copy it with another folder of templates compiled in: a path as long, of a link to the unpacked one."""
+        """Copy it with another folder of templates compiled in: a path as long, of a link to the unpacked."""
         link = self._place / "t"
         link.symlink_to(ROOT / "usr/share/prometheus/alertmanager")
         path = str(link).encode().ljust(len(_COMPILED_IN), b"/")
