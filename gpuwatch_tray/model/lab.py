@@ -107,7 +107,7 @@ class LabView:
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
-    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long enough yet:
+    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long yet:
     # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
     standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
