@@ -120,11 +120,14 @@ class ExportUsers(Enum):
     NONE = "none"
 
 
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
     """What of a machine is told to a Prometheus."""
 
-    users: ExportUsers = ExportUsers(schema.EXPORT_USERS.default)
+    users: ExportUsers = _USERS
     processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
 
 
