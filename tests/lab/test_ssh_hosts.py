@@ -150,7 +150,7 @@ def test_one_connection_is_kept(lab, opened):
 
 
 def test_what_hangs_is_not_piled_up(lab, opened):
-    """A program that hangs is ended on that machine too; a list's, which is not, is left alone for a while."""
+    """A program that hangs is ended on that machine too; a list's is left alone there for a while."""
     hangs = '#!/bin/sh\necho $$ >> "$0.seen"\nexec sleep 600\n'
     lab.add("gpu1", hangs)
     assert opened(timeout=4.0).read().hosts[0].state is HostState.BLIND
