@@ -48,6 +48,7 @@ from gpuwatch_tray.model.notifications import (
     Button,
     EmailWhen,
     IconStyle,
+    LabStatus,
     Level,
     MailDetails,
     Message,
@@ -74,7 +75,15 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
-from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
+from gpuwatch_tray.model.thresholds import (
+    FaultLimits,
+    HeatLimits,
+    LabLimits,
+    Limits,
+    ProcessScope,
+    Terms,
+    UseLimits,
+)
 
 __all__ = [
     "COMPUTING",
@@ -112,6 +121,8 @@ __all__ = [
     "HostView",
     "IconStyle",
     "Instant",
+    "LabLimits",
+    "LabStatus",
     "LabView",
     "Level",
     "Limits",
