@@ -145,8 +145,10 @@ def judge_host_blind(facts: LabFacts) -> Verdict:
     told = [host for host in unread if facts.concerns(host.name)]
     every = len(facts.view.hosts)
     value = _("{count} of {every} hosts do not answer").format(count=len(unread), every=every)
-    # What does not answer and is not among the findings stays as it is: it has not come back.
-    band = frozenset(host_prefix(host.name) for host in unread)
+    # What does not answer and is not among the findings stays as it is: it has not come back. Nor has one that
+    # was taken off the list meanwhile, until it is forgotten.
+    away = (host for host in facts.view.hosts if host.state is not HostState.OK)
+    band = frozenset(host_prefix(host.name) for host in away)
     if grouped(facts):
         finding = Finding(HOST_BLIND, "", Severity.WARNING, f"HOSTS_BLIND: {value}", text=_crowd(facts, told))
         findings: tuple[Finding, ...] = (finding,) if told else ()
