@@ -36,6 +36,7 @@ class WorldHost:
     name: str
     lost: int = 0  # GPUs, from the beginning on
     target: bool = True
+    asked: bool = True  # by Prometheus, though it is a target
     answers: bool = True
     reads: bool = True  # its driver
     moves: bool = True  # its readings are new ones
@@ -83,13 +84,16 @@ class LostWorld:
             self.now += step
             if self.running and self.scraping:
                 for host in self.hosts.values():
-                    if host.target:
+                    if host.target and host.asked:
                         host.scrape(self.now)
 
     # --- losses
 
     def hang(self, name: str) -> None:
         self.hosts[name].answers = False
+
+    def pass_over(self, name: str) -> None:
+        self.hosts[name].asked = False
 
     def go_blind(self, name: str) -> None:
         self.hosts[name].reads = False
@@ -198,6 +202,7 @@ class LostWorld:
 
 LOSSES = (
     LostWorld.hang,
+    LostWorld.pass_over,
     LostWorld.go_blind,
     LostWorld.stand_still,
     LostWorld.become_another,
