@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
+from gpuwatch_tray.export.rows import ReadingTally
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Level, Popup, Problem, Severity, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import EvaluationResult, HostEngine, Policy
-    from gpuwatch_tray.model import GpuSample
+    from gpuwatch_tray.model import GpuSample, Limits
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import ConfigProblem
@@ -72,6 +73,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
+        self.tally = ReadingTally(time.time())
         self._trouble: str | None = None
         self.program_trouble = ""  # what is wrong with the program's own files
         self._mail_health = MailHealth()
@@ -148,6 +150,17 @@ class Monitor:
         """The seconds between two polls."""
         return self._context.settings.poll
 
+    @property
+    def limits(self) -> Limits:
+        """The limits of the settings in force."""
+        return self._context.settings.limits
+
+    @property
+    def evaluated(self) -> Snapshot | None:
+        """The last snapshot, with the GPUs of the inventory; with a problem while no reading comes back."""
+        with self._lock:
+            return self._evaluated
+
     def explain(self) -> tuple[str, ...]:
         """Say of each rule what it makes of the last snapshot, and what will be sent, when and why."""
         with self._lock:
@@ -173,6 +186,8 @@ class Monitor:
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
         result = self._engine.evaluate(snapshot)
+        if result.status.snapshot is not None:
+            self.tally.add(result.status.snapshot)
         with self._lock:
             self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot

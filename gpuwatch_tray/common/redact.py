@@ -7,6 +7,7 @@ time in proportion to the text: repeats that could overlap are possessive or bou
 
 from __future__ import annotations
 
+import hashlib
 import ntpath
 import re
 import unicodedata
@@ -292,6 +293,15 @@ def process_name(name: str) -> str:
     Redact it before the folders are cut off, too: without its beginning a login in a URL is not recognised.
     """
     return one_line(scan(program(scan(name))))
+
+
+def pseudonym(user: str) -> str:
+    """
+    Return what stands for a user's name with EXPORT_USERS=hashed: the same on every machine.
+
+    It keeps the name from being read by chance. Who has a list of names can find out which it is.
+    """
+    return f"user-{hashlib.sha256(user.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
 def arguments(argv: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from gpuwatch_tray.model import LabLimits
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
@@ -55,6 +57,7 @@ class Policy(Struct, frozen=True):
     resolved_popup: bool = False
     in_loop: bool = True
     gap: float = 15.0
+    lab: LabLimits = field(default_factory=LabLimits)
 
 
 class ReadingPace(Struct, frozen=True):

@@ -49,6 +49,7 @@ from gpuwatch_tray.model.notifications import (
     Button,
     EmailWhen,
     IconStyle,
+    LabStatus,
     Level,
     MailDetails,
     Message,
@@ -75,7 +76,15 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
-from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
+from gpuwatch_tray.model.thresholds import (
+    FaultLimits,
+    HeatLimits,
+    LabLimits,
+    Limits,
+    ProcessScope,
+    Terms,
+    UseLimits,
+)
 
 __all__ = [
     "COMPUTING",
@@ -113,6 +122,8 @@ __all__ = [
     "HostView",
     "IconStyle",
     "Instant",
+    "LabLimits",
+    "LabStatus",
     "LabView",
     "Level",
     "Limits",

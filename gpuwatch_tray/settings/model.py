@@ -118,10 +118,13 @@ class ExportUsers(Enum):
     NONE = "none"
 
 
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
 class ExportSettings(Struct, frozen=True):
     """What of a machine is told to a Prometheus."""
 
-    users: ExportUsers = ExportUsers(schema.EXPORT_USERS.default)
+    users: ExportUsers = _USERS
     processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
 
 
