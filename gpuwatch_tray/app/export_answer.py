@@ -30,8 +30,9 @@ def build_answer(
     alerts: Iterable[Alert],
 ) -> dict[str, Any]:
     """Build the answer; raises RequestRefusedError for a request of another version."""
-    # Of the last good reading: an alert that goes on must not change its labels when nothing can be read.
-    firing = firing_alerts(alerts, tally.good)
+    # With the GPUs of the last good reading: an alert that goes on keeps its labels when nothing can
+    # be read. Before the first evaluation nobody knows what fires.
+    firing = None if snapshot is None else firing_alerts(alerts, tally.good)
     rows = build_rows(snapshot, tally, limits, _requested(request), firing)
     told = {name: [[*labels, value] for labels, value in values.items()] for name, values in rows.items()}
     return {"rows": told, "since": tally.since}

@@ -1,7 +1,7 @@
 """
 Where the exporter has its rows from.
 
-They are those of the running tray or `watch`, which has read the GPUs already; else of its own readings, about
+They are those of the running tray or `watch`, which has read the GPUs already; else of its own readings, of
 which nobody judges by the rules.
 """
 
