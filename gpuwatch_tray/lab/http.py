@@ -35,7 +35,7 @@ from gpuwatch_tray.model import Problem
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.settings import LabSettings, Secret
 
@@ -209,7 +209,11 @@ class LabServer:
             text, mend = _("{server} does not let us in"), _("ask who keeps it; see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
         elif status == 407:  # noqa: PLR2004
-            text, mend, kind = _("the proxy asks for a login"), _("see LAB_PROXY in lab.env"), LabFailure.LOGIN
+            text, mend, kind = (
+                _("the proxy asks for a login"),
+                _("see LAB_PROXY in lab.env"),
+                LabFailure.LOGIN,
+            )
         elif 300 <= status < 400:  # noqa: PLR2004
             text = _("{server} sends us elsewhere, where our login is not sent")
             mend, kind = _("write the address that it leads to into lab.env"), LabFailure.OTHER_PROGRAM

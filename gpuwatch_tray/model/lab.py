@@ -66,6 +66,7 @@ class Feed(Enum):
     FED = "fed"
     UNFED = "unfed"  # Prometheus has alerts that fire and that the Alertmanager does not have
     UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"  # nothing tells yet, or Prometheus cannot be asked what fires
 
 
 @dataclass(frozen=True, slots=True)
