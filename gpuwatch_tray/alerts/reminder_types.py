@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Snapshot
+    from gpuwatch_tray.model import LabView, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ class Observation:
     in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
+    lab: LabView | None = None  # in its place where a lab is read, not one host
 
 
 ReminderJson: TypeAlias = dict[str, Any]

@@ -18,7 +18,7 @@ from gpuwatch_tray import ipc
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host, redact, session_folder
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.engine import Engine, Policy, late_digest, no_desktop
+from gpuwatch_tray.engine import Engine, HostEngine, HostRules, Policy, late_digest, no_desktop
 from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.i18n import _
@@ -389,10 +389,11 @@ def create_engine(
     *,
     in_loop: bool = True,
     presence: Callable[[], PresenceResult] | None = None,
-) -> Engine:
+) -> HostEngine:
     """Make the engine: `in_loop` mails keep a distance, with `presence` there are popups."""
     policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
-    return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
+    identity = context.mail_identity
+    return Engine(HostRules(), store, policy, identity, clock, presence or no_desktop, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.app.recorder import Recorder
-    from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
+    from gpuwatch_tray.engine import EvaluationResult, HostEngine, Policy
     from gpuwatch_tray.model import GpuSample, Limits
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
@@ -56,7 +56,7 @@ class Monitor:
         self,
         context: RunContext,
         source: Source,
-        engine: Engine,
+        engine: HostEngine,
         outputs: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,

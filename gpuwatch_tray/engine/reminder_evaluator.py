@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
+    from gpuwatch_tray.model import Instant, LabView, Message, Popup, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -129,12 +129,13 @@ class ReminderEvaluator:
         *,
         gap: float,
         snoozed: bool,
+        lab: LabView | None = None,
     ) -> ReminderResult:
         """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap)), snapshot)
+            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap, lab)), snapshot)
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)
@@ -211,12 +212,14 @@ class ReminderEvaluator:
         """Note that the popup was shown and its reminders could not be closed: the next commit does."""
         self._unrecorded.update(numbers)
 
-    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
+    def _observe(
+        self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float, lab: LabView | None
+    ) -> Observation:
         condition, lives = reminder.condition, None
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children)
+        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children, lab)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """Return the processes on the GPUs that a command has started."""

@@ -1,9 +1,9 @@
-"""The values of an evaluation: the policy that it follows, what a snapshot means, and what comes of it."""
+"""The values of an evaluation: the policy that it follows, what a reading means, and what comes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
@@ -14,11 +14,30 @@ if TYPE_CHECKING:
         Limits,
         Message,
         Popup,
-        Snapshot,
+        Problem,
         Status,
         Verdict,
     )
-    from gpuwatch_tray.rules import RuleHistory
+
+
+class Reading(Protocol):
+    """What every reading has, of one host or of a lab."""
+
+    @property
+    def at(self) -> float:
+        """Wall time."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why nothing could be read at all."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing in it is real."""
+
+
+R = TypeVar("R", bound=Reading)
+H = TypeVar("H")  # what the rules about such readings remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +66,14 @@ class ReadingPace:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Generic[R, H]):
     """
-    What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
+    What a reading means, before anything is written or sent; `alerts` are active, by fingerprint.
 
     `gaps` name what kept a rule from judging; the acknowledgement of the `voided` incidents (by id) ends.
     """
 
-    snapshot: Snapshot
+    reading: R
     verdicts: tuple[Verdict, ...]
     gaps: tuple[str, ...]
     processes: tuple[GpuProcess, ...]
@@ -62,7 +81,7 @@ class Evaluation:
     changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
-    rule_history: RuleHistory
+    rule_history: H
     pace: ReadingPace
     voided: tuple[int, ...]
 

@@ -1,1 +1,1 @@
-"""The lab: many machines, as a Prometheus or ssh tells of them."""
+"""Other machines: read by ssh, or from a Prometheus and its Alertmanager. I/O; what it means is in rules/."""
