@@ -23,7 +23,7 @@ from gpuwatch_tray.app.export_answer import export_request, rows_from_json
 from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.threads import start_thread
-from gpuwatch_tray.engine.evaluation import complete_snapshot
+from gpuwatch_tray.engine.inventory import complete_snapshot
 from gpuwatch_tray.export.rows import ReadingTally, blind_rows, build_rows
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.store import StoreError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.export.rows import Rows
-    from gpuwatch_tray.settings import ExportSettings
+    from gpuwatch_tray.model import ExportSettings
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import KnownGpu
 
