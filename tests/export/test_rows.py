@@ -27,9 +27,19 @@ from gpuwatch_tray.model import (
 from tests.support.fakes import MIB, START, process, snapshot
 
 FULL = Gpu(
-    0, "GPU-a", "Test GPU", memory_used=MIB, memory_total=4 * MIB, utilisation=50, temperature=61, power=200.5,
-    power_limit=300.0, fan=25, energy=1e6, ecc_uncorrected=2,
-)  # fmt: skip
+    0,
+    "GPU-a",
+    "Test GPU",
+    memory_used=MIB,
+    memory_total=4 * MIB,
+    utilisation=50,
+    temperature=61,
+    power=200.5,
+    power_limit=300.0,
+    fan=25,
+    energy=1e6,
+    ecc_uncorrected=2,
+)
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, what turns text round, halves of characters, line ends
 PARTS = ("MIG-a", "MIG-b")
 
@@ -162,7 +172,7 @@ def test_the_processes_with_the_most_memory_are_told():
 
 
 def test_what_a_user_has_is_what_the_rules_count():
-    """GPUs with a compute context, ignored programs left out; the oldest start; memory if all of it is known."""
+    """GPUs with a compute context, without ignored programs; memory only where all of it is known."""
     reading = snapshot(
         process(1, 0, started=START - 500),
         process(2, 1, memory=UNKNOWN),
