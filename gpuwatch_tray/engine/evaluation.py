@@ -282,8 +282,9 @@ def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
 
 
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
-    """Whether it is about a GPU that the person has said to be gone for good."""
-    return alert.subject.partition("/")[0] in {gpu.uuid for gpu in inputs.gpus if gpu.forgotten}
+    """Whether it is about a GPU, or a host, that the person has said to be gone for good."""
+    subject = f"{alert.subject}/"
+    return any(subject.startswith(f"{row.uuid.rstrip('/')}/") for row in inputs.gpus if row.forgotten)
 
 
 def reading_gap(pace: ReadingPace, policy: Policy) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from gpuwatch_tray.model import LabLimits
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
@@ -55,6 +57,7 @@ class Policy:
     resolved_popup: bool = False
     in_loop: bool = True
     gap: float = 15.0
+    lab: LabLimits = field(default_factory=LabLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,4 @@
-"""Other machines: read by ssh, or from a Prometheus and its Alertmanager. I/O; what it means is in rules/."""
+"""The lab: many machines, as a Prometheus or ssh tells of them."""
+=======
+"""The lab: many machines, as a Prometheus or ssh tells of them."""
+>>>>>>> .merge_file_IxRmTt

@@ -1,8 +1,8 @@
 """
 Whether what an Alertmanager says can be believed. Pure.
 
-An Alertmanager that nobody feeds answers 200 and an empty list, as one does where all is well. So what it has is
-compared with what fires in Prometheus.
+An Alertmanager that nobody feeds answers 200 and an empty list, as one does where all is well. So what it has
+is compared with what fires in Prometheus.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gpuwatch_tray.model import Feed
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-AlertKey: TypeAlias = tuple[str, str]  # alertname and instance, as they came
+AlertKey: TypeAlias = tuple[str, str]  # alertname and host, as they came
 
 POLLS = 2  # that an alert must be missing for: a new one is on its way
 
@@ -43,7 +43,7 @@ class FeedJudge:
         self._missing = {key: self._missing.get(key, 0) + 1 for key in firing - there}
         matched = firing & there
         self._had = (self._had | matched) & firing
-        # What the Alertmanager never had may be dropped on the way on purpose, as long as others come through.
+        # What it never had may be dropped on the way on purpose, as long as others come through.
         lost = [
             key
             for key, polls in self._missing.items()

@@ -1,8 +1,8 @@
 """
 The lab's Alertmanagers: their alerts, united by fingerprint, and silences for everyone.
 
-A silence is the one thing that is written here. It is made of all labels of one alert, so that it covers nothing
-else; an equal one is looked for before; and only those that were made here are ended.
+A silence is the one thing that is written here. It is made of all labels of one alert, so that it covers
+nothing else; an equal one is looked for before; and only those that were made here are ended.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gpuwatch_tray.lab.answers import (
     MOST_LABELS,
     AlertEntry,
     SilenceEntry,
+    harmless,
     host_of,
     parse_alerts,
     parse_silences,
@@ -90,7 +91,7 @@ class Alertmanagers:
             alerts.append(
                 RemoteAlert(
                     fingerprint=entry.fingerprint,
-                    name=dict(shown_labels({"alertname": entry.labels.get("alertname", "")}))["alertname"],
+                    name=harmless(entry.labels.get("alertname", "")),
                     host=host,
                     severity=severity(entry.labels),
                     text=entry.text,

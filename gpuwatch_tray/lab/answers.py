@@ -1,8 +1,8 @@
 """
 The answers of Prometheus and Alertmanager as values: checked, bounded and made harmless. Pure.
 
-All texts are foreign: whoever can set a label writes them. What is shown is cut, redacted and without characters
-that nobody sees; what is sent back as a matcher stays as it came.
+All texts are foreign: whoever can set a label writes them. What is shown is cut, redacted and without
+characters that nobody sees; what is sent back as a matcher stays as it came.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SEVERITIES = {
     Severity.CRITICAL: {"critical", "crit", "page", "error", "fatal", "emergency", "high", "disaster"},
     Severity.INFO: {"info", "information", "informational", "none", "low", "debug", "notice"},
 }
-_HOST_LABELS = ("instance", "host", "hostname", "Hostname", "node", "nodename")
+HOST_LABELS = ("instance", "host", "hostname", "Hostname", "node", "nodename")
 _TEXTS = ("summary", "description", "message", "title")
 
 
@@ -138,7 +138,7 @@ def severity(labels: Mapping[str, str]) -> Severity:
 
 def host_of(labels: Mapping[str, str]) -> str:
     """Return the label that names the host, as it came; empty where there is none."""
-    return next((labels[name] for name in _HOST_LABELS if labels.get(name)), "")
+    return next((labels[name] for name in HOST_LABELS if labels.get(name)), "")
 
 
 def shown_labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

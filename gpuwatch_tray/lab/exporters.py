@@ -1,9 +1,9 @@
 """
 The exporters of GPU metrics that a lab may have, and how far the metrics of each go.
 
-Besides our own: dcgm-exporter (NVIDIA, etc/default-counters.csv), nvitop-exporter (nvitop_exporter/exporter.py; the
-units stand at the ends of its names) and nvidia_gpu_exporter (utkuozdemir, docs/METRICS.md). What one does not have
-is not guessed: it stays unsupported, and `lacks` names it.
+Besides our own: dcgm-exporter (NVIDIA, etc/default-counters.csv), nvitop-exporter (its exporter.py; the units
+stand at the ends of its names) and nvidia_gpu_exporter (utkuozdemir, docs/METRICS.md). What one does not have
+is not guessed: it stays unknown, and `lacks` names it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Exporter:
     """
     One exporter. `queries` are PromQL with $JOB, $ME and $NAMES, which give a number an instance.
 
-    The one of `reading` is there for a host whose GPUs could be read. It is the wall time of the last reading, or a
-    smaller number that is another one after each reading, or 0 where nothing tells when that was.
+    The one of `reading` is there for a host whose GPUs could be read. It is the wall time of the last one,
+    or a smaller number that is another one after each reading, or 0 where nothing tells when that was.
     """
 
     name: str
@@ -63,7 +63,8 @@ GPUWATCH = Exporter(
         "expected": "max by (instance) (gpuwatch_gpus_expected{$JOB})",
         "free": "sum by (instance) (gpuwatch_gpu_free{$JOB})",
         "largest_free": "max by (instance) ((gpuwatch_gpu_memory_total_bytes{$JOB}"
-        " - gpuwatch_gpu_memory_used_bytes{$JOB}) and on (instance, gpu, uuid) (gpuwatch_gpu_free{$JOB} == 1))",
+        " - gpuwatch_gpu_memory_used_bytes{$JOB})"
+        " and on (instance, gpu, uuid) (gpuwatch_gpu_free{$JOB} == 1))",
         "mine": f"{_MINE} or on (instance) {_NONE_MINE}",
         "oldest_start": "min by (instance) (gpuwatch_user_oldest_start_timestamp_seconds{$JOB,user=~$NAMES})",
         "clock": "max by (instance) (gpuwatch_host_clock_timestamp_seconds{$JOB}"
@@ -97,7 +98,7 @@ NVITOP = Exporter(
     "gpu_",
     "gpu_utilization_Percentage",
     {
-        # It serves its last values for ever; its host's uptime, which it reads with the GPUs, stands still then.
+        # It serves its last values for ever; the host's uptime, read with the GPUs, stands still then.
         "reading": "max by (instance) (host_uptime_Second{$JOB}) and on (instance)"
         " gpu_utilization_Percentage{$JOB}",
         "gpus": "count by (instance) (count by (instance, uuid) (gpu_utilization_Percentage{$JOB}))",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "gpuwatch_"
 _PERCENT = 100
+LONGEST_NUMBER = 10  # digits: no index and no PID has more
 _OF_ALL = {
     "gpu_info",
     "gpu_list_complete",
@@ -149,7 +150,7 @@ def _process_key(labels: Mapping[str, str]) -> _ProcessKey | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 10  # noqa: PLR2004  # no index or PID is longer
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
 
 
 def _whole(value: float | None, times: float = 1) -> Field[int]:

@@ -1,8 +1,8 @@
 """
 What Prometheus's answers say of each host: which is read, and which only was. Pure.
 
-No row, no knowledge: a host is OK where Prometheus scraped it a moment ago, it answered, its GPUs were read, and the
-time of that reading moves on. All else is named; and a host that was once seen is never left out silently.
+No row, no knowledge: a host is OK where Prometheus scraped it a moment ago, it answered, its GPUs were read,
+and the time of that reading moves on. All else is named; a host that was once seen is never left out.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Moment:
 
 
 def oldest_allowed(interval: float) -> float:
-    """Return how many seconds ago a host must have been scraped, where that is done every `interval` seconds."""
+    """Return how many seconds ago a host may have been scraped, where `interval` lie between two scrapes."""
     return min(SCRAPES * interval, LONGEST_OLD)
 
 

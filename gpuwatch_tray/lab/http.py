@@ -1,8 +1,8 @@
 """
 Questions to the lab's servers over HTTP, with JSON as answers: bounded in time and size, and nothing told.
 
-The one importer of urllib3. No redirect is followed, as it would carry the login elsewhere; no proxy is used but
-that of LAB_PROXY, whatever the environment says; no error holds an address with a login, a header or a body.
+The one importer of urllib3. No redirect is followed, as it would carry the login elsewhere; no proxy is used
+but that of LAB_PROXY, whatever the environment says; no error holds a login, a header or a body.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class LabServer:
     """
     One server of the lab, over connections that are kept.
 
-    `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the token
-    with each question. `seconds` of the questions bounds the parts of one that can be bounded here: who must not
-    wait longer for a server that sends its headers byte by byte, or for the resolver, waits on a thread beside.
+    `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
+    token with each question. `seconds` bounds what can be bounded here: who must not wait longer for a server
+    that sends its headers byte by byte, or for the resolver, asks on a thread beside.
     """
 
     def __init__(self, address: str, settings: LabSettings, secret: Callable[[], Secret]) -> None:
@@ -238,8 +238,6 @@ class LabServer:
         if isinstance(error, NameResolutionError):
             text = _("{server}: no such name").format(server=self.name)
             return LabError(LabFailure.UNREACHABLE, text, _("see the address in lab.env"))
-        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-            return self._too_slow(seconds)
         if isinstance(error, NewConnectionError):
             why = redact.text(_cause(error))[:_LONGEST_ERROR]
             return LabError(
@@ -247,6 +245,8 @@ class LabServer:
                 _("{server} cannot be reached: {why}").format(server=self.name, why=why),
                 _("does it run, and is this computer in its network?"),
             )
+        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+            return self._too_slow(seconds)
         if isinstance(error, SSLError):
             return self._tls_failure(error)
         if isinstance(error, ProtocolError):

@@ -12,7 +12,7 @@ from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.lab.alert_feed import FeedJudge
 from gpuwatch_tray.lab.alertmanager import Alertmanagers, AlertsRead
-from gpuwatch_tray.lab.answers import harmless
+from gpuwatch_tray.lab.answers import harmless, host_of
 from gpuwatch_tray.lab.exporters import missing_notes
 from gpuwatch_tray.lab.host_detail import snapshot_of
 from gpuwatch_tray.lab.host_states import (
@@ -87,8 +87,8 @@ class PrometheusLab:
     """
     The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
 
-    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be called
-    from several threads.
+    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
+    called from several threads.
     """
 
     def __init__(
@@ -288,9 +288,7 @@ class PrometheusLab:
     def _with_alerts(self, view: LabView, poll: PrometheusPoll | None, read: AlertsRead | None) -> LabView:
         if read is None:
             return view
-        there = {
-            (entry.labels.get("alertname", ""), entry.labels.get("instance", "")) for entry in read.entries
-        }
+        there = {(entry.labels.get("alertname", ""), host_of(entry.labels)) for entry in read.entries}
         feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
         if feed is Feed.UNREACHABLE and read.failures:
             why = str(read.failures[0].problem)
@@ -300,14 +298,16 @@ class PrometheusLab:
             return by_instance.get(instance) or host_names([instance])[instance]
 
         mine = {host.name for host in view.hosts if (known(host.mine) or 0) > 0}
-        pending = frozenset() if poll is None else poll.pending or frozenset()
+        standing = (
+            frozenset() if poll is None else (poll.firing or frozenset()) | (poll.pending or frozenset())
+        )
         failed = () if feed is Feed.UNREACHABLE else tuple(error.text for error in read.failures)
         return replace(
             view,
             alerts=self._alertmanagers.shown(read, name_of, mine, self._settings.me),
             feed=feed,
             feed_problem=why,
-            pending=frozenset((harmless(name), name_of(instance)) for name, instance in pending),
+            standing=frozenset((harmless(name), name_of(instance)) for name, instance in standing),
             notes=(*view.notes, *failed),
         )
 

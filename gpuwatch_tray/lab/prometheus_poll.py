@@ -12,6 +12,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.answers import (
     Sample,
     by_instance,
+    host_of,
     no_answer,
     parse_host_alerts,
     parse_samples,
@@ -72,7 +73,7 @@ class PrometheusClient:
 
     def _ask(self, text: str, end: float, at: float | None = None) -> tuple[Any, int, float | None]:
         seconds = end - time.monotonic()
-        fields = [("query", text), ("timeout", f"{max(min(seconds, QUERY_SECONDS), 0.1):.1f}s")]
+        fields = [("query", text), ("timeout", f"{max(min(seconds, QUERY_SECONDS), 0.1):.1f}")]
         if at is not None:
             fields.append(("time", f"{at:.3f}"))
         answer = self.server.get("/api/v1/query", seconds, fields)
@@ -147,7 +148,7 @@ def _alert_keys(samples: list[Sample] | None, state: str) -> frozenset[AlertKey]
     if samples is None:
         return None
     return frozenset(
-        (sample.labels.get("alertname", ""), sample.labels.get("instance", ""))
+        (sample.labels.get("alertname", ""), host_of(sample.labels))
         for sample in samples
         if sample.labels.get("alertstate") == state
     )

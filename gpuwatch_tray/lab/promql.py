@@ -1,9 +1,9 @@
 """
 The questions of a poll in PromQL, by the metrics that the hosts' exporters have.
 
-Each is one small instant query, asked of the same moment, that gives one number a host (the label `instance`).
-They are so put that nothing follows from the absence of a row: a host counts as read, free or without one's
-processes only where a row says so.
+Each is one small instant query, asked of the same moment, that gives one number a host (label `instance`).
+They are so put that nothing good follows from the absence of a row: a host counts as read, free or without
+one's processes only where a row says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.lab.answers import HOST_LABELS
 from gpuwatch_tray.lab.exporters import GPUWATCH
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
 CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
-ALERTS = "count by (alertname, alertstate, instance) (ALERTS)"
+ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
 
 
 def quote(text: str) -> str:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import LabSettings
 
 
-COMMAND = "gpuwatch-tray ps --all --json"
+# pipx puts programs into a folder that is on the PATH of a login alone. Ended there too: what hangs on that
+# machine is not ended with the connection. Any shell reads it so.
+COMMAND = 'env PATH="$PATH:$HOME/.local/bin" timeout -k 2 {seconds:.0f} gpuwatch-tray ps --all --json'
 CONNECT = 5  # seconds for the connection
 TIMEOUT = 15.0  # seconds for one machine, connection and list
 LONGEST_PATH = (
@@ -41,8 +43,11 @@ LONGEST_PATH = (
 DIGEST = 60  # characters of %C and of what ssh adds
 DETAIL_AGE = 15.0  # seconds
 CLOSE = 2.0  # seconds for a kept connection to end
+LONGEST_PAUSE = 2 * MINUTE  # before a machine that has not answered in time is asked again
+LONGEST_HANG = 10 * MINUTE  # where it was reached, and its program hangs: each try may leave one behind there
 _FAILED = 255  # ssh's own exit code: the connection
 _NOT_FOUND = 127  # the shell's
+_ENDED_THERE = {124, 137}  # by `timeout`
 _LONGEST_REASON = 200
 _PERSIST = 2 * MINUTE  # seconds for which a connection that nobody uses stays
 
@@ -93,7 +98,7 @@ class SshHosts:
             view = self._views.get(host)
         now = self._clock()
         if view is None or view.detail is None or now - view.detail.at > DETAIL_AGE:
-            self._ask(host)
+            self._ask(host, now=True)
             with self._lock:
                 view = self._views.get(host)
         if view is not None and view.detail is not None and view.state is HostState.OK:
@@ -103,7 +108,7 @@ class SshHosts:
 
     def check(self, host: str) -> HostView:
         """Ask one machine now and return its line, for `lab test`."""
-        self._ask(host)
+        self._ask(host, now=True)
         with self._lock:
             return self._views[host]
 
@@ -118,13 +123,16 @@ class SshHosts:
             for ender in enders:
                 ender.join(max(0.0, until - time.monotonic()))
 
-    def _ask(self, name: str) -> None:
+    def _ask(self, name: str, *, now: bool = False) -> None:
         host = self._hosts[name]
         if not host.turn.acquire(blocking=False):
             return  # the last run still goes on: its outcome stands
         try:
+            if not now and host.rests():
+                return
             began = self._clock()
-            result = host.run(self._argv(name, self._settings.ssh_list or COMMAND))
+            command = self._settings.ssh_list or COMMAND.format(seconds=max(1.0, self._timeout - CLOSE))
+            result = host.run(self._argv(name, command))
             if self._closed:
                 return
             view = host.view(result, began, self._clock())
@@ -133,8 +141,10 @@ class SshHosts:
                 if before is not None and before.state is view.state:
                     view = replace(view, since=before.since)
                 self._views[name] = view
-            if isinstance(result, RunResult) and result.timed_out and self._control:
-                self._hang_up(name)  # what was kept open may be what hangs
+            timed_out = isinstance(result, RunResult) and result.code is None
+            # What was kept open may be what hangs; if it answers, the program there does.
+            reached = timed_out and bool(self._control) and self._hang_up(name)
+            host.pause(self._settings.poll if timed_out else 0.0, LONGEST_HANG if reached else LONGEST_PAUSE)
         finally:
             host.turn.release()
 
@@ -165,11 +175,14 @@ class SshHosts:
             *("-o", f"ControlPersist={persist}"),
         )
 
-    def _hang_up(self, name: str) -> None:
+    def _hang_up(self, name: str) -> bool:
+        """End the kept connection; whether there was one that answered."""
         program, *options = self._settings.ssh
         argv = [program, *options, "-o", f"ControlPath={self._control}", "-O", "exit", "--", name]
-        with suppress(OSError):
-            SubprocessRunner(CLOSE, 4096).run(argv)
+        try:
+            return SubprocessRunner(CLOSE, 4096).run(argv).code == 0
+        except OSError:
+            return False
 
 
 class _Host:
@@ -184,6 +197,17 @@ class _Host:
         self._timeout = timeout
         self._runner = SubprocessRunner(timeout)
         self._matcher = ProcessMatcher({})
+        self._pause = 0.0
+        self._until = 0.0  # on the monotonic clock
+
+    def rests(self) -> bool:
+        """Whether it is not asked again yet."""
+        return time.monotonic() < self._until
+
+    def pause(self, shortest: float, longest: float) -> None:
+        """Ask it again after a pause that doubles from `shortest` on; 0 for none."""
+        self._pause = min(longest, max(shortest, 2 * self._pause)) if shortest else 0.0
+        self._until = time.monotonic() + self._pause
 
     def run(self, argv: Sequence[str]) -> RunResult | OSError:
         """Run ssh; what kept it from starting."""
@@ -214,6 +238,8 @@ class _Host:
             if self._lists:
                 text = _("the command of LAB_LIST is not found there")
             return self._without(HostState.BLIND, text, ended)
+        if result.code in _ENDED_THERE and not self._lists:
+            return self._without(HostState.BLIND, _("it answers, and gpuwatch-tray hangs there"), ended)
         out = result.out.decode("utf-8", "replace")
         return (
             self._read_list(out, result.code, said, began, ended)

@@ -58,6 +58,7 @@ from gpuwatch_tray.model.notifications import (
     Button,
     EmailWhen,
     IconStyle,
+    LabStatus,
     Level,
     MailDetails,
     Message,
@@ -84,7 +85,15 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
-from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
+from gpuwatch_tray.model.thresholds import (
+    FaultLimits,
+    HeatLimits,
+    LabLimits,
+    Limits,
+    ProcessScope,
+    Terms,
+    UseLimits,
+)
 
 __all__ = [
     "COMPUTING",
@@ -124,6 +133,8 @@ __all__ = [
     "HostView",
     "IconStyle",
     "Instant",
+    "LabLimits",
+    "LabStatus",
     "LabView",
     "Level",
     "Limits",

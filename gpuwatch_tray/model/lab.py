@@ -48,7 +48,7 @@ class HostView:
     looks_free: Field[int] = UNKNOWN  # idle by memory and use, where nobody tells the processes
     mine: Field[int] = UNKNOWN  # on which LAB_ME computes
     oldest_start: Field[float] = UNKNOWN  # of LAB_ME's oldest process, by the host's clock
-    clock: Field[float] = UNKNOWN  # the host's wall time less ours, in s
+    clock: Field[float] = UNKNOWN  # the host's wall time less that of who reads it, in s
     hottest: Field[int] = UNKNOWN  # degrees C
     firing: Field[tuple[HostAlert, ...]] = UNKNOWN  # what its own rules have found
     detail: Snapshot | None = None  # GPU by GPU, where it was asked for
@@ -108,11 +108,30 @@ class LabView:
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
-    # Alerts (name, host) whose condition holds in Prometheus, but not yet for long enough: not one of these is
-    # over, though the Alertmanager does not have it. After a gap in the data each alert is pending once more.
-    pending: frozenset[tuple[str, str]] = frozenset()
+    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long yet:
+    # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
+    standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
     simulated: bool = False
+
+    def tells_end_of(self, alert: RemoteAlert) -> bool:
+        """
+        Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
+
+        Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
+        one is over only where both can be believed, and its host, or without one every host, is OK. Of a
+        host that is none of the lab's, Prometheus's word is all there is.
+        """
+        if self.problem is not None or self.feed is not Feed.FED:
+            return False
+        if (alert.name, alert.host) in self.standing:
+            return False
+        if any(one.fingerprint == alert.fingerprint for one in self.alerts):
+            return False
+        states = {host.name: host.state for host in self.hosts}
+        if alert.host:
+            return states.get(alert.host, HostState.OK) is HostState.OK
+        return set(states.values()) <= {HostState.OK, HostState.GONE}
 
 
 class ExportUsers(Enum):

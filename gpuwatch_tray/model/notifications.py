@@ -11,6 +11,7 @@ from gpuwatch_tray.model.alerts import Severity
 if TYPE_CHECKING:
     from gpuwatch_tray.model.alerts import Alert
     from gpuwatch_tray.model.devices import Snapshot
+    from gpuwatch_tray.model.lab import LabView
 
 
 class EmailWhen(Enum):
@@ -163,6 +164,20 @@ LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRI
 
 
 @dataclass(frozen=True, slots=True)
+class LabStatus:
+    """What is shown of the lab."""
+
+    level: Level
+    headline: str  # the reason in one line
+    at: float
+    view: LabView | None = None  # None before the first reading
+    alerts: tuple[Alert, ...] = ()  # those that fire or recover, worst first
+    notes: tuple[str, ...] = ()
+    snoozed_until: float | None = None  # wall time until which everything of the lab is snoozed
+    awaited: tuple[PendingReminder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The content of the tray."""
 
@@ -176,3 +191,4 @@ class Status:
     snoozed_until: float | None = None  # wall time until which everything is snoozed
     in_use: int | None = None  # GPUs in use that GPU_LIMIT counts; None where unknown
     awaited: tuple[PendingReminder, ...] = ()  # the pending reminders
+    lab: LabStatus | None = None  # None where there is no lab

@@ -93,6 +93,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class LabLimits:
+    """
+    The thresholds over the hosts of a lab; None switches a rule off.
+
+    `every_host`: what happens to any host is told, not only to those of one's own runs and the `pins`;
+    `all_alerts`: so are the Alertmanager's alerts that are not one's own.
+    """
+
+    gpu_limit: int | None = None
+    every_host: bool = True
+    all_alerts: bool = False
+    pins: frozenset[str] = frozenset()
+    alertmanager: bool = False  # whether there is one
+    poll: float = schema.LAB_POLL_SEC.default_value  # seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """For how long a rule's condition must hold before it fires, and be over before it is resolved."""
 

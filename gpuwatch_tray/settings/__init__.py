@@ -20,6 +20,7 @@ from gpuwatch_tray.settings.model import (
     SmtpSettings,
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
+from gpuwatch_tray.settings.secret_file import SecretFileError, read_secret_file
 from gpuwatch_tray.settings.template import files, write_missing
 from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
@@ -33,6 +34,7 @@ __all__ = [
     "NotifyMethod",
     "ResolvedChannel",
     "Secret",
+    "SecretFileError",
     "Settings",
     "SettingsFolders",
     "SmtpSecurity",
@@ -42,5 +44,6 @@ __all__ = [
     "load",
     "odd_characters",
     "read_password",
+    "read_secret_file",
     "write_missing",
 ]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.driver.scenario import MIB, FakeEvent, FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.installed import busy
+from tests.support.prometheus import Prometheus
 from tests.support.promtool import promtool
 from tests.support.timing import wait_until
 
@@ -278,3 +279,51 @@ def test_the_printed_configuration_and_rules_are_taken(installed, tmp_path):
     assert "h7" not in named
     assert installed.run("setup", "prometheus", "--rules", "h1").returncode == 2
     assert installed.run("setup", "prometheus", "a b").returncode == 2
+
+
+class Printed(Prometheus):
+    """A Prometheus with what `setup prometheus` prints, at its own pace of a second."""
+
+    def __init__(self, installed, target):
+        super().__init__()
+        self._installed, self._target = installed, target
+
+    def set_up(self):
+        super().set_up()
+        printed = self._installed.run("setup", "prometheus", self._target).stdout
+        config = printed.replace("interval: 15s", "interval: 1s").replace(
+            "1s\n\nrule", "1s\n  scrape_timeout: 1s\n\nrule"
+        )
+        (self.folder / "prometheus.yml").write_text(config)
+        rules = self._installed.run("setup", "prometheus", "--rules").stdout
+        (self.folder / "gpuwatch.rules.yml").write_text(rules)
+
+    def only(self, query):
+        """The labels and the value of the one row; None where there is none."""
+        rows = self.ask(query)
+        return (rows[0]["metric"], float(rows[0]["value"][1])) if rows else None
+
+
+@pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
+def test_a_real_prometheus_reads_it(installed, two):
+    """As printed: the machine by its name, each GPU, the user's; an alert fires there, and no loss ends it."""
+    installed.play(busy(*two))
+    with (
+        installed.watching(),
+        exporting(installed, "--listen", "127.0.0.1:0") as running,
+        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
+    ):
+        labels, value = wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")
+        assert (labels["job"], labels["instance"], value) == ("gpuwatch", "localhost", 2)
+        assert len(prometheus.ask("gpuwatch_gpu_memory_used_bytes")) == 2
+        assert prometheus.only("sum(gpuwatch_user_gpus)")[1] == 2
+        assert prometheus.only("sum(gpuwatch_gpu_free)")[1] == 0
+        assert abs(prometheus.only("gpuwatch_host_clock_timestamp_seconds - time()")[1]) < 60
+        firing = 'ALERTS{alertname="GpuwatchAlert", alertstate="firing"}'
+        labels, _value = wait_until(lambda: prometheus.only(firing), "the alert fires there")
+        assert (labels["rule"], labels["severity"]) == ("gpu_limit", "warning")
+        running.terminate()
+        running.wait(60)
+        wait_until(lambda: prometheus.only("up")[1] == 0, "the loss is seen")
+        wait_until(lambda: not prometheus.only("gpuwatch_gpu_free"), "no GPU is told any more")
+        assert prometheus.only(firing), "the loss of the data has not ended the alert"
