@@ -306,7 +306,7 @@ class Printed(Prometheus):
 
 @pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
 def test_a_real_prometheus_reads_it(installed, two):
-    """As printed: the machine by its name, each GPU, the user's; an alert fires there, and no loss ends it."""
+    """As printed: the machine by its name, GPUs, users; an alert fires there, and no loss ends it."""
     installed.play(busy(*two))
     with (
         installed.watching(),
