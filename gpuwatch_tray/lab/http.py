@@ -238,8 +238,6 @@ class LabServer:
         if isinstance(error, NameResolutionError):
             text = _("{server}: no such name").format(server=self.name)
             return LabError(LabFailure.UNREACHABLE, text, _("see the address in lab.env"))
-        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-            return self._too_slow(seconds)
         if isinstance(error, NewConnectionError):
             why = redact.text(_cause(error))[:_LONGEST_ERROR]
             return LabError(
@@ -247,6 +245,8 @@ class LabServer:
                 _("{server} cannot be reached: {why}").format(server=self.name, why=why),
                 _("does it run, and is this computer in its network?"),
             )
+        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+            return self._too_slow(seconds)
         if isinstance(error, SSLError):
             return self._tls_failure(error)
         if isinstance(error, ProtocolError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class LabView:
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
-    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long enough yet:
+    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long yet:
     # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
     standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
@@ -131,3 +132,22 @@ class LabView:
         if alert.host:
             return states.get(alert.host, HostState.OK) is HostState.OK
         return set(states.values()) <= {HostState.OK, HostState.GONE}
+
+
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = _USERS
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
