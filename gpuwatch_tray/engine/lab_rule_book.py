@@ -234,4 +234,9 @@ def open_questions(facts: LabFacts) -> tuple[str, ...]:
     feed = lab_rules.judge_lab_feed(facts)
     lines += [finding.text for finding in feed.findings]
     lines += [feed.unknown] if feed.unknown is not None else []
+    # That one's own runs, or a pinned host, are no longer looked at is information, and yet no green.
+    own = facts.mine | facts.lab.pins
+    lines += [
+        lab_rules.blind_text(host) for host in view.hosts if host.state is HostState.GONE and host.name in own
+    ][: lab_rules.NAMED]
     return tuple(lines)

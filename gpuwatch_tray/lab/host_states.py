@@ -136,6 +136,8 @@ def _state(
         if instance in answers.values.get("blind", {}):
             return HostState.BLIND, _("it answers, but cannot read its GPUs")
         return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+    if isinstance(_count(answers.values.get("gpus", {}).get(instance)), Missing):
+        return HostState.UNKNOWN, _("it answers, but does not tell how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
