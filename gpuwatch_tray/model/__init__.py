@@ -42,7 +42,17 @@ from gpuwatch_tray.model.devices import (
     known,
     labelled,
 )
-from gpuwatch_tray.model.lab import Feed, HostAlert, HostState, HostView, LabView, RemoteAlert, RemoteSilence
+from gpuwatch_tray.model.lab import (
+    ExportSettings,
+    ExportUsers,
+    Feed,
+    HostAlert,
+    HostState,
+    HostView,
+    LabView,
+    RemoteAlert,
+    RemoteSilence,
+)
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
@@ -107,6 +117,8 @@ __all__ = [
     "Button",
     "ClockLimit",
     "EmailWhen",
+    "ExportSettings",
+    "ExportUsers",
     "FaultLimits",
     "Feed",
     "Field",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
 if TYPE_CHECKING:
@@ -127,3 +128,21 @@ class LabView(Struct, frozen=True):
         if alert.host:
             return states.get(alert.host, HostState.OK) is HostState.OK
         return set(states.values()) <= {HostState.OK, HostState.GONE}
+
+
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
+class ExportSettings(Struct, frozen=True):
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = _USERS
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one

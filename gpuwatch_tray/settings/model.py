@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import IconStyle, Limits, schema
+from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,24 +108,6 @@ class LabSettings(Struct, frozen=True):
     def configured(self) -> bool:
         """Whether there is a lab at all."""
         return bool(self.hosts or self.prometheus)
-
-
-class ExportUsers(Enum):
-    """How the metrics name the owners of processes (EXPORT_USERS)."""
-
-    NAMES = "names"
-    HASHED = "hashed"
-    NONE = "none"
-
-
-_USERS = ExportUsers(schema.EXPORT_USERS.default)
-
-
-class ExportSettings(Struct, frozen=True):
-    """What of a machine is told to a Prometheus."""
-
-    users: ExportUsers = _USERS
-    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
