@@ -336,7 +336,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
         self.look = drawing.IconLook(Level.NO_DATA)
         self.details: tuple[str, ...] = ()
-        super().__init__(name, drawing.icon_image(self.look), name)
+        super().__init__(name, self.look, name)  # pystray only asks whether there is an icon
         self._bus = bus
         self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
         self._dbusmenu = DBusMenu(bus.loop, lambda: bus.caller)
@@ -357,7 +357,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
         drawing.icon_pixmaps(look)
-        self.look, self.icon = look, drawing.icon_image(look)
+        self.look = self.icon = look
         self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
 
     def describe(self, title: str, details: tuple[str, ...]) -> None:
