@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import html
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSigna
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray import drawing, i18n
+from gpuwatch_tray.common.text import escape_markup
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
 from gpuwatch_tray.i18n import N_, _
@@ -132,7 +132,7 @@ class StatusNotifierItem(ServiceInterface):
     def tool_tip(self) -> DBusToolTip:
         """Return the status line as the title, and the lines below it, which are markup."""
         line_break = "<br>" if self.program in RICH_TEXT else "\n"
-        below = line_break.join(html.escape(line, quote=False) for line in self._lines)
+        below = line_break.join(map(escape_markup, self._lines))
         return ["", [], self._text.translate(SAME_IN_MARKUP), below]
 
     @dbus_property(access=READ, name="Menu")
