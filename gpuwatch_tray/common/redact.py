@@ -34,9 +34,9 @@ LONGEST = 32_768  # characters of an argument that are shown
 _CUT = 1024  # characters at the cut that are left out, as a secret may be cut in two where no blank is near
 # One for one: dashes and letters that look like those of ASCII.
 _LOOKALIKES = str.maketrans(
-    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\uff1d"
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\uff1d\uff1a"
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u043a\u0422\u041a\u0420\u0410\u0415\u041e\u0421",
-    "----------=aeopcyxiskTKPAEOC",
+    "----------=:aeopcyxiskTKPAEOC",
 )
 
 # With the marks that nobody sees: a name with one in it reads the same.
@@ -49,7 +49,7 @@ _VALUE = re.compile(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`,
 )
 _ELEMENT = re.compile(r">[^<>\n]{1,256}(?=</)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+(?:=>|:=|==?|:(?!:))\s*+|\\{0,8}[\"']\s*+,\s*+)")
+_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"']|&quot;|&#3[49];)?\]?\s*+(?:=>|:=|==?|:(?!:)|%3[aAdD])\s*+|\\{0,8}[\"']\s*+,\s*+)")
 # And in Python: `token: str = "`.
 _ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
 _CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
@@ -57,7 +57,7 @@ _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
 # What stands in place of a value and is none: code that reads it, a file's contents.
 _READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
-    r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
+    r"|<[a-z][\w -]{1,40}>|[\"']?\$?\{\{|[a-z_][\w.]{0,64}\([^()\"']{0,64}\)|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
 # A message about it: `token: expected identifier`, `auth: plugin loaded`, `api_key: field required`.
 _PROSE = late_pattern(
@@ -70,11 +70,14 @@ _OWNER_BEFORE = re.compile(
     r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z"
 )
 _IS = late_pattern(
-    r"(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
-    r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})(?:now\s{1,9})?"
+    r"\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64}:\s{1,9}|(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
+    r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})"
+    r"(?:now\s{1,9}|(?:generated|set|created)\s{1,9}for\s{1,9}[^\s:]{1,64}:\s{1,9})?"
 )
 _BLANKS = late_pattern(r"\s++")
+_BUILD_TARGET = re.compile(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
 _QUOTED = re.compile(r"[\"']")
+_CLEAR = frozenset("._-")  # in a name of several words: `auth_token 'X'`
 _WORD_BEFORE = 24  # characters in which the word before a name is looked for
 _WORD = late_pattern(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
@@ -97,7 +100,7 @@ _OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
 _CALL = late_pattern(
     rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
-    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
+    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTP(?:Basic|Digest)Auth|\b(?:Network|PS|UsernamePassword)Credentials?|auth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
 # The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
 _GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
@@ -106,7 +109,13 @@ _READS_A_PASSWORD = (
     r"|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
 )
 _HERE = late_pattern(rf"({_READS_A_PASSWORD}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
-_SQL = re.compile(r"(?i)(\bidentified\s{1,9}by\s{1,9}[\"'])[^\"'\n]{1,256}")
+# Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
+_SAID = re.compile(
+    r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
+)
+_SLASH_P = re.compile(
+    r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
+)
 _SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
 _PIPED = late_pattern(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
@@ -114,7 +123,7 @@ _PIPED = late_pattern(
 )
 # A command in a script or a log whose secret is told by its place: its words are looked at one by one.
 _COMMAND = re.compile(
-    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))})[ \t][^\n|;&\"'`()<>]{{1,256}}"
+    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}|net(?=\s{{1,9}}user?\s))[ \t][^\n|;&\"'`()<>]{{1,256}}"
 )
 _PARTS = re.compile(r"(\s++)")
 _LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
@@ -127,7 +136,7 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _SQL, _PIPED):
+    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
         s = pattern.sub(rf"\1{REDACTED}", s)
     s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
@@ -146,6 +155,8 @@ def scan(s: str) -> str:
             level = level or secrecy(found["name"])
             if line.names_secrets and found[0] == "--secret":
                 level = Secrecy.NONE
+            if found[0].lower() in {"token", "tokens", "key", "pass"} and _is_of_a_model(plain, found):
+                level = Secrecy.NONE
             value = _find_value(plain, found, level) if level else None
             if value is None:
                 continue
@@ -155,6 +166,15 @@ def scan(s: str) -> str:
         shown += (s[done:start], REDACTED)
         done = at = end
     return hide_shapes("".join(shown) + s[done:])
+
+
+def _is_of_a_model(s: str, name: re.Match[str]) -> bool:
+    """Tell whether the word before makes a harmless name of two words: `EOS token = 128009`."""
+    before = s[max(0, name.start() - _WORD_BEFORE) : name.start()]
+    words = before.split()
+    if not words or not before[-1].isspace() or not words[-1].isalpha():
+        return False
+    return secrecy(f"{words[-1].lower()}_{name[0].lower()}") is Secrecy.NONE
 
 
 def _hide_in_command(found: re.Match[str]) -> str:
@@ -183,7 +203,8 @@ def _find_joint(s: str, name: re.Match[str], level: Secrecy) -> tuple[re.Match[s
         return blank, Secrecy.IF_RANDOM if owned else Secrecy.NONE
     if before.split()[-1:] and before.split()[-1] in SETTERS:
         return blank, Secrecy.IF_TEXT  # `config set npmAuthToken X`
-    if ("." in name["name"] or "pass" in name["name"].lower()) and blank and _QUOTED.match(s, blank.end()):
+    clear = "pass" in name["name"].lower() or not _CLEAR.isdisjoint(name["name"])
+    if clear and blank and _QUOTED.match(s, blank.end()):
         return blank, Secrecy.IF_TEXT  # `802-1x.password "X Y"`, `WITH PASSWORD 'X'`
     return blank, Secrecy.IF_RANDOM  # `password X`, as in a netrc file
 
@@ -199,8 +220,10 @@ def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, 
     if between[0].isspace() and looks_like_flag(_first_word(s, start)):
         return None
     before = s[name.start() - 1 : name.start()]
-    if before == s[start] == "/":
-        return None  # `/run/secrets:/run/secrets`
+    if before == s[start] == "/" or _BUILD_TARGET.match(s, name.start() - 2):
+        return None  # `/run/secrets:/run/secrets`, `//auth:password_test`
+    if _is_metavariable(name["name"], _first_word(s, start)):
+        return None
     if _WHOLE_LINE.fullmatch(name["name"]) and not between[0].isspace():
         end = _REST_OF_LINE.match(s, start)
     elif before in {"?", "&"}:
@@ -210,6 +233,11 @@ def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, 
     else:
         end = _ESCAPED.match(s, start)
     return start, end.end() if end else _word_end(s, start), level
+
+
+def _is_metavariable(name: str, value: str) -> bool:
+    """Tell whether the value is but the name, as a usage writes it: `[--api-key API_KEY]`."""
+    return value.rstrip("]").isupper() and name.upper().replace("-", "_").endswith(value.rstrip("]"))
 
 
 def _until(s: str, quote: str, start: int) -> int:
@@ -274,7 +302,7 @@ _SCRIPT_FLAG_NAME = late_pattern(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
 _LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
 # `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
 _LOGIN_PAIR = late_pattern(
-    r"(?P<user>[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
+    r"(?P<user>(?:[\w.-]{1,64}[/\\])?[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
 )
 _LOGIN_OPTIONS = words_of(
     "-u -U --user --proxy-user --creds --src-creds --dest-creds --api-auth --basic-auth --login --cert -E"
@@ -345,7 +373,7 @@ def _redact_argument(argument: str, plain: str, before: str, line: ProgramLine) 
     """Redact one argument, by the one before it and the line so far."""
     if glued := line.glued(plain):
         return argument[: len(glued)] + REDACTED
-    is_login = before in _LOGIN_OPTIONS or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
+    is_login = line.takes_login(before) or before in _LOGIN_OPTIONS or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
     if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
         return login["user"] + REDACTED
     pair = _LOGIN_PAIR.fullmatch(argument)

@@ -36,7 +36,7 @@ _ALWAYS = words_of(
     """
     secret secrets pw psw pswd pword passw psk passcode passin passout jwt cookie authorization
     otp totp creds cred mnemonic masterauth requirepass hmac passkey passwd pass_phrase haslo contrasena
-    motdepasse senha
+    motdepasse senha passe wachtwoord losenord salasana parola
     """
 )
 _IF_TEXT = words_of("auth pwd cookies credentials")  # of the last two mostly the path of a file
@@ -63,7 +63,7 @@ _OWNERS = words_of(
     master account storage license azure aws gcp google hugging face huggingface twilio sendgrid stripe
     cluster join deploy personal session provider sftp ftps webdav imap pop smb samba rdp vnc ipmi bmc
     keystore truststore cert pfx zip pdf crypt sql mssql oracle mariadb rabbitmq amqp mqtt kafka
-    elasticsearch minio sa database unlock wallet
+    elasticsearch minio sa database unlock wallet app connection security
     """
 )
 # After the word: it is about the secret, not the secret itself.
@@ -75,7 +75,7 @@ _ABOUT = words_of(
     accuracy mixing merging merge pruning reduction storage column columns field fields cache backend
     plugin provider policy strategy threshold shift per step steps batch frequency freq classification
     parallel rotation dist distance length hash hashing helper helpers strength
-    model models scheme algorithm algo
+    model models scheme algorithm algo store
     """
 )
 # First in a name: it is about whether, and nothing that follows is the secret (`--no-password mydb`).
@@ -145,7 +145,8 @@ def _word_secrecy(name: str, words: list[str], at: int) -> Secrecy:
         of_somebody = before in _OWNERS or (word == "pass" and (not before or name.isupper()))
         return Secrecy.IF_TEXT if of_somebody else Secrecy.IF_RANDOM
     found = Secrecy.NONE
-    if word in _ALWAYS or (word == "token" and (not before or before in _OWNERS)):
+    of_somebody = not before or before in _OWNERS or name.lower().endswith(".token")  # `NotebookApp.token`
+    if word in _ALWAYS or (word == "token" and of_somebody):
         found = Secrecy.ALWAYS
     elif word in _IF_TEXT or _is_glued(word):
         found = Secrecy.IF_TEXT
@@ -164,11 +165,14 @@ _HARMLESS = frozenset({"", REDACTED}) | words_of(
     true false none null yes no on off ro rw empty enabled disabled required optional missing unset set
     unknown invalid expired valid incorrect wrong hidden redacted masked undefined nil prompt ask stdin
     keyring sha1 sha256 sha384 sha512 md5 hs256 rs256 es256 ed25519
+    ok success succeeded failed failure granted denied accepted rejected
     """
 )
 # Not the secret, whatever the name: where it is (`-passin file:/etc/pw`, `--secret id=hf,src=hf.txt`), a
 # variable of a shell, the type of a Python argument.
 _ELSEWHERE = late_pattern(
+    # a command that reads it: `--password-command "cat /run/pw"`
+    r"(?:cat|head|pass|gpg2?|op|bw|lpass|vault|sops|age|secret-tool|keyring)(?=[^\n]{0,200}[/-])(?: [\w./~@:-]{1,256}){1,20}|"
     r"(?:file|env|fd):[\w./-]+|(?:type|id|src|source|target)=[\w./-]+(?:,[a-z]+=[\w./-]+)*+"
     r"|(?:(?i:bearer|token) )?\$\{?[A-Z]+(?:_[A-Z0-9]+)+\}?|(?:str|bytes|int|bool|float)[,)]?"
 )
@@ -181,6 +185,7 @@ _PLAIN_VALUE = late_pattern(
     r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,6}",  # files and hosts
     re.DOTALL,
 )
+_SMALL_NUMBER = re.compile(r"[-+]?(?:\d{1,2}|\d{0,3}\.\d{1,9}(?:e-?\d{1,2})?|\d{1,3}e-\d{1,2})")
 _IDENTIFIER = late_pattern(
     r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL
 )
@@ -194,11 +199,12 @@ _MANY_CHANGES = 2
 
 def is_secret(value: str, level: Secrecy) -> bool:
     """Tell whether a value has to be hidden whose name says `level`: `use_auth_token=True` has not."""
-    bare = value.strip("\"' ")
+    bare = value.strip("\"' ").rstrip(",;")
     if level is Secrecy.NONE or bare.lower() in _HARMLESS or _ELSEWHERE.fullmatch(bare):
         return False
     if level is Secrecy.ALWAYS:
-        return any(map(str.isalnum, bare))  # `--pattern "token:*"`
+        # `--pattern "token:*"`, `--pw 0.1`
+        return any(map(str.isalnum, bare)) and _SMALL_NUMBER.fullmatch(bare) is None
     if _PLAIN_VALUE.fullmatch(bare):
         return False
     if level is Secrecy.IF_WORD:

@@ -9,7 +9,7 @@ from gpuwatch_tray.common.secret_names import Secrecy, words_of
 _PROGRAM_OPTIONS = {
     program: tuple(options.split())
     for options, programs in {
-        "-p": "sshpass mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop cypher-shell",
+        "-p": "elasticsearch-users sshpass mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop cypher-shell",
         "-P": "zip unzip sqlcmd bcp tsql ipmitool",
         "-a": "redis-cli http https xh",
         "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
@@ -22,6 +22,10 @@ _PROGRAM_OPTIONS = {
         "-ap": "swaks",
         "-pw": "plink pscp psftp",
         "/p": "signtool",
+        "--plaintext": "caddy",
+        "-K": "ccrypt",
+        "-k": "mcrypt",
+        "-pas": "gbak gfix isql-fb",
         "-upw -opw": "pdftotext pdftoppm pdfinfo pdfimages",
     }.items()
     for program in programs.split()
@@ -31,7 +35,17 @@ _GLUED = frozenset({"-p", "-P", "-a"})
 _ONLY_GLUED = words_of(
     "mysql mysqldump mysqladmin mysqlimport mariadb mariadb-dump mariadb-admin 7z 7za 7zr rar unrar"
 )
-_SECRET_STORES = frozenset({"gcloud", "docker", "podman", "buildah", "nerdctl"})  # --secret is its name
+# Options of programs that take `user:password`.
+_LOGIN_PAIRS = {
+    "ab": words_of("-A -P"),
+    "hey": words_of("-a"),
+    "ttyd": words_of("-c --credential"),
+    "gotty": words_of("-c --credential"),
+    "transmission-remote": words_of("-n --auth"),
+    "bfgminer": words_of("-O"),
+    "cgminer": words_of("-O"),
+}
+_SECRET_STORES = frozenset({"pulumi", "gcloud", "docker", "podman", "buildah", "nerdctl"})  # --secret is its name
 _LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
 # Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
 _OTHER_P = words_of(
@@ -68,15 +82,21 @@ _PLACES = {
     "mc": {"set": (2, 2)},
     "neo4j-admin": {"set-initial-password": (0, 1)},
     "mullvad": {"login": (0, 1)},
-    "net": {"user": (1, 1)},
+    "net": {"user": (1, 1), "use": (1, 1)},
+    "pulumi": {"--secret": (1, 1)},
+    "db2": {"using": (0, 1)},
+    "adb": {"pair": (1, 1)},
     "x11vnc": {"-storepasswd": (0, 1)},
 }
 # Of these a text tells commands; the others' names are words of prose.
 TEXT_PROGRAMS = (
-    _LOGIN_PROGRAMS | frozenset(_PLACES) | words_of("poetry composer huggingface-cli")
-) - words_of("net mc cf az oc")
+    _LOGIN_PROGRAMS
+    | frozenset(_PLACES)
+    | frozenset(_PROGRAM_OPTIONS)
+    | words_of("poetry composer huggingface-cli sqlplus lftp nmcli")
+) - words_of("net mc cf az oc adb security http https zip influx")
 # Whose setting is a bare name with its value behind it.
-_NAMES_VALUES = words_of("nmcli wpa_cli uci snapctl")
+_NAMES_VALUES = words_of("pdftk nmcli wpa_cli uci snapctl")
 _KNOWN_PROGRAMS = (
     frozenset(_PROGRAM_OPTIONS)
     | _ONLY_GLUED
@@ -84,13 +104,15 @@ _KNOWN_PROGRAMS = (
     | _LOGIN_PROGRAMS
     | _SECRET_STORES
     | frozenset(_PLACES)
+    | frozenset(_LOGIN_PAIRS)
     | _NAMES_VALUES
     | {"curl", "sqlplus"}
 )
 SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
 _GLUED_LOGIN = late_pattern(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
-_IN_PROSE = words_of("to and or with first again command failed if for in on is as before then fails")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_IN_PROSE = words_of("of to and or with first again command failed if for in on is as before then fails")
 _PORTS = late_pattern(r"[\d:.]+")
 
 
@@ -127,7 +149,7 @@ class ProgramLine:
 
     def is_in_place(self, word: str) -> bool:
         """Tell whether the next word is a secret by its place; ask once for each, before it is noted."""
-        if not self._of_it or word.startswith(("-", "/")):
+        if not self._of_it or word.startswith(("-", "/")) or _DRIVE.fullmatch(word):
             return False
         if word in _IN_PROSE:  # "use wandb login to ..."
             self._of_it = 0
@@ -137,6 +159,10 @@ class ProgramLine:
             return False
         self._of_it -= 1
         return True
+
+    def takes_login(self, option: str) -> bool:
+        """Tell whether `user:password` follows the option."""
+        return any(option in _LOGIN_PAIRS.get(name, ()) for name in self.programs)
 
     def option(self, word: str) -> Secrecy:
         """Tell what a short option says about the value behind it."""

@@ -21,7 +21,7 @@ _ISSUED = late_pattern(
     r"|(?:shp[a-z]{2}|whsec|glsa|dapi|sbp|rpa|nfp|figd|lin_api|ntn|fw|sess)[_-]?(?=[a-z_]{0,40}[0-9A-Z])\w{16,}"
     r"|ATATT\w{10,}|AGE-SECRET-KEY-1\w{10,}|tvly-[\w-]{10,}"
     r"|nvapi-[\w-]{8,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{16,}|dckr_pat_[\w-]+|gsk_[A-Za-z0-9]{16,}"
-    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
+    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|waka_[0-9a-f-]{8,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
     r")"
 )
 _PEM = late_pattern(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
@@ -72,11 +72,12 @@ _LONG = late_pattern(
     r"|(?P<hex>(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{32,}(?![0-9A-Za-z]))"
     r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3}(?![A-Za-z0-9]))"
 )
-_DIGEST = late_pattern(r"[0-9a-f]{7,64}|" + _UUID)
+_DIGEST = late_pattern(r"[0-9a-f]{7,64}|[0-9A-F]{40}|" + _UUID)
 _DIGEST_NAME = late_pattern(
     r"(?i)(?<![a-z])(?:(?:md5|sha(?:1|256|512)?(?:sums?)?|commit|rev|revision|hash|digest|checksum|etag|snapshots?"
     r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show"
     r"|origin|upstream|fetch|rebase|diff)(?:[-_]?(?:id|hash|digest|sha))?"
+    r"|-{1,2}id|inspect|attach|logs|(?:rsa|e[cd]dsa|ed25519|dsa)\skey|recv-keys?|fingerprint|fpr|default-key|local-user"
     r"|(?:md5|sha(?:1|256|512))(?:sums?)?(?:\s(?:mismatch|expected|actual|hash|digest|check|of)){1,3}"
     r"|(?:(?:run|job|trace|exp|experiment|study|sample|scan|image|part|disk|fs|device|gpu)[-_]?)?(?:uu|gu)id|[\w-]{0,20}reporter"
     r"|(?:run|job|trace|exp|experiment|study|request|correlation|message|event|task|process|build|pod|container"
