@@ -25,7 +25,6 @@ from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader
-from gpuwatch_tray.app.terminal import create_output
 from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common import host
 from gpuwatch_tray.i18n import _
@@ -66,6 +65,8 @@ def headless(context: RunContext, relaunch: Relaunch, greeting: str = "") -> int
 
 
 def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
+    from gpuwatch_tray.app.terminal import create_output  # late: the tray needs the rest of this module
+
     output = create_output(sys.stdout, hints=_hints(context))
     outputs = Outputs(
         output.show,

@@ -11,6 +11,7 @@ from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
+from gpuwatch_tray.common import openssl
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SECTIONS = {
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
     N_("history"): ("report",),
+    N_("many machines"): ("export",),
 }
 # The module of each command, in the order of the man page.
 MODULES = {
@@ -39,6 +41,7 @@ MODULES = {
     "check": "check",
     "mail": "mail",
     "report": "report",
+    "export": "export",
     "setup": "setup",
 }
 _PLAIN_OPTIONS = frozenset({"--demo", "--verbose"})  # of those that may stand before the command
@@ -112,7 +115,8 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
 
 def _run_tray(context: RunContext, _args: argparse.Namespace) -> int:
     """Run the tray, or without a desktop the loop in the terminal."""
-    from gpuwatch_tray.app import tray_app
+    with openssl.left_out():
+        from gpuwatch_tray.app import tray_app
 
     return tray_app.run(context)
 

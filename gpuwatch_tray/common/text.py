@@ -90,6 +90,15 @@ def clip_utf16(text: str, units: int) -> str:
     return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
 
 
+# What Pango and Qt take for markup. html.escape does the same, and loads a table of all entities with it.
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def escape_markup(text: str) -> str:
+    """Write a text so that markup shows it as it is."""
+    return text.translate(_MARKUP)
+
+
 # What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
 _ESCAPES = late_pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 

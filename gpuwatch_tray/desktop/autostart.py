@@ -7,13 +7,11 @@ It is an XDG autostart file, a LaunchAgent (macOS) or a value of the Run key (Wi
 from __future__ import annotations
 
 import os
-import plistlib
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-from xml.parsers.expat import ExpatError
 
 from msgspec import Struct
 
@@ -203,16 +201,23 @@ class LaunchAgent(LoginFile):
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
+        import plistlib  # late, as below: only macOS has property lists
+
         self._write_file(lambda: plistlib.dumps(agent_plist(command)))
 
     def repair(self, command: Sequence[str]) -> None:
         """Change the program's path."""
+        import plistlib
+
         agent = self._agent()
         if agent is not None:
             changed = agent | {"ProgramArguments": list(command)}
             self._write_file(lambda: plistlib.dumps(changed))
 
     def _agent(self) -> dict[str, Any] | None:
+        import plistlib
+        from xml.parsers.expat import ExpatError
+
         data = self._read_file()
         try:
             agent = plistlib.loads(data) if data else None

@@ -66,6 +66,7 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
@@ -85,6 +86,8 @@ class GpuProcess(Struct, frozen=True):
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+    state: str = ""  # the kernel's letter for what it does, as `ps` has it: D, S, T ...; empty if unknown
+    cpu: Field[float] = UNKNOWN  # seconds of processor that it has used
 
     @property
     def gone(self) -> bool:
@@ -124,6 +127,12 @@ class Gpu(Struct, frozen=True):
     pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
     recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
+
+    @property
+    def is_full(self) -> bool:
+        """Whether next to nothing of its memory is left, as far as that is known."""
+        used, total = known(self.memory_used), known(self.memory_total)
+        return used is not None and total is not None and used >= FULL_MEMORY * total > 0
 
 
 def gpu_subject(gpu: Gpu) -> str:
@@ -166,6 +175,7 @@ class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is work
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    oom_kills: int | None = None  # processes of this machine killed for want of memory since its boot
     hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property

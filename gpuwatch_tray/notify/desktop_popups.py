@@ -7,7 +7,6 @@ Each key has one notification, which a new text replaces; a click on a button is
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.text import escape_markup
 from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
@@ -182,7 +182,7 @@ class DesktopPopups:
             replaced,
             drawing.icon_path(LEVELS[popup.severity]).as_uri(),
             popup.title,
-            html.escape(popup.body, quote=False) if markup else popup.body,
+            escape_markup(popup.body) if markup else popup.body,
             actions(popup.buttons, server.name),
             hints,
             SERVER_DECIDES,

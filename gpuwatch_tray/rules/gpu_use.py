@@ -22,6 +22,7 @@ from gpuwatch_tray.model import (
     known,
 )
 from gpuwatch_tray.model.units import duration, gib
+from gpuwatch_tray.rules.hang_facts import hang_facts
 from gpuwatch_tray.rules.verdict import (
     GpuLookup,
     VerdictBuilder,
@@ -79,6 +80,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
             "{process} was busy, and {gpus} have done nothing for {span}",
             len(gpus),
         ).format(process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=duration(quiet))
+        text = "; ".join([text, *hang_facts(snapshot, history, process, gpus, quiet)])
         builder.fire(name, Severity.WARNING, reason, text, quiet)
     threshold = _("a process of yours was busy, and its GPUs have done nothing for {span}")
     return builder.build(threshold.format(span=duration(hold)))

@@ -103,11 +103,22 @@ class BoardHistory(Struct, frozen=True):
     recovery: int | None = None
 
 
+class RestingProcess(Struct, frozen=True):
+    """A process that was busy and whose GPUs rest: since when, its CPU then (s), its state and since when."""
+
+    since: float
+    cpu: float | None
+    state: str
+    state_from: float
+
+
 class RuleHistory(Struct, frozen=True):
     """
     The history of all polls; times are by `clock`, which counts the seconds since the first.
 
     `busy` processes have been seen to work a GPU; `holding`: since when one holds much memory of an idle GPU.
+    `resting` are those that were busy before. `oom_kills` is the machine's count as last read, `oom_kill`
+    when it last rose.
     """
 
     clock: float = 0.0
@@ -117,6 +128,9 @@ class RuleHistory(Struct, frozen=True):
     busy: frozenset[str] = frozenset()
     holding: Mapping[tuple[str, str], float] = field(default_factory=dict)
     events: Mapping[str, RuleEvent] = field(default_factory=dict)
+    resting: Mapping[str, RestingProcess] = field(default_factory=dict)
+    oom_kills: int | None = None
+    oom_kill: RuleEvent | None = None
 
     def idle_for(self, device: str) -> float:
         """Return for how many seconds a device has been idle."""
@@ -182,7 +196,21 @@ def observe(
         name = gpu_subject(gpu)
         devices[name] = _device(history.devices.get(name, DeviceHistory()), gpu, clock, limits, gap)
     busy, holding = _processes(history, snapshot, clock, limits)
-    return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+    near = history.at is not None and clock - history.clock <= gap
+    resting = _resting(history.resting if near else {}, snapshot, clock, limits, busy)
+    killed = _more(history.oom_kills, snapshot.oom_kills)
+    return RuleHistory(
+        clock,
+        now,
+        devices,
+        boards_now,
+        busy,
+        holding,
+        _bounded(events),
+        resting,
+        history.oom_kills if snapshot.oom_kills is None else snapshot.oom_kills,
+        RuleEvent(now, killed) if killed else history.oom_kill,
+    )
 
 
 def _observe_recovery(
@@ -294,3 +322,31 @@ def _processes(
     if busy and (whole or len(busy) >= MOST_BUSY):
         busy &= {process_identity(snapshot, process) for process in snapshot.computing}
     return busy | working, holding
+
+
+def _resting(
+    before: Mapping[str, RestingProcess],
+    snapshot: Snapshot,
+    clock: float,
+    limits: Limits,
+    busy: frozenset[str],
+) -> dict[str, RestingProcess]:
+    """Return how long those that were busy, and of whom no GPU works now, have been as they are."""
+    if not busy:
+        return {}
+    lookup = GpuLookup(snapshot)
+    found: dict[str, RestingProcess] = {}
+    moving: set[str] = set()
+    for process in snapshot.computing:
+        gpu = lookup.of(process)
+        if gpu is None or (name := process_identity(snapshot, process)) not in busy:
+            continue
+        if isinstance(gpu.utilisation, Missing) or gpu.utilisation >= limits.use.idle_below:
+            moving.add(name)
+            continue
+        cpu = None if isinstance(process.cpu, Missing) else process.cpu
+        earlier = before.get(name) or RestingProcess(clock, cpu, process.state, clock)
+        if earlier.state != process.state:
+            earlier = replace(earlier, state=process.state, state_from=clock)
+        found[name] = earlier
+    return {name: rest for name, rest in found.items() if name not in moving}

@@ -14,7 +14,7 @@ import psutil  # the one importer
 from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
-from gpuwatch_tray.model import GONE, Field, GpuProcess, Missing, Why
+from gpuwatch_tray.model import GONE, UNKNOWN, Field, GpuProcess, Missing, Why
 from gpuwatch_tray.sources.held_processes import HeldProcesses
 
 if TYPE_CHECKING:
@@ -40,8 +40,12 @@ def steady_clock() -> float:
     return now
 
 
-def start_ticks(pid: int) -> tuple[int, bytes]:
-    """Read the ticks from boot to a process's start, and what changes with its program; raises OSError."""
+def start_ticks(pid: int) -> tuple[int, bytes, str, int]:
+    """
+    Read the ticks from boot to a process's start, what changes with its program, its state, its CPU in ticks.
+
+    The state is the letter of proc_pid_stat(5), such as D. Raises OSError.
+    """
     # By the shortest way: where no process can be held, this is read for every one at every poll.
     file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
@@ -51,7 +55,8 @@ def start_ticks(pid: int) -> tuple[int, bytes]:
     # The second field is the program's name in brackets and may hold blanks and brackets.
     name, _, rest = stat.rpartition(b")")
     fields = rest.split(None, 28 - 2)
-    return int(fields[22 - 3]), b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
+    program = b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
+    return int(fields[22 - 3]), program, chr(fields[0][0]), int(fields[14 - 3]) + int(fields[15 - 3])
 
 
 def sees_host_pids() -> bool:
@@ -98,6 +103,8 @@ class ProcessFacts(Struct, frozen=True):
     cwd: Field[str]
     command: Field[tuple[str, ...]]
     name: Field[str]
+    state: str = ""
+    cpu: Field[float] = UNKNOWN
 
     @property
     def ended(self) -> bool:
@@ -128,6 +135,8 @@ class ProcessFacts(Struct, frozen=True):
             self.command,
             self.name,
             device,
+            self.state,
+            self.cpu,
         )
 
 
@@ -150,6 +159,8 @@ class _CachedProcess(Struct):
     cwd: Field[str]
     complete: bool  # owner, command and name are known
     reads: int = 0  # since psutil was asked
+    state: str = ""  # as last read, which of a process that is held is each PROGRAM_READS
+    cpu: Field[float] = UNKNOWN  # s, likewise
 
     @property
     def due(self) -> bool:
@@ -232,7 +243,7 @@ class ProcessInspector:
         if known is not None:  # one that is seen for the second time; a program that reads once holds none
             self._held.hold(pid)
         try:
-            identity, start, program = _process_start(pid)
+            identity, start, program, state, cpu = _process_start(pid)
             if known is None or known.identity != identity:
                 known = self._query_process(pid, identity, program, self._start_on_steady_clock(start))
                 known.reads = pid % CACHED_READS  # those found together are not all asked together
@@ -246,6 +257,7 @@ class ProcessInspector:
             if self._sees_host_pids and not _is_hidden(pid):
                 return ProcessFacts.unknown(pid, GONE, mine=False)
             return ProcessFacts.unknown(pid, HIDDEN if self._sees_host_pids else GONE)
+        known.state, known.cpu = state, cpu
         return self._facts(pid, known, self._steady(), self._clock())
 
     def _facts(self, pid: int, known: _CachedProcess, steady: float, wall: float) -> ProcessFacts:
@@ -262,6 +274,8 @@ class ProcessInspector:
             known.cwd,
             known.command,
             known.name,
+            known.state,
+            known.cpu,
         )
 
     @cached_property
@@ -343,20 +357,35 @@ def ancestor_pids(pid: int) -> frozenset[int]:
         return frozenset()
 
 
-def _process_start(pid: int) -> tuple[str, float, bytes]:
-    """Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time."""
+def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
+    """
+    Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time.
+
+    Then its state and the seconds of CPU that it has used, which only Linux tells at no further cost.
+    """
     if sys.platform == "linux":
         try:
-            since, program = start_ticks(pid)
+            since, program, state, used = start_ticks(pid)
         except PermissionError:
             raise psutil.AccessDenied(pid) from None
         except (OSError, ValueError, IndexError):  # the last two: it ended while its file was read
             raise psutil.NoSuchProcess(pid) from None
-        start = str(since), since / os.sysconf("SC_CLK_TCK"), program
+        ticks = os.sysconf("SC_CLK_TCK")
+        start = str(since), since / ticks, program, state, used / ticks
     else:
         created = psutil.Process(pid).create_time()
-        start = f"{created:.2f}", created, b""
+        start = f"{created:.2f}", created, b"", "", UNKNOWN
     return start
+
+
+def count_oom_kills() -> int | None:
+    """Return how many processes of the machine the kernel has killed for want of memory since the boot."""
+    # vmstat's oom_kill, since Linux 4.13; elsewhere None.
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_bytes().splitlines():
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+    return None
 
 
 def _query(call: Callable[[], T]) -> Field[T]:

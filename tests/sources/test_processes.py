@@ -321,7 +321,7 @@ def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
 @pytest.mark.usefixtures("namespace")
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
-    start_ticks = iter([(10, b"python"), (11, b"python")])
+    start_ticks = iter([(10, b"python", "S", 0), (11, b"python", "S", 0)])
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: next(start_ticks))
     assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
@@ -330,10 +330,10 @@ def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
 def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
     inspector = ProcessInspector(held=HeldProcesses(0))
-    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python"))
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python", "S", 0))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
-    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python"))
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python", "S", 0))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
