@@ -111,7 +111,7 @@ _KNOWN_PROGRAMS = (
 SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
 _GLUED_LOGIN = late_pattern(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = late_pattern(r"[A-Za-z]:")
 _IN_PROSE = words_of("of to and or with first again command failed if for in on is as before then fails")
 _PORTS = late_pattern(r"[\d:.]+")
 
