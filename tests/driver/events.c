@@ -139,7 +139,6 @@ static void await_scenario(int moved, int ms)
 static int await_event(Handle handle, EventData *data, unsigned timeout, int moved)
 {
     /* The real one sleeps in the kernel until something happens: so does this one until a scenario comes. */
-    const int step = timeout < 50 ? 5 : timeout < 2000 ? (int)timeout / 10 : 200;
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     const Scenario *scenario;
@@ -156,7 +155,7 @@ static int await_event(Handle handle, EventData *data, unsigned timeout, int mov
             return end(TIMEOUT);
         set->waiting++;
         end(SUCCESS);
-        await_scenario(moved, step);
+        await_scenario(moved, timeout - passed < 400 ? (int)(timeout - passed) : 400);
         scenario = resume();
         set->waiting--;
         if (scenario == NULL || set_of(handle) != set)
