@@ -10,7 +10,11 @@ from msgspec.structs import asdict
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Snapshot
+    from gpuwatch_tray.model import LabView, Snapshot
+
+
+# Another process on a GPU: UUID, user, program, PID, memory (bytes), start (wall time).
+OtherHolder: TypeAlias = tuple[str, str, str, int, int, float | None]
 
 
 class GpusFree(Struct, frozen=True):
@@ -46,6 +50,9 @@ class ProcessEnds(Struct, frozen=True):
     devices: tuple[str, ...] = ()  # those GPUs by UUID
     xids: tuple[tuple[str, int, float], ...] = ()  # of those: UUID, number, wall time
     lost: tuple[str, ...] = ()  # of those, not readable when last looked at
+    full: tuple[str, ...] = ()  # of those, without memory left while it was last seen on them
+    others: tuple[OtherHolder, ...] = ()  # who else was on them then
+    oom_kills: int | None = None  # the machine's count when it was last known to run
 
 
 class CommandEnds(Struct, frozen=True):
@@ -54,7 +61,8 @@ class CommandEnds(Struct, frozen=True):
 
     `peak` is the most memory (bytes) of it and what it started; `gone`: since when, without a report.
     `devices` are the GPUs (UUID) on which they were, `xids` what the driver reported of those (UUID, number,
-    wall time), `lost` those that could not be read when last looked at.
+    wall time), `lost` those that could not be read when last looked at. `full`, `others` and `oom_kills` are
+    those of ProcessEnds.
     """
 
     pid: int
@@ -66,6 +74,9 @@ class CommandEnds(Struct, frozen=True):
     devices: tuple[str, ...] = ()
     xids: tuple[tuple[str, int, float], ...] = ()
     lost: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    others: tuple[OtherHolder, ...] = ()
+    oom_kills: int | None = None
 
 
 class RunReport(Struct, frozen=True):
@@ -116,6 +127,7 @@ class Observation(Struct, frozen=True):
     in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
+    lab: LabView | None = None  # in its place where a lab is read, not one host
 
 
 ReminderJson: TypeAlias = dict[str, Any]
@@ -166,11 +178,16 @@ def _condition_from_json(body: ReminderJson) -> ReminderCondition:
         body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
     if "gpus" in body:
         body["gpus"] = tuple(map(int, body["gpus"]))
-    for name in ("devices", "lost"):
+    for name in ("devices", "lost", "full"):
         if name in body:
             body[name] = tuple(map(str, body[name]))
     if "xids" in body:
         body["xids"] = tuple((str(uuid), int(code), float(at)) for uuid, code, at in body["xids"])
+    if "others" in body:
+        body["others"] = tuple(
+            (str(uuid), str(user), str(name), int(pid), int(memory), None if since is None else float(since))
+            for uuid, user, name, pid, memory, since in body["others"]
+        )
     return made(**body)
 
 

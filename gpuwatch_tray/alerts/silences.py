@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 MORNING = 8  # o'clock: "until tomorrow"
-BLIND, LOST = "monitor_blind", "gpu_lost"
+BLIND, LOST = frozenset({"monitor_blind", "lab_blind"}), "gpu_lost"
+HOST_BLIND, HOST_GONE = "host_blind", "host_gone"
 
 
 class SilenceScope(Enum):
@@ -112,10 +113,12 @@ def _inhibitor(alert: Alert, firing: Iterable[Alert]) -> str:
 def _mutes(other: Alert, alert: Alert) -> bool:
     if other.fingerprint == alert.fingerprint:
         return False
-    if other.rule == BLIND:
+    if other.rule in BLIND:
         return not other.subject  # of one GPU's processes nothing may be known, and much of the rest
     if not other.subject:
         return False
+    if other.rule == HOST_BLIND:  # its subject ends with the slash after the host
+        return alert.rule not in {HOST_BLIND, HOST_GONE} and alert.subject.startswith(other.subject)
     if other.rule == LOST:
         its_own = alert.subject == other.subject or alert.subject.startswith(f"{other.subject}/")
         return alert.rule != LOST and its_own

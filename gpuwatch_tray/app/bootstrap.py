@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.app.context import RunContext, WorkError, standby_places, store_lock
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host
-from gpuwatch_tray.engine import Engine, Policy, late_digest, no_desktop
+from gpuwatch_tray.engine import Engine, HostEngine, HostRules, Policy, late_digest, no_desktop
 from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.i18n import _
@@ -158,10 +158,11 @@ def create_engine(
     *,
     in_loop: bool = True,
     presence: Callable[[], PresenceResult] | None = None,
-) -> Engine:
+) -> HostEngine:
     """Make the engine: `in_loop` mails keep a distance, with `presence` there are popups."""
     policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
-    return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
+    edges = (presence or no_desktop, _lives, _descends, _kernel_lines)
+    return Engine(HostRules(), store, policy, context.mail_identity, clock, *edges)
 
 
 def _lives(pid: int, identity: str) -> bool | None:
@@ -176,3 +177,10 @@ def _descends(pid: int, ancestor: int) -> bool:
     from gpuwatch_tray.sources.processes import is_descendant
 
     return is_descendant(pid, ancestor)
+
+
+def _kernel_lines(pid: int, within: float) -> tuple[str, ...]:
+    """Return what the kernel said of killing a process; needed only once one has ended."""
+    from gpuwatch_tray.app.run_facts import lines_about
+
+    return lines_about(pid, within)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from gpuwatch_tray.runs import FolderSpace
 from gpuwatch_tray.runs.observed import observed_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gpuwatch_tray.runs import RunFacts
 
@@ -36,10 +37,7 @@ class HostWatch:
         """Return the kernel's lines since, about processes that it killed for want of memory."""
         if self._kernel is None:
             return ()
-        lines = []
-        with suppress(OSError):  # EAGAIN: no more; EPIPE: some were overwritten
-            while record := os.read(self._kernel, 8192):
-                lines.append(record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0])
+        lines = [_text(record) for record in _records(self._kernel)]
         os.close(self._kernel)
         self._kernel = None
         return tuple(line for line in lines if "Killed process" in line or "oom-kill" in line)[-4:]
@@ -64,14 +62,49 @@ def _oom_kills(file: Path | None) -> int | None:
     return None
 
 
-def _open_kernel_log() -> int | None:
+def lines_about(pid: int, within: float) -> tuple[str, ...]:
+    """Return the kernel's lines of the last `within` s about killing this process; none where secret."""
+    log = _open_kernel_log(os.SEEK_SET)
+    if log is None:
+        return ()
+    try:
+        return kill_lines(_records(log), pid, time.monotonic() - within)
+    finally:
+        os.close(log)
+
+
+def kill_lines(records: Iterable[bytes], pid: int, since: float) -> tuple[str, ...]:
+    """Return those of the kernel's records since then (s since the boot) that tell that it killed `pid`."""
+    found = []
+    for record in records:
+        _priority, _number, at, *_more = *record.partition(b";")[0].split(b","), b"", b""
+        if b"Killed process %d (" % pid in record and at.isdigit() and int(at) / 1e6 >= since:  # microseconds
+            found.append(_text(record))
+    return tuple(found[-1:])
+
+
+def _records(log: int) -> Iterator[bytes]:
+    """Yield the records of /dev/kmsg from where it stands; one that was overwritten is left out."""
+    with suppress(BlockingIOError):  # no more
+        while True:
+            with suppress(BrokenPipeError):
+                if not (record := os.read(log, 8192)):
+                    return
+                yield record
+
+
+def _text(record: bytes) -> str:
+    return record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
+
+
+def _open_kernel_log(start: int = os.SEEK_END) -> int | None:
     """Open the kernel's log behind its last line; None where it is not for this user (dmesg_restrict)."""
     try:
         file = os.open("/dev/kmsg", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return None
     with suppress(OSError):
-        os.lseek(file, 0, os.SEEK_END)
+        os.lseek(file, 0, start)
     return file
 
 

@@ -26,6 +26,7 @@ SECTIONS = {
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
     N_("history"): ("report",),
+    N_("many machines"): ("export",),
 }
 # The module of each command, in the order of the man page.
 MODULES = {
@@ -40,6 +41,7 @@ MODULES = {
     "check": "check",
     "mail": "mail",
     "report": "report",
+    "export": "export",
     "setup": "setup",
 }
 _PLAIN_OPTIONS = frozenset({"--demo", "--verbose"})  # of those that may stand before the command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,7 +41,7 @@ def outbox_capacity(store: Store, now: float, *, holding: bool) -> OutboxCapacit
 
 def build_mails(
     identity: MailIdentity,
-    evaluation: Evaluation,
+    evaluation: Evaluation[Any, Any],
     due: Sequence[Alert],
     ended: Sequence[Alert],
     reminders: Sequence[Message],
@@ -108,7 +108,7 @@ def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
     return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
 
 
-def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:
+def _sent_before(evaluation: Evaluation[Any, Any], due: Sequence[Alert]) -> bool:
     """Whether a mail about all of these incidents was written before, and none of them is worse since."""
     again = {
         decision.alert.fingerprint

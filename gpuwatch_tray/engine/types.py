@@ -1,10 +1,12 @@
-"""The values of an evaluation: the policy that it follows, what a snapshot means, and what comes of it."""
+"""The values of an evaluation: the policy that it follows, what a reading means, and what comes of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from gpuwatch_tray.model import LabLimits
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
@@ -15,11 +17,30 @@ if TYPE_CHECKING:
         Limits,
         Message,
         Popup,
-        Snapshot,
+        Problem,
         Status,
         Verdict,
     )
-    from gpuwatch_tray.rules import RuleHistory
+
+
+class Reading(Protocol):
+    """What every reading has, of one host or of a lab."""
+
+    @property
+    def at(self) -> float:
+        """Wall time."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why nothing could be read at all."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing in it is real."""
+
+
+R = TypeVar("R", bound=Reading)
+H = TypeVar("H")  # what the rules about such readings remember
 
 
 class Policy(Struct, frozen=True):
@@ -36,6 +57,7 @@ class Policy(Struct, frozen=True):
     resolved_popup: bool = False
     in_loop: bool = True
     gap: float = 15.0
+    lab: LabLimits = field(default_factory=LabLimits)
 
 
 class ReadingPace(Struct, frozen=True):
@@ -45,14 +67,14 @@ class ReadingPace(Struct, frozen=True):
     interval: float = 0.0
 
 
-class Evaluation(Struct, frozen=True):
+class Evaluation(Struct, Generic[R, H], frozen=True):
     """
-    What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
+    What a reading means, before anything is written or sent; `alerts` are active, by fingerprint.
 
     `gaps` name what kept a rule from judging; the acknowledgement of the `voided` incidents (by id) ends.
     """
 
-    snapshot: Snapshot
+    reading: R
     verdicts: tuple[Verdict, ...]
     gaps: tuple[str, ...]
     processes: tuple[GpuProcess, ...]
@@ -60,7 +82,7 @@ class Evaluation(Struct, frozen=True):
     changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
-    rule_history: RuleHistory
+    rule_history: H
     pace: ReadingPace
     voided: tuple[int, ...]
 

@@ -38,16 +38,28 @@ from gpuwatch_tray.model.devices import (
     Snapshot,
     Why,
     Xid,
+    gpu_subject,
     known,
     labelled,
 )
-from gpuwatch_tray.model.lab import Feed, HostState, HostView, LabView, RemoteAlert, RemoteSilence
+from gpuwatch_tray.model.lab import (
+    ExportSettings,
+    ExportUsers,
+    Feed,
+    HostAlert,
+    HostState,
+    HostView,
+    LabView,
+    RemoteAlert,
+    RemoteSilence,
+)
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
     Button,
     EmailWhen,
     IconStyle,
+    LabStatus,
     Level,
     MailDetails,
     Message,
@@ -74,7 +86,15 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
-from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
+from gpuwatch_tray.model.thresholds import (
+    FaultLimits,
+    HeatLimits,
+    LabLimits,
+    Limits,
+    ProcessScope,
+    Terms,
+    UseLimits,
+)
 
 __all__ = [
     "COMPUTING",
@@ -97,6 +117,8 @@ __all__ = [
     "Button",
     "ClockLimit",
     "EmailWhen",
+    "ExportSettings",
+    "ExportUsers",
     "FaultLimits",
     "Feed",
     "Field",
@@ -107,10 +129,13 @@ __all__ = [
     "GpuSample",
     "HeatLimits",
     "History",
+    "HostAlert",
     "HostState",
     "HostView",
     "IconStyle",
     "Instant",
+    "LabLimits",
+    "LabStatus",
     "LabView",
     "Level",
     "Limits",
@@ -143,6 +168,7 @@ __all__ = [
     "Verdict",
     "Why",
     "Xid",
+    "gpu_subject",
     "known",
     "labelled",
 ]

@@ -66,6 +66,7 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
@@ -85,6 +86,8 @@ class GpuProcess(Struct, frozen=True):
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+    state: str = ""  # the kernel's letter for what it does, as `ps` has it: D, S, T ...; empty if unknown
+    cpu: Field[float] = UNKNOWN  # seconds of processor that it has used
 
     @property
     def gone(self) -> bool:
@@ -125,6 +128,17 @@ class Gpu(Struct, frozen=True):
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
     recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
 
+    @property
+    def is_full(self) -> bool:
+        """Whether next to nothing of its memory is left, as far as that is known."""
+        used, total = known(self.memory_used), known(self.memory_total)
+        return used is not None and total is not None and used >= FULL_MEMORY * total > 0
+
+
+def gpu_subject(gpu: Gpu) -> str:
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
+    return gpu.uuid or str(gpu.index)
+
 
 class Xid(Struct, frozen=True):
     """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
@@ -161,19 +175,48 @@ class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is work
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    oom_kills: int | None = None  # processes of this machine killed for want of memory since its boot
     hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
         """The processes that hold a compute context for themselves, with which rules about use begin."""
+        # By their kinds, of which there are few: there may be hundreds of processes at each poll.
+        computing = {
+            kinds
+            for kinds in {process.kinds for process in self.processes}
+            if not kinds.isdisjoint(COMPUTING)
+        }
         return tuple(
-            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+            [
+                process
+                for process in self.processes
+                if process.kinds in computing and process.name not in MPS_SERVERS
+            ]
         )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
         """The names of those processes."""
         return frozenset([process.name for process in self.computing])
+
+    @cached_property
+    def by_owner(self) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+        """Those of them that are the user's own, and those whose owner is not known."""
+        return (
+            tuple([process for process in self.computing if process.mine]),
+            tuple([process for process in self.computing if process.mine is None]),
+        )
+
+    @cached_property
+    def boards(self) -> tuple[tuple[str, Gpu], ...]:
+        """The physical GPUs, each with what names it in a fingerprint."""
+        # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board:
+        # MIG devices share them.
+        boards: dict[str, Gpu] = {}
+        for gpu in sorted(self.gpus, key=lambda gpu: bool(gpu.physical)):
+            boards.setdefault(gpu.physical or gpu_subject(gpu), gpu)
+        return tuple(boards.items())
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ class HostState(Enum):
     UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
 
 
+class HostAlert(Struct, frozen=True):
+    """What a rule of the host itself has found there, as its exporter tells it."""
+
+    rule: str
+    severity: Severity
+    gpu: str = ""  # the GPU's index there; empty where it is about none
+
+
 class HostView(Struct, frozen=True):
     """One host of the lab. Counts of one that is not OK are Missing, never 0."""
 
@@ -38,12 +47,14 @@ class HostView(Struct, frozen=True):
     looks_free: Field[int] = UNKNOWN  # idle by memory and use, where nobody tells the processes
     mine: Field[int] = UNKNOWN  # on which LAB_ME computes
     oldest_start: Field[float] = UNKNOWN  # of LAB_ME's oldest process, by the host's clock
-    clock: Field[float] = UNKNOWN  # the host's wall time less ours, in s
+    clock: Field[float] = UNKNOWN  # the host's wall time less that of who reads it, in s
     hottest: Field[int] = UNKNOWN  # degrees C
+    firing: Field[tuple[HostAlert, ...]] = UNKNOWN  # what its own rules have found
     detail: Snapshot | None = None  # GPU by GPU, where it was asked for
 
     def __post_init__(self) -> None:
-        counts = (self.gpus, self.free, self.looks_free, self.mine, self.oldest_start)
+        use = (self.free, self.largest_free, self.looks_free, self.mine, self.oldest_start)
+        counts = (self.gpus, *use, self.hottest, self.firing)
         if self.state is not HostState.OK and not all(isinstance(count, Missing) for count in counts):
             raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
 
@@ -55,6 +66,7 @@ class Feed(Enum):
     FED = "fed"
     UNFED = "unfed"  # Prometheus has alerts that fire and that the Alertmanager does not have
     UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"  # nothing tells yet, or Prometheus cannot be asked what fires
 
 
 class RemoteSilence(Struct, frozen=True):
@@ -64,6 +76,7 @@ class RemoteSilence(Struct, frozen=True):
     author: str
     comment: str
     until: float
+    ours: bool = False  # made by this program here, which may end it
 
 
 class RemoteAlert(Struct, frozen=True):
@@ -91,5 +104,45 @@ class LabView(Struct, frozen=True):
     alerts: tuple[RemoteAlert, ...] = ()
     feed: Feed = Feed.NONE
     feed_problem: str = ""
+    # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long yet:
+    # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
+    standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
     simulated: bool = False
+
+    def tells_end_of(self, alert: RemoteAlert) -> bool:
+        """
+        Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
+
+        Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
+        one is over only where both can be believed, and its host, or without one every host, is OK. Of a
+        host that is none of the lab's, Prometheus's word is all there is.
+        """
+        if self.problem is not None or self.feed is not Feed.FED:
+            return False
+        if (alert.name, alert.host) in self.standing:
+            return False
+        if any(one.fingerprint == alert.fingerprint for one in self.alerts):
+            return False
+        states = {host.name: host.state for host in self.hosts}
+        if alert.host:
+            return states.get(alert.host, HostState.OK) is HostState.OK
+        return set(states.values()) <= {HostState.OK, HostState.GONE}
+
+
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
+class ExportSettings(Struct, frozen=True):
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = _USERS
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one

@@ -12,6 +12,7 @@ from gpuwatch_tray.model.alerts import Severity
 if TYPE_CHECKING:
     from gpuwatch_tray.model.alerts import Alert
     from gpuwatch_tray.model.devices import Snapshot
+    from gpuwatch_tray.model.lab import LabView
 
 
 class EmailWhen(Enum):
@@ -156,6 +157,19 @@ class Level(IntEnum):
 LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 
 
+class LabStatus(Struct, frozen=True):
+    """What is shown of the lab."""
+
+    level: Level
+    headline: str  # the reason in one line
+    at: float
+    view: LabView | None = None  # None before the first reading
+    alerts: tuple[Alert, ...] = ()  # those that fire or recover, worst first
+    notes: tuple[str, ...] = ()
+    snoozed_until: float | None = None  # wall time until which everything of the lab is snoozed
+    awaited: tuple[PendingReminder, ...] = ()
+
+
 class Status(Struct, frozen=True):
     """The content of the tray."""
 
@@ -169,3 +183,4 @@ class Status(Struct, frozen=True):
     snoozed_until: float | None = None  # wall time until which everything is snoozed
     in_use: int | None = None  # GPUs in use that GPU_LIMIT counts; None where unknown
     awaited: tuple[PendingReminder, ...] = ()  # the pending reminders
+    lab: LabStatus | None = None  # None where there is no lab

@@ -89,6 +89,22 @@ class Limits(Struct, frozen=True):
         return attrgetter(setting.field_path.removeprefix("limits."))(self)
 
 
+class LabLimits(Struct, frozen=True):
+    """
+    The thresholds over the hosts of a lab; None switches a rule off.
+
+    `every_host`: what happens to any host is told, not only to those of one's own runs and the `pins`;
+    `all_alerts`: so are the Alertmanager's alerts that are not one's own.
+    """
+
+    gpu_limit: int | None = None
+    every_host: bool = True
+    all_alerts: bool = False
+    pins: frozenset[str] = frozenset()
+    alertmanager: bool = False  # whether there is one
+    poll: float = schema.LAB_POLL_SEC.default_value  # seconds
+
+
 class Terms(Struct, frozen=True):
     """For how long a rule's condition must hold before it fires, and be over before it is resolved."""
 

@@ -118,13 +118,12 @@ def signal_name(number: int) -> str:
 
 
 class RunGpu(Struct, frozen=True):
-    """A GPU of the run: its memory in bytes as last read before the end, and whether the driver lost it."""
+    """A GPU of the run: whether the driver lost it, and whether its memory was full before the end."""
 
     name: str  # as people know it: GPU 0
     uuid: str
-    used: int | None = None
-    total: int | None = None
     lost: bool = False
+    full: bool = False
 
 
 class MemoryHolder(Struct, frozen=True):
@@ -150,7 +149,8 @@ class RunFacts(Struct, frozen=True):
     What the driver, the kernel, the disk and the neighbours told about a run; all may be missing.
 
     Times are wall times. Xids are those of the run's GPUs during the run. `oom_kills` counts those of the
-    run's cgroup while it ran (`memory.events`); `kernel_lines` are the kernel's about its processes.
+    run's cgroup while it ran (`memory.events`), `machine_kills` those of the whole machine at its end;
+    `kernel_lines` are the kernel's about its processes.
     """
 
     ended: float = 0.0
@@ -158,6 +158,7 @@ class RunFacts(Struct, frozen=True):
     holders: tuple[MemoryHolder, ...] = ()
     xids: tuple[Xid, ...] = ()
     oom_kills: int = 0
+    machine_kills: int = 0
     kernel_lines: tuple[str, ...] = ()
     full: tuple[FolderSpace, ...] = ()  # folders with next to no space left
     deadline: float | None = None  # of a scheduler or a `timeout`

@@ -112,6 +112,11 @@ def _killed_for_memory(facts: RunFacts, _end: End) -> bool:
     return facts.oom_kills > 0 or any("ut of memory" in line for line in facts.kernel_lines)
 
 
+def _killed_nearby(facts: RunFacts, end: End) -> bool:
+    """Tell whether the kernel killed a process of the machine as it ended in a way that may be that."""
+    return facts.machine_kills > 0 and (isinstance(end, Unseen) or end.number == SIGKILL)
+
+
 def _bus_error(found: Found | None, end: End) -> bool:
     """Tell whether it, or a process of it, touched a page that could not be had."""
     if not _open(found, end):
@@ -150,6 +155,13 @@ FACT_RULES = (
         "https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html",
     ),
     FactRule(Kind.HOST_MEMORY, CERTAIN, _open, _killed_for_memory, _CGROUPS),
+    FactRule(
+        Kind.HOST_MEMORY,
+        Confidence.POSSIBLE,
+        _open,
+        _killed_nearby,
+        "https://docs.kernel.org/filesystems/proc.html",
+    ),
     FactRule(
         Kind.SHARED_MEMORY,
         LIKELY,

@@ -18,7 +18,6 @@ from gpuwatch_tray.runs.log_tail import LogLine
 if TYPE_CHECKING:
     import re
 
-FULL = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 _SIZES = {"B": 1, "byte": 1, "KiB": KIB, "KB": KIB, "MiB": MIB, "MB": MIB, "GiB": GIB, "GB": GIB}
 _SIZE = r"([\d,]{1,30}(?:\.\d{1,6})?)\s?(B|bytes?|KiB|MiB|GiB|KB|MB|GB)\b"
 _ASKED = late_pattern(
@@ -152,18 +151,24 @@ def _gpu_memory(story: Story) -> str:
     else:
         said = _("{gpu} ran out of memory")
     said = said.format(gpu=gpu, asked=memory_text(asked or 0), free=memory_text(free or 0))
-    return "".join([said, *_holders(story)])
+    return "; ".join([said, *_holders(story.facts)])
 
 
-def _holders(story: Story) -> list[str]:
+def neighbours_line(facts: RunFacts) -> str:
+    """Return who else was on its GPUs, as a line of its own; empty for nobody."""
+    named = _holders(facts)
+    return _("others on its GPUs: {others}").format(others="; ".join(named)) if named else ""
+
+
+def _holders(facts: RunFacts) -> list[str]:
     """Tell who else held memory, the most first."""
     told = []
-    for holder in sorted(story.facts.holders, key=lambda holder: -holder.memory)[:2]:
+    for holder in sorted(facts.holders, key=lambda holder: -holder.memory)[:2]:
         if holder.since is None:
-            form = _("; {user}'s {name} (PID {pid}) held {memory}")
+            form = _("{user}'s {name} (PID {pid}) held {memory}")
         else:
-            form = _("; {user}'s {name} (PID {pid}) held {memory}, since {time}")
-        since = recent_time(holder.since or 0.0, story.facts.ended)
+            form = _("{user}'s {name} (PID {pid}) held {memory}, since {time}")
+        since = recent_time(holder.since or 0.0, facts.ended)
         told.append(
             form.format(
                 user=holder.user,
@@ -179,7 +184,7 @@ def _holders(story: Story) -> list[str]:
 def _host_memory(story: Story) -> str:
     if story.facts.oom_kills:
         return _("it reached its memory limit (cgroup), and the kernel killed it")
-    if story.facts.kernel_lines:
+    if story.facts.kernel_lines or (story.facts.machine_kills and not story.line.text):
         return _("the machine ran out of memory, and the kernel killed it")
     asked = _bytes(_ASKED, story.line.text)
     if asked is not None:
@@ -293,12 +298,12 @@ def _time_limit(story: Story) -> str:
 
 
 def _unknown(story: Story) -> str:
-    full = [gpu.name for gpu in story.facts.gpus if gpu.used and gpu.total and gpu.used >= FULL * gpu.total]
+    full = [gpu.name for gpu in story.facts.gpus if gpu.full]
     if isinstance(story.end, Unseen):
         if full:
-            text = _("it is gone; its end was not seen, and the memory of {gpu} was full before")
-            return text.format(gpu=", ".join(full))
-        return _("it is gone; its end was not seen, and the cause is not known")
+            text = _("it is gone; how it ended was not seen, and the memory of {gpu} was full before")
+            return "; ".join([text.format(gpu=", ".join(full)), *_holders(story.facts)])
+        return _("it is gone; how it ended was not seen, and the cause is not known")
     if isinstance(story.end, Signalled):
         return _("it was ended by a signal ({name})").format(name=signal_name(story.end.number))
     return _("it ended with exit code {code}; the cause is not known").format(code=story.end.code)

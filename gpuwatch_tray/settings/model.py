@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import IconStyle, Limits, schema
+from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ class LabSettings(Struct, frozen=True):
     me: str = ""  # the user's name there
     login: LabLogin = LabLogin.NONE
     user: str = ""
-    password_file: Path | None = None  # of the password or the token; None: the keyring
+    password_file: Path | None = None  # of the password or the token
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
@@ -142,6 +142,7 @@ class Settings(Struct, frozen=True):
     energy_price: float | None = schema.ENERGY_PRICE.default_value  # of a kWh
     threading: bool = schema.MAIL_THREADING.default_value  # one subject for all mails about an incident
     lab: LabSettings = field(default_factory=LabSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     language: str = ENGLISH  # one of i18n.LANGUAGES
     warnings: tuple[str, ...] = ()  # lines for the user
 

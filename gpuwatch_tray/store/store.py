@@ -6,6 +6,7 @@ Times are wall times, with the boot's own clock beside them where a span is meas
 
 from __future__ import annotations
 
+import threading
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +18,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.model.units import DAY
 from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
-from gpuwatch_tray.store.database import Database
+from gpuwatch_tray.store.database import Database, DatedReading
 from gpuwatch_tray.store.tables import StoreError
 
 if TYPE_CHECKING:
@@ -231,6 +232,8 @@ class Store:
         self.path = folder / f"state-{host}.sqlite3"
         self._uptime = uptime
         self._database = Database(self.path, keeper=keeper, places=standby)
+        self._inputs: DatedReading[EvaluationInputs] | None = None
+        self._inputs_lock = threading.Lock()
 
     @property
     def trouble(self) -> str | None:
@@ -251,11 +254,16 @@ class Store:
         """Close the file, and write to it what is in memory only, if that is possible by now."""
         self._database.close()
 
+    def evaluation_inputs(self) -> EvaluationInputs:
+        """Return what others may have written, read anew where somebody has written anything."""
+        with self._inputs_lock:
+            self._inputs = self._database.read_again(read_evaluation_inputs, self._inputs)
+            return self._inputs.content
+
     # Each of these is one function of a database, in a transaction of its own.
     saved_state = _reading(read_saved_state)
     commit = _writing(write_commit)
     history = _reading(read_history)
-    evaluation_inputs = _reading(read_evaluation_inputs)
     add_transitions = _writing(incidents.add_transitions)
 
     attention = _reading(incidents.read_attention)

@@ -60,6 +60,7 @@ def signed_out(tmp_path, monkeypatch):
             "GPUWATCH_CONFIG": str(tmp_path / "gpu-watch.env"),
             "GPUWATCH_NOTIFY_CONFIG": str(tmp_path / "notify.env"),
             "GPUWATCH_SMTP_CONFIG": "/dev/null",
+            "GPUWATCH_LAB_CONFIG": "/dev/null",
             "GPUWATCH_CACHE": str(tmp_path / "state"),
             "OAUTHLIB_INSECURE_TRANSPORT": "1",
         }

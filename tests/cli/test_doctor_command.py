@@ -143,7 +143,7 @@ def test_the_canary_sings(tmp_path):
 def test_the_report_tells_no_secret_either(tmp_path, monkeypatch, capsys):
     """The file that is sent with a bug report is as silent as the screen."""
     installed, context = planted(tmp_path, CANARY)
-    for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
+    for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_LAB_CONFIG"):
         monkeypatch.setenv(name, installed.environment[name])
     doctor.write_report(context, tmp_path / "report.txt")
     assert CANARY not in (tmp_path / "report.txt").read_text() + capsys.readouterr().out

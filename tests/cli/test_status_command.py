@@ -92,7 +92,12 @@ def environ(tmp_path, short, monkeypatch):
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     files = {}
-    for variable in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
+    for variable in (
+        "GPUWATCH_CONFIG",
+        "GPUWATCH_NOTIFY_CONFIG",
+        "GPUWATCH_SMTP_CONFIG",
+        "GPUWATCH_LAB_CONFIG",
+    ):
         files[variable] = str(tmp_path / variable)
         Path(files[variable]).touch(0o600)
     return {**files, "GPUWATCH_CACHE": str(tmp_path / "state"), "HOME": str(tmp_path), "USER": "ada"}

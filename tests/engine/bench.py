@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.engine import Engine, Policy
+from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.engine.operations import AlertOperations
 from gpuwatch_tray.model import (
     Finding,
@@ -105,7 +105,9 @@ class Bench:
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
         self.attending = AlertOperations(self.store, self.clock.instant)
-        self.evaluator = Engine(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
+        self.evaluator = Engine(
+            HostRules(), self.store, self.policy, HEAD, self.clock.instant, self._sighting
+        )
 
     def close(self) -> None:
         self.store.close()

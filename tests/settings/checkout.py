@@ -11,7 +11,7 @@ from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, loa
 from gpuwatch_tray.settings.validators import parse
 
 DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
-WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
+WATCH, NOTIFY, SMTP, LAB = "gpu-watch.env", "notify.env", "smtp.env", "lab.env"
 SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"
 
 

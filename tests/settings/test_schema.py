@@ -7,14 +7,14 @@ from operator import attrgetter
 import pytest
 
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits
-from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH_FILE, ValueType
+from gpuwatch_tray.model.schema import LAB, NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH_FILE, ValueType
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.template import example
 from gpuwatch_tray.settings.validators import parse
 from tests.settings.generated import ROOT, rules_table, settings_table
 
 
-@pytest.mark.parametrize("name", [WATCH_FILE, NOTIFY, SMTP])
+@pytest.mark.parametrize("name", [WATCH_FILE, NOTIFY, SMTP, LAB])
 def test_the_examples_are_generated_from_the_table(name):
     """config/*.example is what `python -m tests.settings.generated` writes, byte for byte."""
     assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -229,6 +230,7 @@ class SleepPolicy:
         self._devices = devices
         self._driver_cards = cards
         self._cards: tuple[str, ...] = ()
+        self._status_files: dict[str, str] = {}
         self._scanned: float | None = None
         self._rest_until: float | None = None
 
@@ -248,7 +250,10 @@ class SleepPolicy:
         """Tell whether the GPU at this PCI address is suspended."""
         if self.wake or not pci:
             return False
-        return first_line(self._devices / pci / "power" / "runtime_status") == "suspended"
+        file = self._status_files.get(pci)  # read of every GPU at every poll
+        if file is None:
+            file = self._status_files[pci] = str(self._devices / pci / "power" / "runtime_status")
+        return first_line(file) == "suspended"
 
     def may_sleep(self, pci: str) -> bool:
         """Tell whether the driver would let the GPU at this PCI address sleep if nobody used it."""
@@ -288,13 +293,22 @@ def _is_gpu(path: Path) -> bool:
         return False
 
 
-def first_line(path: Path) -> str:
+def first_line(path: Path | str) -> str:
     """Read the first line of a small file; empty where there is none."""
     return _text(path).partition("\n")[0].strip()
 
 
-def _text(path: Path) -> str:
+_PAGE = 4096  # bytes: a file of the kernel's here holds no more
+
+
+def _text(path: Path | str) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
+    try:
+        return os.read(file, _PAGE).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)

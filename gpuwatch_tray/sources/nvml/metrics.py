@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -29,17 +29,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.inventory import SeenGpu
 
 
-class ListedProcess(NamedTuple):
-    """A process as the driver lists it on one GPU."""
-
-    pid: int
-    kinds: frozenset[ProcessKind]
-    memory: Field[int]
-
-    @property
-    def computes(self) -> bool:
-        """Whether it holds a compute context (see model.GpuProcess.computes)."""
-        return not self.kinds.isdisjoint(COMPUTING)
+# A process as the driver lists it on one GPU: PID, kinds, memory. A plain tuple, for there are hundreds.
+ListedProcess: TypeAlias = tuple[int, frozenset[ProcessKind], Field[int]]
 
 
 class GpuReading(Struct, frozen=True):
@@ -55,7 +46,7 @@ class GpuReading(Struct, frozen=True):
         """Whether nobody computes on it and nothing runs there; what is not known counts as use."""
         if self.error is not None or self.gpu.process_problem is not None or self.parts:
             return False
-        computing = any(one.computes for one in self.processes)
+        computing = any(not kinds.isdisjoint(COMPUTING) for _pid, kinds, _memory in self.processes)
         return self.gpu.asleep or (self.gpu.utilisation == 0 and not computing)
 
 
@@ -151,9 +142,17 @@ def merge_lists(
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
     never the sum. One of more than `most` bytes cannot be.
     """
+    there = [(kind, rows) for kind, rows in lists if rows]
+    if len(there) == 1:
+        ((kind, rows),) = there
+        memories = dict(rows)
+        if len(memories) == len(rows) and min(memories) > 0 and max(memories) <= MAX_PID:
+            # The usual case at once: nothing to merge or to leave out.
+            kinds = _KINDS[_BITS[kind]]
+            return tuple([(pid, kinds, _process_memory(memory, most)) for pid, memory in rows])
     bits: dict[int, int] = {}
-    memories: dict[int, int | None] = {}
-    for kind, rows in lists:
+    memories = {}
+    for kind, rows in there:
         bit = _BITS[kind]
         for pid, memory in rows:
             if pid in bits:
@@ -165,10 +164,7 @@ def merge_lists(
                 bits[pid] = bit
                 memories[pid] = memory
     return tuple(
-        [
-            ListedProcess(pid, _KINDS[bits[pid]], _process_memory(memory, most))
-            for pid, memory in memories.items()
-        ]
+        [(pid, _KINDS[bits[pid]], _process_memory(memory, most)) for pid, memory in memories.items()]
     )
 
 
@@ -341,7 +337,7 @@ def _remaining_processes(
     query.answered = query.answered or lists.answered
     if lists.problem is not None:
         troubles.append(lists.problem)
-    elsewhere = {process.pid for part in parts for process in part.processes}
+    elsewhere = {pid for part in parts for pid, _kinds, _memory in part.processes}
     if not elsewhere:
         return lists.processes
-    return tuple(process for process in lists.processes if process.pid not in elsewhere)
+    return tuple(process for process in lists.processes if process[0] not in elsewhere)

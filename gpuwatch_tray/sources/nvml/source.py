@@ -15,7 +15,7 @@ from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
 from gpuwatch_tray.sources.nvml.inventory import CARDS, DEVICES, SleepPolicy
 from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
 from gpuwatch_tray.sources.nvml.session import MAPS, MODULE_VERSION, NvmlSession, ReplacementCheck
-from gpuwatch_tray.sources.processes import ProcessInspector
+from gpuwatch_tray.sources.processes import ProcessInspector, count_oom_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,6 +80,7 @@ class NvmlSource:
         if self._lock.acquire(blocking=False):
             try:
                 self._session.close()
+                self._inspector.close()
             finally:
                 self._lock.release()
 
@@ -94,14 +95,20 @@ class NvmlSource:
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=no_gpu_problem())
-        nothing = replace(nothing, mismatch=self._replacement.check(), hidden=self._session.hidden)
+        nothing = replace(
+            nothing,
+            mismatch=self._replacement.check(),
+            hidden=self._session.hidden,
+            oom_kills=count_oom_kills(),
+        )
         # A GPU, then its MIG devices.
         flat = [one for reading in readings for one in (reading, *reading.parts)]
         return replace(nothing, gpus=tuple(one.gpu for one in flat), processes=self._processes(flat))
 
     def _processes(self, readings: Sequence[GpuReading]) -> tuple[GpuProcess, ...]:
         """List the processes by GPU, then in the driver's order, as nvidia-smi does."""
-        facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
+        pids = {pid for reading in readings for pid, _kinds, _memory in reading.processes}
+        facts = self._inspector.inspect_all(pids)
         return tuple(
             [
                 facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")
