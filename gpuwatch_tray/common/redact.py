@@ -43,13 +43,15 @@ _LOOKALIKES = str.maketrans(
 # A digit comes first in 7z and where a dot parts it from a word, as in `802-1x.password`.
 _NAME_PATTERN = r"(?P<name>(?:\d[\w-]{0,30}\.|7(?=z))?[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
 _NAME_IN_TEXT = late_pattern(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
-_VALUE = re.compile(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
+_VALUE = late_pattern(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
     r"(?:\\{0,8}[\"'])?[\s,]{1,9}\\{0,8}[\"']?value\\{0,8}[\"']?\s{0,9}[=:]\s{0,9}"
     r"|(?:\\{0,8}[\"']),\\{0,8}[\"']value\\{0,8}[\"']\s{0,9}:\s{0,9}"
 )
-_ELEMENT = re.compile(r">[^<>\n]{1,256}(?=</)")
+_ELEMENT = late_pattern(r">[^<>\n]{1,256}(?=</)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = late_pattern(r"\s*+(?:(?:\\{0,8}[\"']|&quot;|&#3[49];)?\]?\s*+(?:=>|:=|==?|:(?!:)|%3[aAdD])\s*+|\\{0,8}[\"']\s*+,\s*+)")
+_ASSIGN = late_pattern(
+    r"\s*+(?:(?:\\{0,8}[\"']|&quot;|&#3[49];)?\]?\s*+(?:=>|:=|==?|:(?!:)|%3[aAdD])\s*+|\\{0,8}[\"']\s*+,\s*+)"
+)
 # And in Python: `token: str = "`.
 _ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
 _CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
@@ -66,7 +68,7 @@ _PROSE = late_pattern(
     r"|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
     r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)(?: [a-z]|,? ?\Z))"
 )
-_OWNER_BEFORE = re.compile(
+_OWNER_BEFORE = late_pattern(
     r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z"
 )
 _IS = late_pattern(
@@ -75,8 +77,8 @@ _IS = late_pattern(
     r"(?:now\s{1,9}|(?:generated|set|created)\s{1,9}for\s{1,9}[^\s:]{1,64}:\s{1,9})?"
 )
 _BLANKS = late_pattern(r"\s++")
-_BUILD_TARGET = re.compile(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
-_QUOTED = re.compile(r"[\"']")
+_BUILD_TARGET = late_pattern(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
+_QUOTED = late_pattern(r"[\"']")
 _CLEAR = frozenset("._-")  # in a name of several words: `auth_token 'X'`
 _WORD_BEFORE = 24  # characters in which the word before a name is looked for
 _WORD = late_pattern(r"\S*+")
@@ -110,10 +112,10 @@ _READS_A_PASSWORD = (
 )
 _HERE = late_pattern(rf"({_READS_A_PASSWORD}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
 # Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
-_SAID = re.compile(
+_SAID = late_pattern(
     r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
 )
-_SLASH_P = re.compile(
+_SLASH_P = late_pattern(
     r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
 )
 _SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
@@ -122,10 +124,10 @@ _PIPED = late_pattern(
     rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_READS_A_PASSWORD}|base64))"
 )
 # A command in a script or a log whose secret is told by its place: its words are looked at one by one.
-_COMMAND = re.compile(
+_COMMAND = late_pattern(
     rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}|net(?=\s{{1,9}}user?\s))[ \t][^\n|;&\"'`()<>]{{1,256}}"
 )
-_PARTS = re.compile(r"(\s++)")
+_PARTS = late_pattern(r"(\s++)")
 _LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
 
 
@@ -373,7 +375,11 @@ def _redact_argument(argument: str, plain: str, before: str, line: ProgramLine) 
     """Redact one argument, by the one before it and the line so far."""
     if glued := line.glued(plain):
         return argument[: len(glued)] + REDACTED
-    is_login = line.takes_login(before) or before in _LOGIN_OPTIONS or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
+    is_login = (
+        line.takes_login(before)
+        or before in _LOGIN_OPTIONS
+        or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
+    )
     if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
         return login["user"] + REDACTED
     pair = _LOGIN_PAIR.fullmatch(argument)

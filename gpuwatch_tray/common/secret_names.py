@@ -185,12 +185,12 @@ _PLAIN_VALUE = late_pattern(
     r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,6}",  # files and hosts
     re.DOTALL,
 )
-_SMALL_NUMBER = re.compile(r"[-+]?(?:\d{1,2}|\d{0,3}\.\d{1,9}(?:e-?\d{1,2})?|\d{1,3}e-\d{1,2})")
+_SMALL_NUMBER = late_pattern(r"[-+]?(?:\d{1,2}|\d{0,3}\.\d{1,9}(?:e-?\d{1,2})?|\d{1,3}e-\d{1,2})")
 _IDENTIFIER = late_pattern(
     r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL
 )
 # A product's key is none, however it is parted: `XK92-LMVX-TNRB-47WC`.
-_PRODUCT_KEY = re.compile(r"(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z\d]{2,8}(?:-[A-Z\d]{4,8}){3,9}")
+_PRODUCT_KEY = late_pattern(r"(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z\d]{2,8}(?:-[A-Z\d]{4,8}){3,9}")
 _CASE_CHANGE = late_pattern(r"[a-z][A-Z]")
 _ODD = late_pattern(r"[\d!@#$%^&*+~?]")
 _SHORTEST = 6  # characters of what looks like a password

@@ -45,7 +45,9 @@ _LOGIN_PAIRS = {
     "bfgminer": words_of("-O"),
     "cgminer": words_of("-O"),
 }
-_SECRET_STORES = frozenset({"pulumi", "gcloud", "docker", "podman", "buildah", "nerdctl"})  # --secret is its name
+_SECRET_STORES = frozenset(
+    {"pulumi", "gcloud", "docker", "podman", "buildah", "nerdctl"}
+)  # --secret is its name
 _LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
 # Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
 _OTHER_P = words_of(
@@ -111,7 +113,7 @@ _KNOWN_PROGRAMS = (
 SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
 _GLUED_LOGIN = late_pattern(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = late_pattern(r"[A-Za-z]:")
 _IN_PROSE = words_of("of to and or with first again command failed if for in on is as before then fails")
 _PORTS = late_pattern(r"[\d:.]+")
 

@@ -41,12 +41,12 @@ _TOKEN_IN_PATH = late_pattern(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a con
 _HOOK = late_pattern(
     r"(\brtmps?://[^\s/]{0,64}(?:youtube|twitch|ttvnw|facebook)[^\s/]{0,64}/\w{1,32}/|hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
 )
-_PHRASE = re.compile(
+_PHRASE = late_pattern(
     r"(?i)(\b(?:(?:seed|recovery|backup|secret)[ _-]?(?:phrase|words)|mnemonic)[\"']?\s{0,3}[:=]\s{0,9}[\"']?)"
     r"[a-z]{3,10}(?: [a-z]{3,10}){5,23}"
 )
 # `Your verification code is 482913`
-_CODE = re.compile(
+_CODE = late_pattern(
     r"(?i)(\b(?:one-time|verification|security|2fa|mfa|otp|login|access|backup|recovery|authentication|sms|device)\s"
     r"(?:pass)?code(?:\s(?:is|was))?:?\s{1,9})(?-i:[A-Z\d][A-Z\d-]{3,11})(?![\w-])"
 )
