@@ -17,7 +17,10 @@ def main() -> int:
         # What is loaded stays to the end: to look through it for garbage, as Python does while it grows and
         # again when it ends, takes a seventh of a short command.
         gc.disable()
-        from gpuwatch_tray.cli import main as run_command
+        from gpuwatch_tray.common import openssl
+
+        with openssl.left_out():
+            from gpuwatch_tray.cli import main as run_command
 
         gc.freeze()
         gc.enable()

@@ -16,7 +16,7 @@ from gpuwatch_tray.model.schema import LAB, NOTIFY, SMTP, WATCH_FILE
 from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 NAME = "gpuwatch-tray"
@@ -101,8 +101,8 @@ def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tupl
     return tuple(found)
 
 
-def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
-    """Return what differs once any of those files has changed, come or gone; opens none."""
+def stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    """Return what differs once any of these files has changed, come or gone; opens none."""
 
     def stamp(path: Path) -> Stamp:
         try:
@@ -111,7 +111,7 @@ def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp,
             return None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
-    return tuple(map(stamp, files_to_check(environ, folders)))
+    return tuple(map(stamp, files))
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
