@@ -7,10 +7,15 @@ import sys
 
 def main() -> int:
     """Run one command and return its exit code; Ctrl-C while it still loads ends it without a traceback."""
+    begun = None
     try:
+        if sys.argv[1:3] == ["when", "run"]:  # its command does not wait until the rest is loaded
+            from gpuwatch_tray.app.early_start import begin_early
+
+            begun = begin_early(sys.argv[3:])
         from gpuwatch_tray.cli import main as run_command
 
-        return run_command()
+        return run_command(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
 

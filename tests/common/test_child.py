@@ -23,15 +23,21 @@ CANARY = "Xq7canary"
 # The command line's part of `when run`, without the notice: what it ends with and the lines that it kept.
 RUNNER = """
 import sys
+from pathlib import Path
+import tempfile
 from gpuwatch_tray.common.child import StartError, RunningCommand
+from gpuwatch_tray.common.run_log import RunLog
+from gpuwatch_tray.runs.log_file import last_lines, read_log
+folder = Path(tempfile.mkdtemp(dir=Path(sys.argv[1]).parent))
 try:
-    command = RunningCommand(sys.argv[2:])
+    log = RunLog(folder)
+    command = RunningCommand(sys.argv[2:], None, log)
 except StartError as error:
     print(error, file=sys.stderr)
     sys.exit(error.code)
 code = command.wait()
 with open(sys.argv[1], "w") as file:
-    file.write("\\n".join(command.lines()))
+    file.write("\\n".join(last_lines(read_log(folder).end(2**20))))
 sys.exit(code)
 """
 
