@@ -26,7 +26,9 @@ VALUES = ("--name", "--log", "--attach")
 class RunWords:
     """The words of `when run`: its command, a name, a file that gets the whole output, and patterns."""
 
-    def __init__(self, argv: Sequence[str], name: str = "", log: str = "", attach: Sequence[str] = ()) -> None:
+    def __init__(
+        self, argv: Sequence[str], name: str = "", log: str = "", attach: Sequence[str] = ()
+    ) -> None:
         self.argv = argv
         self.name = name
         self.log = log
@@ -91,8 +93,11 @@ class BegunRun:
     def _write_record(self) -> None:
         """Write what `runs` shows should this process be killed before it has loaded the rest."""
         path = os.path.join(self.folder, RECORD)  # noqa: PTH118
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write(f'{{"number": {self.number}, "command": "", "began": {self.began}}}')
+        file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.write(file, b'{"number": %d, "command": "", "began": %f}' % (self.number, self.began))
+        finally:
+            os.close(file)
 
     def _open_copy(self) -> int | None:
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)

@@ -7,8 +7,6 @@ Imports next to nothing: the command waits for it (`app/early_start.py`).
 from __future__ import annotations
 
 import os
-import select
-import signal
 import sys
 import time
 
@@ -123,6 +121,8 @@ class RunningCommand:
 
 
 if sys.platform != "win32":
+    import _signal as signal  # type: ignore[import-not-found]  # as in relay.py
+    import select
 
     class _Child:
         """A process that was started with these as its output, and else as this one; raises OSError."""
@@ -130,13 +130,13 @@ if sys.platform != "win32":
         def __init__(self, argv: Sequence[str], environ: Mapping[str, str], out: int, err: int) -> None:
             outputs = [(os.POSIX_SPAWN_DUP2, out, OUT), (os.POSIX_SPAWN_DUP2, err, ERR)]
             usual = [signal.SIGPIPE, signal.SIGXFSZ]  # Python itself ignores them
-            self.pid = os.posix_spawnp(argv[0], argv, environ, file_actions=outputs, setsigdef=usual)
+            self.pid = os.posix_spawnp(argv[0], list(argv), environ, file_actions=outputs, setsigdef=usual)
             self._ended = False
 
         def wait(self) -> int:
             """Wait until it has ended; return its exit code, for a signal that with a minus."""
             # In steps: a signal that comes just before an endless wait would be passed on after it.
-            end = []
+            end: list[int] = []
             if sys.platform == "linux":
                 try:
                     end.append(os.pidfd_open(self.pid))
@@ -161,6 +161,7 @@ if sys.platform != "win32":
                     pass
 
 else:
+    import signal
     import subprocess
 
     class _Child:

@@ -211,10 +211,10 @@ class _Desk:
 
 
 if sys.platform != "win32":
+    # What `signal` wraps in enumerations, whose import takes half of the time until a command starts.
+    import _signal as signal  # type: ignore[import-not-found]
     import fcntl
     import select
-    import signal
-    import termios
 
     class _News:
         """Waits for output, and for the end of the command."""
@@ -273,6 +273,8 @@ if sys.platform != "win32":
 
     def _open_terminal_pair(real: int) -> tuple[int, int] | None:
         """Open a terminal like `real`; return the reading and the command's side, None where it fails."""
+        import termios  # late: most output goes to no terminal
+
         try:
             reading, writing = os.openpty()
         except OSError:
@@ -296,6 +298,8 @@ if sys.platform != "win32":
 
     def _resize_terminal(real: int, other: int) -> None:
         """Give the other terminal the size of the real one."""
+        import termios
+
         try:
             size = fcntl.ioctl(real, termios.TIOCGWINSZ, b"\0" * 8)
             fcntl.ioctl(other, termios.TIOCSWINSZ, size)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Snapshot
 
 
-
 def observed_json(watched: CommandEnds | ProcessEnds | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """
     Return what has been seen of a command or a process, and sees now that it has ended.
