@@ -76,7 +76,7 @@ class BegunRun:
         """Open the log; where none can be kept one for as long as the run goes on."""
         try:
             if state is not None and not self.folder:
-                self.number, self.folder = new_run_folder(os.path.join(state, "runs"))  # noqa: PTH118
+                self.number, self.folder = new_run_folder(os.path.join(state, "runs"))
                 self._write_record()
             if self.folder:
                 return RunLog(self.folder)
@@ -92,7 +92,7 @@ class BegunRun:
 
     def _write_record(self) -> None:
         """Write what `runs` shows should this process be killed before it has loaded the rest."""
-        path = os.path.join(self.folder, RECORD)  # noqa: PTH118
+        path = os.path.join(self.folder, RECORD)
         file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             os.write(file, b'{"number": %d, "command": "", "began": %f}' % (self.number, self.began))
@@ -126,7 +126,7 @@ def read_words(words: Sequence[str]) -> RunWords | None:
         if option not in found or value.startswith("-"):
             return None
         found[option].append(value)
-    if len(left) < 2:
+    if not left[1:]:
         return None
     name, log = ("".join(found[option][-1:]) for option in VALUES[:2])
     return RunWords(left[1:], name, log, found["--attach"])
@@ -137,6 +137,6 @@ def state_folder(environ: Mapping[str, str]) -> str | None:
     named = environ.get("GPUWATCH_CACHE", "")
     if not named and sys.platform == "linux":  # by the rules of XDG, as platformdirs knows them
         base = environ.get("XDG_STATE_HOME", "")
-        home = os.path.expanduser("~/.local/state")  # noqa: PTH111
-        named = os.path.join(base if base.strip() else home, "gpuwatch-tray")  # noqa: PTH118
-    return named if os.path.isabs(named) else None  # noqa: PTH117
+        home = os.path.expanduser("~/.local/state")
+        named = os.path.join(base if base.strip() else home, "gpuwatch-tray")
+    return named if os.path.isabs(named) else None

@@ -128,8 +128,8 @@ class RunRecorder:
     """
     The log, the record and the report of one run.
 
-    Whoever runs it calls `adopt`, or `open_log` and `write` with its output, `announce` once it has a PID, and
-    `finish`.
+    Whoever runs it calls `adopt`, or `open_log` and `write` with its output; then `announce`, once it has a
+    PID, and `finish`.
     """
 
     def __init__(self, context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> None:

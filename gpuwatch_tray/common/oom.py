@@ -71,7 +71,7 @@ def _number(text: bytes | None, name: bytes) -> int | None:
 
 def _read(file: str) -> bytes | None:
     try:
-        with open(file, "rb") as opened:  # noqa: PTH123  # pathlib takes longer than the rest
+        with open(file, "rb") as opened:  # pathlib takes longer than the rest
             return opened.read()
     except OSError:  # also where there is no /proc
         return None
@@ -89,11 +89,11 @@ def lines_about(pid: int, within: float) -> tuple[str, ...]:
 
 
 def kill_lines(records: Iterable[bytes], pid: int, since: float) -> tuple[str, ...]:
-    """Return the last of the kernel's records since then (s since the boot) that tells that it killed `pid`."""
+    """Return the last of the records since then (s since the boot) that says that the kernel killed `pid`."""
     found = []
     for record in records:
-        head = record.partition(b";")[0].split(b",")  # priority, number, microseconds
-        if b"Killed process %d (" % pid in record and len(head) > 2 and int(head[2]) / 1e6 >= since:
+        head, _, text = record.partition(b";")  # priority, number, microseconds, and more
+        if b"Killed process %d (" % pid in text and int(head.split(b",")[2]) / 1e6 >= since:
             found.append(_text(record))
     return tuple(found[-1:])
 

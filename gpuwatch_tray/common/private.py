@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 def make_private_folder(folder: str | Path) -> None:
     """Make the folder, and what is missing above it, for this user alone. Raises OSError."""
-    if os.path.isdir(folder):  # noqa: PTH112  # pathlib takes long to import
+    if os.path.isdir(folder):  # pathlib takes long to import
         return
-    above = os.path.dirname(folder)  # noqa: PTH120
+    above = os.path.dirname(folder)
     if above and above != folder:  # `os.makedirs` makes those above by the umask
         make_private_folder(above)
     try:
-        os.mkdir(folder, mode=stat.S_IRWXU)  # noqa: PTH102
+        os.mkdir(folder, mode=stat.S_IRWXU)
     except FileExistsError:
-        if not os.path.isdir(folder):  # noqa: PTH112  # else another has made it at the same moment
+        if not os.path.isdir(folder):  # else another has made it at the same moment
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
 
 

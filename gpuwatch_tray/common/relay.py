@@ -264,7 +264,7 @@ if sys.platform != "win32":
         for standard in (0, OUT, ERR):
             if standard not in kept:
                 os.dup2(nowhere, standard)
-        for name in os.listdir("/dev/fd"):  # noqa: PTH208
+        for name in os.listdir("/dev/fd"):
             if int(name) > ERR and int(name) not in kept:
                 try:
                     os.close(int(name))

@@ -27,12 +27,12 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 def new_run_folder(root: str | Path) -> tuple[int, str]:
     """Make the folder of a new run; return its number and path. Numbers rise. Raises OSError."""
     make_private_folder(root)
-    number = max((int(name) for name in os.listdir(root) if name.isdecimal()), default=0)  # noqa: PTH208
+    number = max((int(name) for name in os.listdir(root) if name.isdecimal()), default=0)
     while True:
         number += 1
-        folder = os.path.join(root, f"{number:06}")  # noqa: PTH118  # pathlib takes longer than the rest
+        folder = os.path.join(root, f"{number:06}")  # pathlib takes longer than the rest
         try:
-            os.mkdir(folder, mode=0o700)  # noqa: PTH102
+            os.mkdir(folder, mode=0o700)
         except FileExistsError:  # another run has begun at the same moment
             continue
         return number, folder
@@ -72,7 +72,7 @@ class RunLog:
         self._head = self._tail = None
 
     def _go_round(self, left: memoryview) -> None:
-        """Write over the oldest of the tail, then the count: in this order a kill loses the newest at most."""
+        """Write over the oldest of the tail, then the count: so a kill loses the newest at most."""
         if self._tail is None:
             self._tail = self._make_tail()
         if self._tail is None:
@@ -105,7 +105,7 @@ class RunLog:
 
     def _open(self, name: str) -> int | None:
         try:
-            path = os.path.join(self._folder, name)  # noqa: PTH118
+            path = os.path.join(self._folder, name)
             return os.open(path, os.O_CREAT | os.O_WRONLY | _FLAGS, 0o600)
         except OSError:
             return None

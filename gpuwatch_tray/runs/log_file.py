@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.text import strip_escapes
 from gpuwatch_tray.common.run_log import COUNT, HEAD_NAME, START, TAIL_NAME
+from gpuwatch_tray.common.text import strip_escapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,5 +64,5 @@ def last_lines(log: bytes) -> tuple[str, ...]:
 
 
 def _last_state(line: bytes) -> bytes:
-    """Return what a line has last: what follows a carriage return, as in a progress bar, replaces the rest."""
+    """Return what a line has last: what follows a carriage return, as in a progress bar, replaces all."""
     return line.rstrip(b"\r").rpartition(b"\r")[2][:LONGEST_LINE]

@@ -15,9 +15,9 @@ from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.tray import ActionKind
 from gpuwatch_tray.sources.nvml import NvmlSource
 from gpuwatch_tray.sources.processes import ProcessInspector
+from gpuwatch_tray.tray import ActionKind
 from tests.app.test_monitor import Loop
 from tests.driver.scenario import GIB, FakeEvent, FakeGpu, FakeProcess, Scenario, loaded
 from tests.support.fakes import process, snapshot

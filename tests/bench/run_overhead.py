@@ -3,8 +3,9 @@ What `when run` costs a command. Prints two tables; asserts no figure.
 
     .venv/bin/python -m tests.bench.run_overhead [ROUNDS [MEBIBYTES]]
 
-The start: milliseconds from the start of the whole until the command runs (`date`), bare, through `when run`, and through an interpreter that does nothing but `os.execvp`, in turn: least and median of ROUNDS
-(20), and the milliseconds until all has ended and of processor for `true`.
+The start: milliseconds from the start of the whole until the command runs (`date`): bare, through an
+interpreter that does nothing but `os.execvp`, and through `when run`, in turn; least and median of ROUNDS
+(20). Then the milliseconds until all has ended, and of processor, for `true`.
 
 The output: MEBIBYTES (1000) of lines of a log to a pipe, a file and a terminal: the seconds as fast as it is
 taken, bare and through `when run` in turn, and the share of a core that passing it on takes at 100 MB/s,

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+
 from tests.support.timing import slowness
 
 # The command line's part of `when run`, without the notice: what it ends with and the lines that it kept.
