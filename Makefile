@@ -90,6 +90,7 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 
 # The desktop that the tests run on, a C compiler for the test driver, a clock that can be set; and a mail server,
 # which is unpacked into .build and not installed: it would put itself in the place of this computer's own.
+# So are Prometheus and its Alertmanager, which would start as services.
 desktop-packages:
 	@echo 'The tests need the Debian packages of tests/packages.txt. Missing ones are installed now: some minutes, once.'
 	@sh tests/install-packages $$(grep -v '^#' tests/packages.txt)

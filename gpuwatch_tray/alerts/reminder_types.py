@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Snapshot
+    from gpuwatch_tray.model import LabView, Snapshot
 
 
 # Another process on a GPU: UUID, user, program, PID, memory (bytes), start (wall time).
 OtherHolder: TypeAlias = tuple[str, str, str, int, int, float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class GpusFree:
+class GpusFree(Struct, frozen=True):
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
@@ -29,8 +30,7 @@ class GpusFree:
     seen: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnds:
+class ProcessEnds(Struct, frozen=True):
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
@@ -55,8 +55,7 @@ class ProcessEnds:
     oom_kills: int | None = None  # the machine's count when it was last known to run
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnds:
+class CommandEnds(Struct, frozen=True):
     """
     A command that `when run` has started, and will report the end of; else the engine tells of it.
 
@@ -80,8 +79,7 @@ class CommandEnds:
     oom_kills: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """
     What `when run` learned of an end beside its exit code, as texts in its user's language.
 
@@ -106,8 +104,7 @@ def report_from_json(body: object) -> RunReport | None:
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
+class Reminder(Struct, frozen=True):
     """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
@@ -116,8 +113,7 @@ class Reminder:
     notice: ReminderNotice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """
     What is known at `now` for a step of one reminder; `check` is not `in_loop`, so has gaps.
 
@@ -131,6 +127,7 @@ class Observation:
     in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
+    lab: LabView | None = None  # in its place where a lab is read, not one host
 
 
 ReminderJson: TypeAlias = dict[str, Any]
@@ -162,13 +159,13 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
 def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
     kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
     body: ReminderJson = {"kind": kind}
-    for field in fields(condition):
-        value = getattr(condition, field.name)
+    for name, value in asdict(condition).items():
         if isinstance(value, Instant):
-            value = _instant(value)
-        elif field.name == "since":
-            value = [[uuid, _instant(at)] for uuid, at in value]
-        body[field.name] = value
+            body[name] = _instant(value)
+        elif name == "since":
+            body[name] = [[uuid, _instant(at)] for uuid, at in value]
+        else:
+            body[name] = value
     return body
 
 

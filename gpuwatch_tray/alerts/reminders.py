@@ -6,8 +6,9 @@ What could not be read is neither "free" nor "ended". All of it is pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.common import redact

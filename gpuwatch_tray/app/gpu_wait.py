@@ -6,11 +6,12 @@ import os
 import shutil
 import time
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_source, read_once
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.context import UsageError, WorkError, open_source, read_once
 from gpuwatch_tray.app.run_command import RunOptions, run
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.operations import shown_command, why_never_free
@@ -24,7 +25,7 @@ from gpuwatch_tray.sources.processes import process_identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.model import Gpu, Snapshot
     from gpuwatch_tray.runs.run_folder import RunRecord
 

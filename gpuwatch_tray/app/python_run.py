@@ -17,7 +17,7 @@ from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.app.bootstrap import UsageError, create_context
+from gpuwatch_tray.app.context import UsageError, create_context
 from gpuwatch_tray.app.run_command import FAILURES, RunOptions, RunRecorder
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.runs import Exited

@@ -14,21 +14,21 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.alerts.reminder_types import RunReport, report_from_json
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    WorkError,
     acquire_store,
     create_engine,
     deliver_command,
-    open_source,
     open_store,
-    read_once,
 )
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.early_start import BegunRun, RunWords
 from gpuwatch_tray.app.run_facts import join_facts
 from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
@@ -50,7 +50,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.runs import End
     from gpuwatch_tray.store import Store
 
@@ -64,8 +64,7 @@ STARTS_WITHIN = 60.0  # seconds between a run's folder and its process, on a mac
 FACTS_WITHIN = 4.0  # seconds for the running program to read the GPUs once more
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How a command is to be run; `environ` is added to this process's own."""
 
     argv: tuple[str, ...]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, settings
-from gpuwatch_tray.app.bootstrap import (
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import (
     DRIVER_TIMEOUT,
     PROGRAM_TIMEOUT,
     RunContext,
@@ -20,7 +21,6 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     open_source,
-    open_store,
     standby_places,
 )
 from gpuwatch_tray.cli.base import terminal_columns

@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import (
-    RunContext,
-    UsageError,
-)
+from gpuwatch_tray.app.context import RunContext, UsageError
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.common import host

@@ -1,9 +1,26 @@
-"""One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out."""
+"""One evaluation: a reading is judged, the alerts take a step, and what is due is queued or handed out."""
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from gpuwatch_tray.engine.engine import Engine, mail_now, no_desktop
 from gpuwatch_tray.engine.mail_builder import late_digest
+from gpuwatch_tray.engine.rule_book import HostRules
 from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, Policy
+from gpuwatch_tray.model import Snapshot
+from gpuwatch_tray.rules import RuleHistory
 
-__all__ = ["Engine", "Evaluation", "EvaluationResult", "Policy", "late_digest", "mail_now", "no_desktop"]
+HostEngine: TypeAlias = Engine[Snapshot, RuleHistory]
+
+__all__ = [
+    "Engine",
+    "Evaluation",
+    "EvaluationResult",
+    "HostEngine",
+    "HostRules",
+    "Policy",
+    "late_digest",
+    "mail_now",
+    "no_desktop",
+]

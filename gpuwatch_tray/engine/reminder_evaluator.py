@@ -8,8 +8,10 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
+    from gpuwatch_tray.model import Instant, LabView, Message, Popup, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -50,8 +52,7 @@ def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotifications:
+class ReminderNotifications(Struct, frozen=True):
     """
     What is to be told now: `mails` with the numbers of the reminders that each tells of.
 
@@ -71,8 +72,7 @@ class ReminderNotifications:
         return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderResult:
+class ReminderResult(Struct, frozen=True):
     """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
     reminders: tuple[Reminder, ...] = ()
@@ -146,12 +146,13 @@ class ReminderEvaluator:
         *,
         gap: float,
         snoozed: bool,
+        lab: LabView | None = None,
     ) -> ReminderResult:
         """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            stepped = step_reminder(old, self._observe(old, snapshot, now, gap))
+            stepped = step_reminder(old, self._observe(old, snapshot, now, gap, lab))
             new = _with_cause(old, stepped, snapshot, self._kernel_lines)
             after.append(new)
             if must_be_saved(on_file, new):
@@ -229,12 +230,14 @@ class ReminderEvaluator:
         """Note that the popup was shown and its reminders could not be closed: the next commit does."""
         self._unrecorded.update(numbers)
 
-    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
+    def _observe(
+        self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float, lab: LabView | None
+    ) -> Observation:
         condition, lives = reminder.condition, None
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children)
+        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children, lab)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """Return the processes on the GPUs that a command has started."""

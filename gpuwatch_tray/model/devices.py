@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntFlag
 from functools import cached_property
 from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -20,8 +21,7 @@ class Why(Enum):
     UNKNOWN = "unknown"  # this source never learns it
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """The absence of a value, with its kind and, for errors, the cause in a few words."""
 
     why: Why
@@ -70,8 +70,7 @@ FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProcess:
+class GpuProcess(Struct, frozen=True):
     """One process on one GPU: a process on two GPUs is two of these."""
 
     pid: int
@@ -101,8 +100,7 @@ class GpuProcess:
         return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One GPU at one moment."""
 
     index: int
@@ -137,8 +135,12 @@ class Gpu:
         return used is not None and total is not None and used >= FULL_MEMORY * total > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+def gpu_subject(gpu: Gpu) -> str:
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
+    return gpu.uuid or str(gpu.index)
+
+
+class Xid(Struct, frozen=True):
     """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
 
     uuid: str
@@ -146,8 +148,7 @@ class Xid:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why a source could not be read at all: one clear line, and how to correct it."""
 
     text: str
@@ -161,8 +162,7 @@ class Problem:
         return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is worked out once
     """One reading of a source. With a `problem`, empty lists mean neither "no GPUs" nor "no processes"."""
 
     source: str
@@ -181,14 +181,42 @@ class Snapshot:
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
         """The processes that hold a compute context for themselves, with which rules about use begin."""
+        # By their kinds, of which there are few: there may be hundreds of processes at each poll.
+        computing = {
+            kinds
+            for kinds in {process.kinds for process in self.processes}
+            if not kinds.isdisjoint(COMPUTING)
+        }
         return tuple(
-            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+            [
+                process
+                for process in self.processes
+                if process.kinds in computing and process.name not in MPS_SERVERS
+            ]
         )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
         """The names of those processes."""
         return frozenset([process.name for process in self.computing])
+
+    @cached_property
+    def by_owner(self) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+        """Those of them that are the user's own, and those whose owner is not known."""
+        return (
+            tuple([process for process in self.computing if process.mine]),
+            tuple([process for process in self.computing if process.mine is None]),
+        )
+
+    @cached_property
+    def boards(self) -> tuple[tuple[str, Gpu], ...]:
+        """The physical GPUs, each with what names it in a fingerprint."""
+        # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board:
+        # MIG devices share them.
+        boards: dict[str, Gpu] = {}
+        for gpu in sorted(self.gpus, key=lambda gpu: bool(gpu.physical)):
+            boards.setdefault(gpu.physical or gpu_subject(gpu), gpu)
+        return tuple(boards.items())
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own

@@ -6,12 +6,27 @@ Pure, and bounded. Time in which nothing could be read counts neither as idle no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from gpuwatch_tray.model import (
+    Alert,
+    ClockLimit,
+    Gpu,
+    Instant,
+    Limits,
+    Missing,
+    Phase,
+    Severity,
+    Snapshot,
+    gpu_subject,
+)
 from gpuwatch_tray.model.units import DAY
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, physical_gpus, process_identity
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +37,7 @@ if TYPE_CHECKING:
 SLICES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """
     Amounts by slices of time (number of the slice, amount), oldest first; `SLICES` of them are the window.
 
@@ -34,6 +48,8 @@ class Window:
 
     def add(self, at: float, length: float, amount: float) -> Window:
         """Return the window with `amount` more at `at`, without what is older than `length` seconds."""
+        if not (self.slices or amount):
+            return self
         now = int(at // (length / SLICES))
         kept = [entry for entry in self.slices if now - SLICES < entry[0] <= now]
         if amount:
@@ -60,16 +76,14 @@ EVENT_RULES = frozenset({"xid_fatal", "xid_app", "ecc"})
 THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEvent:
+class RuleEvent(Struct, frozen=True):
     """An event that leaves no state to read: when it last happened, and how often."""
 
     at: Instant
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceHistory:
+class DeviceHistory(Struct, frozen=True):
     """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
 
     at: float | None = None
@@ -77,8 +91,7 @@ class DeviceHistory:
     quiet_from: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BoardHistory:
+class BoardHistory(Struct, frozen=True):
     """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
 
     sampled: float | None = None
@@ -90,8 +103,7 @@ class BoardHistory:
     recovery: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RestingProcess:
+class RestingProcess(Struct, frozen=True):
     """A process that was busy and whose GPUs rest: since when, its CPU then (s), its state and since when."""
 
     since: float
@@ -100,8 +112,7 @@ class RestingProcess:
     state_from: float
 
 
-@dataclass(frozen=True, slots=True)
-class RuleHistory:
+class RuleHistory(Struct, frozen=True):
     """
     The history of all polls; times are by `clock`, which counts the seconds since the first.
 
@@ -173,7 +184,7 @@ def observe(
     if snapshot.problem is not None:
         return replace(history, clock=clock, at=now, events=_bounded(events))
     boards_now = {}
-    for name, gpu in physical_gpus(snapshot):
+    for name, gpu in snapshot.boards:
         before = history.boards.get(name, BoardHistory())
         boards_now[name] = _board(before, gpu, clock, limits, gap)
         _observe_recovery(events, name, before, gpu, now)
@@ -244,22 +255,25 @@ def _more(before: int | None, now: int | None) -> int:
 
 
 def _board(before: BoardHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> BoardHistory:
-    after = before
+    sampled, throttled = before.sampled, before.throttled
     if not isinstance(gpu.limited_by, Missing):
-        passed = 0.0 if before.sampled is None else clock - before.sampled
+        passed = 0.0 if sampled is None else clock - sampled
         amount = passed if gpu.limited_by & THERMAL and passed <= gap else 0.0
-        window = before.throttled.add(clock, throttle_window(limits), amount)
-        after = replace(after, sampled=clock, throttled=window)
+        sampled, throttled = clock, throttled.add(clock, throttle_window(limits), amount)
+    counted, corrected, errors = before.counted, before.corrected, before.errors
     if not isinstance(gpu.ecc_corrected, Missing):
-        near = before.counted is not None and clock - before.counted <= gap
-        more = _more(before.corrected, gpu.ecc_corrected) if near else 0
-        errors = before.errors.add(clock, ECC_WINDOW, more)
-        after = replace(after, counted=clock, corrected=gpu.ecc_corrected, errors=errors)
-    if not isinstance(gpu.ecc_uncorrected, Missing):
-        after = replace(after, uncorrected=gpu.ecc_uncorrected)
-    if not isinstance(gpu.recovery, Missing):
-        after = replace(after, recovery=gpu.recovery)
-    return after
+        near = counted is not None and clock - counted <= gap
+        more = _more(corrected, gpu.ecc_corrected) if near else 0
+        counted, corrected, errors = clock, gpu.ecc_corrected, errors.add(clock, ECC_WINDOW, more)
+    return BoardHistory(
+        sampled,
+        throttled,
+        counted,
+        corrected,
+        errors,
+        before.uncorrected if isinstance(gpu.ecc_uncorrected, Missing) else gpu.ecc_uncorrected,
+        before.recovery if isinstance(gpu.recovery, Missing) else gpu.recovery,
+    )
 
 
 def _device(before: DeviceHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> DeviceHistory:
@@ -285,8 +299,8 @@ def _processes(
     working: set[str] = set()
     holding: dict[tuple[str, str], float] = {}
     by_place: dict[tuple[int | None, str], list[GpuProcess]] = {}
-    for process in snapshot.computing:
-        by_place.setdefault((process.gpu, process.device), []).append(process)
+    for place, rows in groupby(snapshot.computing, attrgetter("gpu", "device")):  # most often in this order
+        by_place.setdefault(place, []).extend(rows)
     for together in by_place.values():
         gpu = lookup.of(together[0])
         if gpu is None or isinstance(gpu.utilisation, Missing):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Xid
@@ -55,8 +56,7 @@ class Confidence(StrEnum):
     POSSIBLE = "possible"  # no more than a hint
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """
     Why a run ended: one sentence and what to do, in the language of the process, and the line that shows it.
 
@@ -82,8 +82,7 @@ SHELL_SIGNALLED = 128  # and the signal's number: a shell's exit code for a comm
 HIGHEST_SIGNAL = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """It ended by itself, with this exit code."""
 
     code: int
@@ -95,15 +94,13 @@ class Exited:
         return number if 0 < number <= HIGHEST_SIGNAL else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Signalled:
+class Signalled(Struct, frozen=True):
     """A signal ended it."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """It is gone; how it ended was not seen."""
 
     number: int = 0
@@ -120,8 +117,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunGpu:
+class RunGpu(Struct, frozen=True):
     """A GPU of the run: whether the driver lost it, and whether its memory was full before the end."""
 
     name: str  # as people know it: GPU 0
@@ -130,8 +126,7 @@ class RunGpu:
     full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryHolder:
+class MemoryHolder(Struct, frozen=True):
     """Another process that held memory (bytes) of a GPU of the run; `since` is a wall time."""
 
     gpu: str  # UUID
@@ -142,16 +137,14 @@ class MemoryHolder:
     since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FolderSpace:
+class FolderSpace(Struct, frozen=True):
     """What statvfs said of a folder that the run writes to, at its end: bytes that were free."""
 
     path: str
     free: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """
     What the driver, the kernel, the disk and the neighbours told about a run; all may be missing.
 

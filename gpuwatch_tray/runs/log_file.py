@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.run_log import COUNT, HEAD_NAME, START, TAIL_NAME
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class LogText:
+class LogText(Struct, frozen=True):
     """A log as it was kept: `left_out` bytes lie between `head` and `tail`."""
 
     head: bytes

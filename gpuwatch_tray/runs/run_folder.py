@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray.common.run_log import RECORD, new_run_folder
 from gpuwatch_tray.runs.log_file import log_size
@@ -21,8 +23,7 @@ MOST_RUNS = 200
 MOST_BYTES = 500 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """
     What is known of a run. Times are wall times, durations seconds, memory bytes; None is unknown.
 
@@ -70,7 +71,7 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
 
 def record_from_json(body: dict[str, Any]) -> RunRecord:
     """Read a record back, without another version's keys; raises ValueError or TypeError for what is none."""
-    names = {field.name for field in fields(RunRecord)}
+    names = RunRecord.__struct_fields__
     values: dict[str, Any] = {name: value for name, value in body.items() if name in names}
     values |= {name: tuple(map(str, values[name])) for name in _TUPLES & values.keys()}
     return RunRecord(**values)

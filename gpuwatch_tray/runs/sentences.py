@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.units import GIB, KIB, MIB, gib, memory_text, recent_time
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, UNNAMED_GPU
@@ -13,34 +15,36 @@ from gpuwatch_tray.runs.cause import End, Kind, RunFacts, Signalled, Unseen, sig
 from gpuwatch_tray.runs.fact_rules import SIGINT, SIGTERM
 from gpuwatch_tray.runs.log_tail import LogLine
 
+if TYPE_CHECKING:
+    import re
+
 _SIZES = {"B": 1, "byte": 1, "KiB": KIB, "KB": KIB, "MiB": MIB, "MB": MIB, "GiB": GIB, "GB": GIB}
 _SIZE = r"([\d,]{1,30}(?:\.\d{1,6})?)\s?(B|bytes?|KiB|MiB|GiB|KB|MB|GB)\b"
-_ASKED = re.compile(
+_ASKED = late_pattern(
     rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}"
 )
-_FREE = re.compile(rf"of which {_SIZE} is free|{_SIZE} free")
-_GPU = re.compile(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
-_RANK = re.compile(
+_FREE = late_pattern(rf"of which {_SIZE} is free|{_SIZE} free")
+_GPU = late_pattern(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
+_RANK = late_pattern(
     r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up"
 )
-_MODULE = re.compile(
+_MODULE = late_pattern(
     r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'"
     r"|called \u2018([^\u2019]{1,80})\u2019"
 )
-_LIBRARY = re.compile(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
-_FAILED_LIBRARY = re.compile(
+_LIBRARY = late_pattern(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
+_FAILED_LIBRARY = late_pattern(
     r"(lib[\w.+-]{1,80}\.so[\w.]{0,20}): (?:cannot open|undefined|version|file too|invalid)"
 )
-_UNFIT = re.compile(r"symbol|version|file too short|ELF")
-_PATH = re.compile(
+_UNFIT = late_pattern(r"symbol|version|file too short|ELF")
+_PATH = late_pattern(
     r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|(?:^|: )([^\s:]{1,200}): (?:command )?not found"
 )
-_PORT = re.compile(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
-_SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
+_PORT = late_pattern(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
+_SIGNAL = late_pattern(r"by signal: ([A-Z][\w ]{1,30})\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """What the sentence of a cause is made from."""
 
     kind: Kind

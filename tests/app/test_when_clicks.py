@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.common import host

@@ -19,9 +19,11 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
+
+from msgspec.structs import replace
 
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in

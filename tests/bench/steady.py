@@ -13,11 +13,12 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.engine import Engine, Policy
+from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.notify.render import MailIdentity
 from gpuwatch_tray.sources.nvml import NvmlSource
@@ -63,7 +64,7 @@ def main() -> None:
         played[0].write(path)
         source = NvmlSource(clock=clock, steady=lambda: clock.up, wake_sleeping=True, event_wait=0.02)
         with closing(Store(folder, "box", clock.uptime)) as store:
-            evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), clock.instant)
+            evaluator = Engine(HostRules(), store, policy, MailIdentity("box", "ada", ""), clock.instant)
             for poll in range(polls):
                 turn, place = divmod(poll, TURN)
                 if place in {0, TROUBLE}:

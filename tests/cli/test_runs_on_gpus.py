@@ -9,9 +9,9 @@ import sqlite3  # to turn back the clock of a state
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminders import GRACE
 from gpuwatch_tray.common import host

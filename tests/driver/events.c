@@ -4,9 +4,15 @@
  */
 #include "driver.h"
 
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MAX_SETS = 64 };
 
@@ -109,10 +115,31 @@ static int take(Set *set, const Scenario *scenario, EventData *to)
     return 0;
 }
 
-API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
+/* What becomes readable when a file is moved to the scenario's folder, as a new scenario is; -1 for nothing. */
+static int watch_scenario(void)
 {
-    /* The real one sleeps in the kernel: looking for a new scenario must not look like the caller's work. */
-    const struct timespec step = {0, 1000000 * (timeout < 50 ? 5 : timeout < 400 ? timeout / 10 : 40)};
+    const char *path = getenv("FAKE_NVML_SCENARIO");
+    char folder[PATH_MAX];
+    if (path == NULL || strlen(path) >= sizeof folder)
+        return -1;
+    int moved = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO);
+    return moved;
+}
+
+static void await_scenario(int moved, int ms)
+{
+    struct pollfd waited = {moved, POLLIN, 0};
+    char events[4096];
+    if (poll(&waited, 1, ms) > 0)
+        while (read(moved, events, sizeof events) > 0)
+            continue;
+}
+
+static int await_event(Handle handle, EventData *data, unsigned timeout, int moved)
+{
+    /* The real one sleeps in the kernel until something happens: so does this one until a scenario comes. */
+    const int step = timeout < 50 ? 5 : timeout < 2000 ? (int)timeout / 10 : 200;
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     const Scenario *scenario;
@@ -129,12 +156,20 @@ API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
             return end(TIMEOUT);
         set->waiting++;
         end(SUCCESS);
-        nanosleep(&step, NULL);
+        await_scenario(moved, step);
         scenario = resume();
         set->waiting--;
         if (scenario == NULL || set_of(handle) != set)
             return end(UNINITIALIZED);
     }
+}
+
+API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
+{
+    int moved = watch_scenario();
+    int code = await_event(handle, data, timeout, moved);
+    close(moved);
+    return code;
 }
 
 API nvmlEventSetFree(Handle handle)

@@ -8,12 +8,12 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.run_log import RECORD, START, RunLog
 from gpuwatch_tray.runs.log_file import LogText, read_log
@@ -66,7 +66,7 @@ def test_the_documentation_has_every_key(page):
     (section,) = re.findall(r"^## .*runs\b.*\n((?:(?!## ).*\n)+)", text, re.MULTILINE)
     named = set(re.findall(r"`([a-z_]+)`", section))
     values = {"ended", "gpu_memory", "unknown", "certain", "likely", "possible"}
-    assert {field.name for field in fields(RunRecord)} == named - (values - {"ended"})
+    assert set(RunRecord.__struct_fields__) == named - (values - {"ended"})
 
 
 def test_a_long_log_is_on_disk_before_its_writer_dies(tmp_path):

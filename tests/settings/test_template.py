@@ -1,4 +1,4 @@
-"""The three files, written where there are none."""
+"""The files, written where there are none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings.paths import stamps
 from gpuwatch_tray.settings.template import files, write_missing
-from tests.settings.checkout import NOTIFY, SMTP, WATCH, House
+from tests.settings.checkout import LAB, NOTIFY, SMTP, WATCH, House
 
-NAMES = (WATCH, NOTIFY, SMTP)
+NAMES = (WATCH, NOTIFY, SMTP, LAB)
 
 
 def test_every_key_is_written_with_its_default(installed_house):
@@ -28,7 +28,7 @@ def test_every_key_is_written_with_its_default(installed_house):
 def test_what_is_there_stays_as_it_is(installed_house):
     """A file with words of its own is not touched, and a second run writes nothing."""
     mine = installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert [path.name for path in write_missing({}, installed_house.places)] == [NOTIFY, SMTP]
+    assert [path.name for path in write_missing({}, installed_house.places)] == [NOTIFY, SMTP, LAB]
     assert write_missing({}, installed_house.places) == ()
     assert mine.read_text() == "GPU_LIMIT=7\n"
 
@@ -37,7 +37,7 @@ def test_a_file_of_the_checkout_is_there_already(tmp_path):
     """What config/ of a checkout has is not written once more for the user."""
     house = House(tmp_path)
     house.write(WATCH, "GPU_LIMIT=7\n")
-    assert [path.parent for path in write_missing({}, house.places)] == [house.user, house.user]
+    assert [path.parent for path in write_missing({}, house.places)] == [house.user] * 3
 
 
 def test_a_variable_names_the_place(installed_house, tmp_path):
@@ -48,7 +48,7 @@ def test_a_variable_names_the_place(installed_house, tmp_path):
     written = write_missing(environ, installed_house.places)
     assert named in written
     assert not (tmp_path / "nowhere").exists()
-    watch, _, smtp = files(environ, installed_house.places)
+    watch, _, smtp, _lab = files(environ, installed_house.places)
     assert (watch.named, smtp.path, smtp.exists) == ("GPUWATCH_CONFIG", named, True)
 
 

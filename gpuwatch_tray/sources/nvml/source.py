@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.oom import count_oom_kills
 from gpuwatch_tray.i18n import _
@@ -80,6 +81,7 @@ class NvmlSource:
         if self._lock.acquire(blocking=False):
             try:
                 self._session.close()
+                self._inspector.close()
             finally:
                 self._lock.release()
 
@@ -106,7 +108,8 @@ class NvmlSource:
 
     def _processes(self, readings: Sequence[GpuReading]) -> tuple[GpuProcess, ...]:
         """List the processes by GPU, then in the driver's order, as nvidia-smi does."""
-        facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
+        pids = {pid for reading in readings for pid, _kinds, _memory in reading.processes}
+        facts = self._inspector.inspect_all(pids)
         return tuple(
             [
                 facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")

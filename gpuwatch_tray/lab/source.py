@@ -1,0 +1,33 @@
+"""A source of the lab, and which of them the settings ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import LabView, Snapshot
+    from gpuwatch_tray.settings import LabSettings
+
+
+class LabSource(Protocol):
+    """A source of lab views, read by one thread at a time; what is wrong is a view with a problem."""
+
+    @property
+    def name(self) -> str:
+        """The source's name, as people read it."""
+
+    def read(self) -> LabView:
+        """Read the present state of all hosts. Never raises, and is bounded in time."""
+
+    def detail(self, host: str) -> Snapshot:
+        """Return one host GPU by GPU, at most 15 s old; may be called beside `read`."""
+
+    def close(self) -> None:
+        """End a read under way and let go of what is held; there will be no further read."""
+
+
+def open_lab(settings: LabSettings, user: str) -> LabSource:
+    """Open the source that the settings name; `user` is this account's name."""
+    from gpuwatch_tray.lab.ssh_hosts import SshHosts
+
+    return SshHosts(settings, user)
