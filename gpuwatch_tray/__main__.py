@@ -13,10 +13,15 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:  # at once: without the settings and the commands
         print(f"gpuwatch-tray {__version__}")
         return 0
+    begun = None
     try:
         # What is loaded stays to the end: to look through it for garbage, as Python does while it grows and
         # again when it ends, takes a seventh of a short command.
         gc.disable()
+        if sys.argv[1:3] == ["when", "run"]:  # its command does not wait until the rest is loaded
+            from gpuwatch_tray.app.early_start import begin_early
+
+            begun = begin_early(sys.argv[3:])
         from gpuwatch_tray.common import openssl
 
         with openssl.left_out():
@@ -24,7 +29,7 @@ def main() -> int:
 
         gc.freeze()
         gc.enable()
-        return run_command()
+        return run_command(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
     finally:

@@ -181,6 +181,6 @@ def _descends(pid: int, ancestor: int) -> bool:
 
 def _kernel_lines(pid: int, within: float) -> tuple[str, ...]:
     """Return what the kernel said of killing a process; needed only once one has ended."""
-    from gpuwatch_tray.app.run_facts import lines_about
+    from gpuwatch_tray.common.oom import lines_about
 
     return lines_about(pid, within)

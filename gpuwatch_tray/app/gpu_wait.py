@@ -67,7 +67,9 @@ def wait_and_run(
     complain(text.format(gpus=names, duration=duration(waited)))
     environ = {**options.environ, VISIBLE: ",".join(gpu.uuid for gpu in gpus)}
     try:
-        return run(context, replace(options, environ=environ, record=record), complain)
+        folder = str(RunFolder(context.settings.state).folder(record.number))
+        options = replace(options, environ=environ, record=record)
+        return run(context, options, complain, folder=folder)
     finally:
         claims.release()
 
@@ -79,7 +81,7 @@ def refuse_impossible(context: RunContext, wish: GpuWish) -> None:
 
 
 @contextmanager
-def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> Iterator[RunRecord | None]:
+def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> Iterator[RunRecord]:
     """Yield the record by which `runs` shows who waits; it is gone where the wait comes to nothing."""
     runs, identity = RunFolder(context.settings.state), process_identity(os.getpid())
     text = ngettext("{count} GPU", "{count} GPUs", wish.count).format(count=wish.count)

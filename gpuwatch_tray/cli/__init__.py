@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from gpuwatch_tray.app.early_start import BegunRun
+
     LoadedSettings = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
 
 
@@ -31,11 +33,18 @@ DONE, FAILED, WRONG_USE = 0, 1, 2
 READ_WITHIN = 8.0  # seconds for reading the settings' files when `doctor` runs
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(argv: Sequence[str] | None = None, begun: BegunRun | None = None) -> int:
+    """Run one command and return its exit code; `begun` is what `when run` has started already."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None in a windowed start on Windows
             stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
+    code = _run_command(argv, begun)
+    if begun is None or begun.finished:
+        return code
+    return begun.wait()  # nothing of ours keeps it from running, nor changes how it ends
+
+
+def _run_command(argv: Sequence[str] | None, begun: BegunRun | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:  # a drive that hangs is what `doctor` is asked about
         loaded = _load_in_time() if "doctor" in words else _load_settings()
@@ -45,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(text.format(seconds=READ_WITHIN) + " " + _("Check with `mount`."))
         return FAILED
     args = parse_words(words)
+    args.begun = begun
     logs.log_to_terminal(verbose=getattr(args, "verbose", False))
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    if begun is None:  # else it is the command's
+        signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
         code: int = args.run(create_context(os.environ, _source(args), loaded), args)
         if sys.stdout is not None:

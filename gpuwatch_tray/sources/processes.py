@@ -378,16 +378,6 @@ def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
     return start
 
 
-def count_oom_kills() -> int | None:
-    """Return how many processes of the machine the kernel has killed for want of memory since the boot."""
-    # vmstat's oom_kill, since Linux 4.13; elsewhere None.
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_bytes().splitlines():
-            if line.startswith(b"oom_kill "):
-                return int(line.split()[1])
-    return None
-
-
 def _query(call: Callable[[], T]) -> Field[T]:
     """Return what `call` returns, or why it fails. Raises psutil.NoSuchProcess where the process is gone."""
     try:

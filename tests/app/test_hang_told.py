@@ -20,6 +20,8 @@ from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.driver
 
+OTHER = FakeGpu.numbered(1)
+
 
 class Machine(Bench):
     """A bench whose readings are of the played driver: a job of this user on GPU 0."""
@@ -35,9 +37,8 @@ class Machine(Bench):
         self.source.close()
         super().close()
 
-    def play(self, *more, events=(), others=None, **facts):
-        others = [FakeGpu.numbered(1)] if others is None else others
-        gpus = [FakeGpu.numbered(0, self.job, *more, **facts), *others]
+    def play(self, *more, events=(), other=OTHER, **facts):
+        gpus = [FakeGpu.numbered(0, self.job, *more, **facts), other]
         Scenario(gpus=gpus, events=list(events)).write(self.path)
 
     def read(self, times=1):
@@ -114,7 +115,7 @@ def test_an_xid_is_told_with_the_hang(machine):
 def test_a_lost_neighbour_gpu_is_told_with_the_hang(machine):
     """The job's other ranks were on it."""
     machine.work()
-    machine.play(utilisation=0, others=[FakeGpu.numbered(1, lost=True)])
+    machine.play(utilisation=0, other=FakeGpu.numbered(1, lost=True))
     assert "; GPU 1 cannot be read: " in machine.hang()
     everywhere(machine, "GPU 1 cannot be read: ")
 

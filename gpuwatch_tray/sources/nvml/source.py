@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.common.oom import count_oom_kills
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
 from gpuwatch_tray.sources.nvml.api import DriverError
@@ -15,7 +16,7 @@ from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
 from gpuwatch_tray.sources.nvml.inventory import CARDS, DEVICES, SleepPolicy
 from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
 from gpuwatch_tray.sources.nvml.session import MAPS, MODULE_VERSION, NvmlSession, ReplacementCheck
-from gpuwatch_tray.sources.processes import ProcessInspector, count_oom_kills
+from gpuwatch_tray.sources.processes import ProcessInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
