@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLL_SECONDS = 10.0  # for all of a poll
-_PROMETHEUS_SECONDS = 7.5  # of them at most, so that the Alertmanager is asked too
+PROMETHEUS_SECONDS = 7.0  # of them at most, so that the Alertmanager is asked too
+_GRACE = 0.5  # seconds for what gives up by itself to say why
 DETAIL_SECONDS = 5.0
 DETAIL_KEPT = 15.0  # seconds
 _MOST_DETAILS = 20
@@ -127,7 +128,7 @@ class PrometheusLab:
         poll: PrometheusPoll | None = None
         try:
             poll = self._polls.call(
-                lambda: self._ask_first_fresh(began + _PROMETHEUS_SECONDS), _PROMETHEUS_SECONDS
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
             )
         except LabError as error:
             problem = error.problem
@@ -233,7 +234,7 @@ class PrometheusLab:
             return None
         left = end - time.monotonic()
         try:
-            return self._alert_reads.call(lambda: self._alertmanagers.read(end), left)
+            return self._alert_reads.call(lambda: self._alertmanagers.read(end - _GRACE), left)
         except LabError as error:
             return AlertsRead((), {}, (error,), answered=False)
 
