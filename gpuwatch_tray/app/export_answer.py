@@ -8,9 +8,8 @@ from gpuwatch_tray.export.metrics import METRICS
 from gpuwatch_tray.export.rows import FiringAlert, ReadingTally, build_rows
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import Phase
+from gpuwatch_tray.model import ExportSettings, ExportUsers, Phase
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
-from gpuwatch_tray.settings import ExportSettings, ExportUsers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +29,9 @@ def build_answer(
     alerts: Iterable[Alert],
 ) -> dict[str, Any]:
     """Build the answer; raises RequestRefusedError for a request of another version."""
-    # Of the last good reading: an alert that goes on must not change its labels when nothing can be read.
-    firing = firing_alerts(alerts, tally.good)
+    # With the GPUs of the last good reading: an alert that goes on keeps its labels when nothing can
+    # be read. Before the first evaluation nobody knows what fires.
+    firing = None if snapshot is None else firing_alerts(alerts, tally.good)
     rows = build_rows(snapshot, tally, limits, _requested(request), firing)
     told = {name: [[*labels, value] for labels, value in values.items()] for name, values in rows.items()}
     return {"rows": told, "since": tally.since}

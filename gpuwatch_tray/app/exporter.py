@@ -1,7 +1,7 @@
 """
 Where the exporter has its rows from.
 
-They are those of the running tray or `watch`, which has read the GPUs already; else of its own readings, about
+They are those of the running tray or `watch`, which has read the GPUs already; else of its own readings, of
 which nobody judges by the rules.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.export.rows import Rows
-    from gpuwatch_tray.settings import ExportSettings
+    from gpuwatch_tray.model import ExportSettings
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import KnownGpu
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,11 @@ from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    import argparse
-
     from gpuwatch_tray.cli.base import CommandGroup
+
+
+STALE_FILE = 60.0  # seconds: a file for node_exporter is written every 15, and Prometheus reads it later
+_TARGET = re.compile(r"[\w.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]+")
 
 
 def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args: argparse.Namespace) -> int:
@@ -108,6 +112,19 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
         _("print a systemd unit that runs `watch` on a server"),
         "setup service > ~/.config/systemd/user/gpuwatch-tray.service",
     )
+    prometheus = tasks.command(
+        "prometheus",
+        print_prometheus,
+        _("print what a Prometheus needs, to ask machines that run `export`"),
+        "setup prometheus gpu1 gpu2 > prometheus.yml",
+        "setup prometheus --rules > gpuwatch.rules.yml",
+    )
+    prometheus.add_argument(
+        "hosts", nargs="*", type=prometheus_target, metavar="HOST", help=_("the machines; else LAB_HOSTS")
+    )
+    prometheus.add_argument(
+        "--rules", action="store_true", help=_("the alerting rules, with the limits of these settings")
+    )
     completion = tasks.command(
         "completion",
         partial(print_completion, top),
@@ -150,6 +167,36 @@ def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.app.login_item import set_autostart
 
     return set_autostart(context, args.switch)
+
+
+def prometheus_target(text: str) -> str:
+    """Parse a machine's name or address, with a port or without."""
+    if not _TARGET.fullmatch(text):
+        raise argparse.ArgumentTypeError(_("expected the name of a machine, got {text!r}").format(text=text))
+    return text
+
+
+def print_prometheus(context: RunContext, args: argparse.Namespace) -> int:
+    """Print a Prometheus's scrape configuration, or its alerting rules."""
+    from gpuwatch_tray.export import prometheus_files
+
+    context.require_valid_settings()
+    lab, limits = context.settings.lab, context.settings.limits
+    if args.rules:
+        if args.hosts:
+            raise UsageError(_("--rules takes no machines: the rules are about all of them"))
+        rules = prometheus_files.list_rules(
+            lab.job,
+            stale=max(context.stale_after, STALE_FILE),
+            gpu_limit=limits.gpu_limit,
+            max_etime=limits.max_etime,
+            lab_gpu_limit=lab.gpu_limit,
+        )
+        print(prometheus_files.rules_text(rules), end="")
+    else:
+        hosts = args.hosts or [name.rpartition("@")[2] for name in lab.hosts] or ["localhost"]
+        print(prometheus_files.scrape_configuration(lab.job, hosts), end="")
+    return 0
 
 
 def print_completion(top: argparse.ArgumentParser, _context: RunContext, args: argparse.Namespace) -> int:

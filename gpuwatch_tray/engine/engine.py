@@ -106,6 +106,16 @@ class Engine(Generic[R, H]):
         self._trouble: str | None = None
         self._renewed = store.renewed
 
+    @property
+    def knows_devices(self) -> bool:
+        """Whether a GPU was ever read here that is not forgotten."""
+        return any(not row.forgotten for row in self._inputs.gpus)
+
+    @property
+    def popups(self) -> bool:
+        """Whether there is a desktop to show popups on."""
+        return self._policy.routing.popups
+
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by `policy` from the next evaluation on; what is known of each alert stays."""
         # An alert of a rule that is off now has ended, and nothing is told of its end.
@@ -287,6 +297,7 @@ class Engine(Generic[R, H]):
             reminders.notifications.popups if self._trouble is None else (),
             trouble,
             self._store.trouble,
+            self._book.observed(evaluation.reading)[1],
         )
 
     def _alert_popups(

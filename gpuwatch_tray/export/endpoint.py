@@ -8,6 +8,7 @@ thread that accepts.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -192,6 +193,11 @@ class Endpoint:
             self._server = _Server((str(address[0]), port), family, tls)
         except OSError as error:
             text = _("{host}:{port} cannot be used: {why}")
+            if error.errno == errno.EADDRINUSE:
+                text = _(
+                    "{host}:{port} cannot be used: {why} (another `gpuwatch-tray export`? --listen takes"
+                    " another port)"
+                )
             why = error.strerror or str(error)
             raise EndpointError(text.format(host=host, port=port, why=why)) from error
         self._server.set_app(make_wsgi_app(_registry(read)))

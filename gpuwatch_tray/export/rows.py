@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import type_text
-from gpuwatch_tray.model import Missing, ProcessKind, Severity, known
+from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, known
 from gpuwatch_tray.rules.verdict import GpuLookup, computing, gpu_subject, physical_gpus
-from gpuwatch_tray.settings import ExportSettings, ExportUsers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Snapshot
+    from gpuwatch_tray.model import ExportSettings, Field, Gpu, GpuProcess, Limits, Snapshot
 
 
 LONGEST = 64  # characters of a label's value

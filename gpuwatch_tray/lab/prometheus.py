@@ -121,6 +121,11 @@ class PrometheusLab:
         self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
         self._source = f"Prometheus {self._clients[0].server.name}"
 
+    @property
+    def name(self) -> str:
+        """The source's name, as people read it."""
+        return self._source
+
     def read(self) -> LabView:
         """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
         began = time.monotonic()

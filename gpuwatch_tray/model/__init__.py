@@ -41,7 +41,17 @@ from gpuwatch_tray.model.devices import (
     known,
     labelled,
 )
-from gpuwatch_tray.model.lab import Feed, HostAlert, HostState, HostView, LabView, RemoteAlert, RemoteSilence
+from gpuwatch_tray.model.lab import (
+    ExportSettings,
+    ExportUsers,
+    Feed,
+    HostAlert,
+    HostState,
+    HostView,
+    LabView,
+    RemoteAlert,
+    RemoteSilence,
+)
 from gpuwatch_tray.model.notifications import (
     LEVELS,
     Attachment,
@@ -106,6 +116,8 @@ __all__ = [
     "Button",
     "ClockLimit",
     "EmailWhen",
+    "ExportSettings",
+    "ExportUsers",
     "FaultLimits",
     "Feed",
     "Field",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
 if TYPE_CHECKING:
@@ -136,3 +137,22 @@ class LabView:
 
     def _is_settled(self, host: HostView) -> bool:
         return host.state is HostState.OK and (host.since is None or self.at - host.since >= SETTLING)
+
+
+class ExportUsers(Enum):
+    """How the metrics name the owners of processes (EXPORT_USERS)."""
+
+    NAMES = "names"
+    HASHED = "hashed"
+    NONE = "none"
+
+
+_USERS = ExportUsers(schema.EXPORT_USERS.default)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What of a machine is told to a Prometheus."""
+
+    users: ExportUsers = _USERS
+    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one

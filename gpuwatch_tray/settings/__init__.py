@@ -9,8 +9,6 @@ from __future__ import annotations
 from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
     ConfigProblem,
-    ExportSettings,
-    ExportUsers,
     LabAlerts,
     LabLogin,
     LabSettings,
@@ -30,8 +28,6 @@ from gpuwatch_tray.settings.validators import password as read_password
 __all__ = [
     "Changes",
     "ConfigProblem",
-    "ExportSettings",
-    "ExportUsers",
     "LabAlerts",
     "LabLogin",
     "LabSettings",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import i18n
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
+from gpuwatch_tray.model import ExportSettings, FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
 from gpuwatch_tray.settings.lab_account import check_lab
 from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
-from gpuwatch_tray.settings.model import ConfigProblem, ExportSettings, LabSettings, Settings
+from gpuwatch_tray.settings.model import ConfigProblem, LabSettings, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
 if TYPE_CHECKING:

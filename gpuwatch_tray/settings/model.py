@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import IconStyle, Limits, schema
+from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,25 +110,6 @@ class LabSettings:
     def configured(self) -> bool:
         """Whether there is a lab at all."""
         return bool(self.hosts or self.prometheus)
-
-
-class ExportUsers(Enum):
-    """How the metrics name the owners of processes (EXPORT_USERS)."""
-
-    NAMES = "names"
-    HASHED = "hashed"
-    NONE = "none"
-
-
-_USERS = ExportUsers(schema.EXPORT_USERS.default)
-
-
-@dataclass(frozen=True, slots=True)
-class ExportSettings:
-    """What of a machine is told to a Prometheus."""
-
-    users: ExportUsers = _USERS
-    processes: int = schema.EXPORT_PROCESSES.default_value  # of each GPU, one by one
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)

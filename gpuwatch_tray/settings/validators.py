@@ -18,10 +18,9 @@ from urllib.parse import urlsplit
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import LANGUAGES, N_, _
-from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
+from gpuwatch_tray.model import Auto, EmailWhen, ExportUsers, IconStyle, ProcessScope
 from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
 from gpuwatch_tray.settings.model import (
-    ExportUsers,
     LabAlerts,
     LabLogin,
     NotifyMethod,
