@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.common.redact import pseudonym
 from gpuwatch_tray.export.metrics import METRICS
+from gpuwatch_tray.export.prometheus_files import list_rules
 from gpuwatch_tray.export.rows import LONGEST, FiringAlert, ReadingTally, build_rows
 from gpuwatch_tray.model import (
     UNKNOWN,
@@ -24,6 +26,7 @@ from gpuwatch_tray.model import (
     Why,
     Xid,
 )
+from tests.support.documentation import read
 from tests.support.fakes import MIB, START, process, snapshot
 
 FULL = Gpu(
@@ -249,3 +252,17 @@ def test_every_row_is_in_the_table():
     assert set(METRICS) - set(found) == {"build_info", "host_clock_timestamp_seconds"}
     for name, entry in found.items():
         assert {len(labels) for labels in entry} == {len(METRICS[name].labels)}
+
+
+@pytest.mark.parametrize("page", ["docs/export.md", "docs/export.zh-CN.md"])
+def test_the_page_has_every_metric(page):
+    """Each is in its table, with its labels, and so is each alert of the rules; the table has no other."""
+    table = {}
+    for names, labels in re.findall(r"^\| (`[a-z].*?`) \| ?([a-z, ]*) ?\|", read(page), re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", names):
+            table[name] = tuple(label for label in labels.strip().split(", ") if label)
+    assert table == {name: metric.labels for name, metric in METRICS.items()}
+    rules = list_rules("gpuwatch", stale=60, gpu_limit=2, max_etime=60, lab_gpu_limit=3)
+    assert {*re.findall(r"^\| `(Gpuwatch\w+)` \|", read(page), re.MULTILINE)} == {
+        rule.alert for rule in rules
+    }
