@@ -52,6 +52,7 @@ from gpuwatch_tray.model import (
     PresenceResult,
     Severity,
     Snapshot,
+    Status,
 )
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import counted
@@ -210,6 +211,12 @@ class Engine(Generic[R, H]):
             self._read_inputs()
             evaluation = self._judge(self._book.without_events(reading), now, sighting.presence)
             return tuple(explain(self._book, evaluation, self._policy, sighting, now))
+
+    def preview(self, reading: R) -> Status:
+        """Say what `reading` means beside the alerts on file; nothing is written."""
+        with self._turn:
+            self._read_inputs()
+            return self._book.status(self._judge(reading, self._clock(), self._presence().presence))
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
