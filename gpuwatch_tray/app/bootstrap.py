@@ -16,7 +16,16 @@ from msgspec.structs import replace
 from gpuwatch_tray.app.context import RunContext, WorkError, standby_places, store_lock
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host
-from gpuwatch_tray.engine import Engine, HostEngine, HostRules, Policy, late_digest, no_desktop
+from gpuwatch_tray.engine import (
+    Engine,
+    HostEngine,
+    HostRules,
+    LabEngine,
+    LabRules,
+    Policy,
+    late_digest,
+    no_desktop,
+)
 from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.i18n import _
@@ -112,7 +121,8 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
 
 def deliver_command(context: RunContext) -> list[str]:
     """Return the command of the child that sends mail; the state's name depends on the source."""
-    return [*host.this_program(), "mail", "deliver", "--source", context.source.value]
+    of_lab = ["--lab"] if context.lab else []
+    return [*host.this_program(), "mail", "deliver", "--source", context.source.value, *of_lab]
 
 
 def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | None:
@@ -163,6 +173,18 @@ def create_engine(
     policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
     edges = (presence or no_desktop, _lives, _descends, _kernel_lines)
     return Engine(HostRules(), store, policy, context.mail_identity, clock, *edges)
+
+
+def create_lab_engine(
+    context: RunContext,
+    store: Store,
+    clock: Callable[[], Instant] = host.now,
+    *,
+    presence: Callable[[], PresenceResult] | None = None,
+) -> LabEngine:
+    """Make the engine of the lab."""
+    policy = create_policy(context, popups=presence is not None)
+    return Engine(LabRules(), store, policy, context.mail_identity, clock, presence or no_desktop)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
-from gpuwatch_tray.engine.status import stale, starting, with_notes
+from gpuwatch_tray.engine.status import stale, starting, with_lab, with_notes, without_gpus
 from gpuwatch_tray.export.rows import ReadingTally
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import EvaluationResult, HostEngine, Policy
-    from gpuwatch_tray.model import GpuSample, Limits
+    from gpuwatch_tray.model import GpuSample, LabStatus, Limits
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import ConfigProblem
@@ -70,6 +70,7 @@ class Monitor:
         self._housekeeper = PeriodicThread(self.housekeep, 1.0, "housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
+        self._lab: LabStatus | None = None
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self.tally = ReadingTally(time.time())
         self._trouble: str | None = None
@@ -182,6 +183,11 @@ class Monitor:
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
+        if self._is_bare_desk(snapshot):
+            with self._lock:
+                self._status, self.is_stale = without_gpus(snapshot), False
+            self._publish()
+            return
         result = self._engine.evaluate(snapshot)
         if result.status.snapshot is not None:
             self.tally.add(result.status.snapshot)
@@ -193,6 +199,18 @@ class Monitor:
             self._recorder.record(snapshot, result.status.alerts)
         if self._outputs.on_snapshot is not None:
             self._outputs.on_snapshot(snapshot)
+
+    def _is_bare_desk(self, snapshot: Snapshot) -> bool:
+        """Whether a lab is watched from a computer without GPUs of its own: that is no fault to alert of."""
+        problem = snapshot.problem
+        lab = self._context.settings.lab.configured
+        return lab and problem is not None and problem.no_driver and not self._engine.knows_devices
+
+    def set_lab(self, lab: LabStatus | None) -> None:
+        """Show the lab beside this computer; None where there is none."""
+        with self._lock:
+            self._lab = lab
+        self._publish()
 
     def housekeep(self) -> None:
         """Check whether the data is too old and whether mail is to be sent; about once a second."""
@@ -233,7 +251,7 @@ class Monitor:
         with self._lock:
             notes = self._notes()
             warn = bool(self._context.problems or self._trouble or self.program_trouble)
-            self._shown = with_notes(self._status, notes, warn=warn)
+            self._shown = with_lab(with_notes(self._status, notes, warn=warn), self._lab)
             self._outputs.show_status(self._shown)
             trouble = self._trouble or self.program_trouble or None
             if self._status.level is Level.NO_DATA:

@@ -26,7 +26,7 @@ SECTIONS = {
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
     N_("history"): ("report",),
-    N_("many machines"): ("export",),
+    N_("many machines"): ("lab", "export"),
 }
 # The module of each command, in the order of the man page.
 MODULES = {
@@ -41,6 +41,7 @@ MODULES = {
     "check": "check",
     "mail": "mail",
     "report": "report",
+    "lab": "lab",
     "export": "export",
     "setup": "setup",
 }

@@ -37,9 +37,7 @@ _LOGIN_IN_URL = late_pattern(
     r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
     r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
 )
-_GO_DSN = late_pattern(
-    r"(?<![\w.-])([\w.-]{1,64}:)[^\s@\"']{1,256}(?=@(?:tcp|unix)\()"
-)  # a MySQL source in Go
+_GO_DSN = late_pattern(r"(?<![\w.-])([\w.-]{1,64}:)[^\s@\"']{1,256}(?=@(?:tcp|unix)\()")
 _TOKEN_IN_PATH = late_pattern(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a conda channel's
 _HOOK = late_pattern(
     r"(\brtmps?://[^\s/]{0,64}(?:youtube|twitch|ttvnw|facebook)[^\s/]{0,64}/\w{1,32}/|hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"

@@ -224,6 +224,7 @@ def host_names(instances: Iterable[str]) -> dict[str, str]:
 
 def _without_port(instance: str) -> str:
     name, colon, port = instance.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in name and not name.endswith("]")):
+    bracketed = name.startswith("[") and name.endswith("]")
+    if not name or not colon or not port.isdecimal() or (":" in name and not bracketed):
         return instance
-    return name.strip("[]") or instance
+    return name[1:-1] if bracketed else name
