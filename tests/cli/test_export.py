@@ -132,6 +132,40 @@ def test_a_driver_that_hangs_under_watch_is_told(installed, two):
         wait_until(lambda: reads(port) == 1, "it reads again")
 
 
+def test_a_watch_that_hangs_is_told(installed, two):
+    """What runs and does not answer may know more: nothing is read past it, and no scrape hangs."""
+    installed.play(busy(*two))
+    with installed.watching() as watch, exporting(installed, "--listen", "127.0.0.1:0") as running:
+        port = port_of(running)
+        assert values(scrape(port), "alerts_evaluated") == {"": 1}
+        watch.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: reads(port) == 0, "the hang is told")
+            assert not values(scrape(port), "gpu_free")
+        finally:
+            watch.send_signal(signal.SIGCONT)
+        wait_until(lambda: reads(port) == 1, "it answers again")
+
+
+def test_a_process_list_is_offered_as_far_as_it_goes(installed):
+    """MYGPU's program lists what is in use: how many GPUs there are, and who else computes, is not known."""
+    lines = (
+        "GPU=0  MEM=100MiB  PID=11  ETIME=01:00\n  CWD: /x\n  CMD: python train.py --token hunter22hunter\n"
+    )
+    (installed.folder / "list").write_text(lines)
+    done = installed.run("export", "--once", MYGPU=f"cat {installed.folder / 'list'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert promtool("check", "metrics", told=done.stdout) == (0, "")
+    assert values(done.stdout, "reading_ok") == {"": 1}
+    assert len(values(done.stdout, "process_memory_bytes")) == 1
+    assert [*values(done.stdout, "gpu_free").values()] == [0]
+    assert values(done.stdout, "user_list_complete") == {"": 0}
+    for name in ("gpus_visible", "gpus_expected", "gpu_healthy", "gpu_processes"):
+        assert not values(done.stdout, name)
+    for secret in ("train.py", "hunter22", "/x"):
+        assert secret not in done.stdout
+
+
 def test_a_lost_gpu_of_the_inventory_is_missed(installed):
     """What `check` has put on file is expected: a GPU fewer is none that was never there."""
     assert installed.run("check", "--source", "nvml").returncode in {0, 1}

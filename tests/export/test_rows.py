@@ -138,6 +138,17 @@ def test_a_gpu_is_free_only_where_that_is_known(gpu, processes, free):
     assert found.get("gpu_free", {}).get((str(gpu.index), gpu.uuid)) == free
 
 
+@pytest.mark.parametrize("listed", [(), (process(1, 0), process(2, 3))])
+def test_a_process_list_says_neither_how_many_gpus_there_are_nor_who_else_computes(listed):
+    """It may be of one user, and names no idle GPU; an empty one is no machine without GPUs."""
+    gpus = tuple(Gpu(each.gpu, "") for each in listed)
+    found = rows(snapshot(*listed, gpus=gpus))
+    assert value(found, "reading_ok") == 1
+    assert value(found, "user_list_complete") == 0
+    assert not {"gpus_visible", "gpus_expected", "gpu_healthy", "gpu_processes"} & found.keys()
+    assert {*found.get("gpu_free", {}).values(), *found.get("gpu_list_complete", {}).values()} <= {0}
+
+
 def test_a_gpu_with_mig_devices_is_free_with_all_of_them():
     """Free GPUs can be summed up: a MIG device is none of its own. Its processes are under its UUID."""
     parts = tuple(Gpu(0, uuid, physical="GPU-a") for uuid in PARTS)
