@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MORNING = 8  # o'clock: "until tomorrow"
 BLIND, LOST = frozenset({"monitor_blind", "lab_blind"}), "gpu_lost"
-HOST_BLIND = "host_blind"
+HOST_BLIND, HOST_GONE = "host_blind", "host_gone"
 
 
 class SilenceScope(Enum):
@@ -117,7 +117,7 @@ def _mutes(other: Alert, alert: Alert) -> bool:
     if not other.subject:
         return False
     if other.rule == HOST_BLIND:  # its subject ends with the slash after the host
-        return alert.rule != HOST_BLIND and alert.subject.startswith(other.subject)
+        return alert.rule not in {HOST_BLIND, HOST_GONE} and alert.subject.startswith(other.subject)
     if other.rule == LOST:
         its_own = alert.subject == other.subject or alert.subject.startswith(f"{other.subject}/")
         return alert.rule != LOST and its_own

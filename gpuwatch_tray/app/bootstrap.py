@@ -18,15 +18,24 @@ from gpuwatch_tray import ipc
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host, redact, session_folder
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.engine import Engine, HostEngine, HostRules, Policy, late_digest, no_desktop
+from gpuwatch_tray.engine import (
+    Engine,
+    HostEngine,
+    HostRules,
+    LabEngine,
+    LabRules,
+    Policy,
+    late_digest,
+    no_desktop,
+)
 from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
-from gpuwatch_tray.model import EmailWhen, Limits, Problem, Snapshot, UseLimits
+from gpuwatch_tray.model import EmailWhen, LabLimits, Limits, Problem, Snapshot, UseLimits
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.notify.render import MailIdentity
-from gpuwatch_tray.settings import ResolvedChannel, write_missing
+from gpuwatch_tray.settings import LabAlerts, ResolvedChannel, write_missing
 from gpuwatch_tray.settings import load as load_settings
 from gpuwatch_tray.store import Store, StoreError
 
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gpuwatch_tray.model import Instant, Minute, PresenceResult
-    from gpuwatch_tray.settings import ConfigProblem, Settings
+    from gpuwatch_tray.settings import ConfigProblem, LabSettings, Settings
     from gpuwatch_tray.sources import Source
 
 
@@ -42,6 +51,12 @@ STALE_POLLS = 3
 STALE_AT_LEAST = 5.0  # seconds: on a busy machine a short interval is missed
 BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 PROGRAM_DELAY = 20.0  # seconds beyond the interval: MYGPU's program may ask another machine
+
+
+LAB_DELAY = (
+    150.0  # seconds: a read takes 17 s at most, and a lab that cannot be read is left alone for two minutes
+)
+LAB_NAME = "lab"  # names it in mails, fingerprints and the state's file
 
 
 class SourceKind(Enum):
@@ -71,6 +86,7 @@ class RunContext:
     host: str
     user: str
     trial: bool = False
+    lab: bool = False  # whether this is about the lab, with a state of its own, and not about this host
 
     @property
     def simulated(self) -> bool:
@@ -80,6 +96,8 @@ class RunContext:
     @property
     def state_name(self) -> str:
         """The host's name, with a suffix for MYGPU's program: over NFS two machines share no state."""
+        if self.lab:
+            return f"{self.host}-{LAB_NAME}"
         if self.source is not SourceKind.COMMAND:
             return self.host
         digest = hashlib.sha256(self.settings.mygpu.encode(errors="surrogateescape")).hexdigest()
@@ -89,7 +107,10 @@ class RunContext:
     def mail_identity(self) -> MailIdentity:
         """The host and user that the mails name as their sender."""
         return MailIdentity(
-            self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
+            LAB_NAME if self.lab else self.host,
+            self.user,
+            redact.visible(str(self.settings.config)),
+            self.settings.threading,
         )
 
     @property
@@ -103,11 +124,14 @@ class RunContext:
             and settings.routing.email_when is not EmailWhen.NEVER,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after + BLIND_EVERY,
+            lab=lab_limits(settings.lab),
         )
 
     @property
     def stale_after(self) -> float:
         """Seconds after which a reading says nothing about the present."""
+        if self.lab:
+            return STALE_POLLS * self.settings.lab.poll + LAB_DELAY
         delay = PROGRAM_DELAY if self.source is SourceKind.COMMAND else 0.0
         return max(STALE_POLLS * self.settings.poll, STALE_AT_LEAST) + delay
 
@@ -245,6 +269,22 @@ def create_context(
     return _as_demo(context) if context.simulated else context
 
 
+def lab_context(context: RunContext) -> RunContext | None:
+    """Return the context of the lab beside this host's; None where none is configured, and in a demo."""
+    if context.simulated or not context.settings.lab.configured:
+        return None
+    return replace(context, lab=True)
+
+
+def lab_limits(lab: LabSettings) -> LabLimits:
+    """Return the thresholds over the hosts of the lab; what is asked by ssh was chosen host by host."""
+    everything = lab.alerts is LabAlerts.ALL
+    pins = frozenset(lab.pins)
+    return LabLimits(
+        lab.gpu_limit, bool(lab.hosts) or everything, everything, pins, bool(lab.alertmanager), lab.poll
+    )
+
+
 def with_settings(context: RunContext, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> RunContext:
     """Return `context` with the settings `loaded` anew; the source, and with it the state, stay."""
     settings, problems = loaded
@@ -343,7 +383,8 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
 
 def deliver_command(context: RunContext) -> list[str]:
     """Return the command of the child that sends mail; the state's name depends on the source."""
-    return [*host.this_program(), "mail", "deliver", "--source", context.source.value]
+    of_lab = ["--lab"] if context.lab else []
+    return [*host.this_program(), "mail", "deliver", "--source", context.source.value, *of_lab]
 
 
 def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | None:
@@ -394,6 +435,18 @@ def create_engine(
     policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
     identity = context.mail_identity
     return Engine(HostRules(), store, policy, identity, clock, presence or no_desktop, _lives, _descends)
+
+
+def create_lab_engine(
+    context: RunContext,
+    store: Store,
+    clock: Callable[[], Instant] = host.now,
+    *,
+    presence: Callable[[], PresenceResult] | None = None,
+) -> LabEngine:
+    """Make the engine of the lab."""
+    policy = create_policy(context, popups=presence is not None)
+    return Engine(LabRules(), store, policy, context.mail_identity, clock, presence or no_desktop)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -14,6 +14,7 @@ from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
 from gpuwatch_tray.app.export_answer import REQUEST, build_answer
+from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
@@ -355,6 +356,7 @@ def answering(
         "run facts": run_facts,
         REQUEST: partial(_metrics, monitor),
         "status": status,
+        "lab": lambda _request: lab_answer(monitor.status.lab),
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
         "follow": lambda request: feed.follow(Path(str(request["folder"]))),

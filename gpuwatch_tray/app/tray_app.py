@@ -31,6 +31,7 @@ from gpuwatch_tray.app.bootstrap import (
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
 from gpuwatch_tray.app.installation import Relaunch
+from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
 from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
@@ -267,7 +268,8 @@ def _show(
         engine = create_engine(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
-        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
+        lab = LabWatch("tray", monitor.set_lab, popups, detector.check)
+        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform, lab)
         stop_on_signals(tray.stop)
 
         def reconfigure(new: RunContext) -> None:
@@ -275,6 +277,7 @@ def _show(
             detector.adjust(new.settings.away)
             reconfigure_source(source, new)
             dispatcher.reconfigure(new)
+            lab.reconfigure(new)
 
         reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
         installation = relaunch.watch(monitor, popups, tray.stop, partial(can_stop, monitor, lease))
@@ -282,6 +285,7 @@ def _show(
 
         def start() -> None:
             monitor.start()
+            lab.start(context)
             if context.problems:
                 popups.show(problem_popup(context, _("The settings have an error")))
             reloader.start()
@@ -296,7 +300,8 @@ def _show(
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
-        return monitor.stop(STOP_WITHIN)
+        lab_ended = lab.stop(STOP_WITHIN)
+        return monitor.stop(STOP_WITHIN) and lab_ended
 
 
 def _show_error(popups: PopupSink, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, export, mail, ps, report, run, runs, setup, when
+from gpuwatch_tray.cli import alerts, check, doctor, export, lab, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
@@ -23,7 +23,7 @@ SECTIONS = {
     N_("the running tray"): ("status", "quit"),
     N_("mail"): ("check", "mail"),
     N_("history"): ("report",),
-    N_("many machines"): ("export",),
+    N_("many machines"): ("lab", "export"),
 }
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
 # Python words otherwise stays English.
@@ -78,7 +78,7 @@ def build_parser() -> CommandParser:
     top.set_defaults(run=run.run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
-    for module in (ps, run, doctor, alerts, when, runs, check, mail, report, export):
+    for module in (ps, run, doctor, alerts, when, runs, check, mail, report, lab, export):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     return top

@@ -52,6 +52,7 @@ from gpuwatch_tray.model import (
     PresenceResult,
     Severity,
     Snapshot,
+    Status,
 )
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import counted
@@ -105,6 +106,16 @@ class Engine(Generic[R, H]):
         self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed
+
+    @property
+    def knows_devices(self) -> bool:
+        """Whether a GPU was ever read here that is not forgotten."""
+        return any(not row.forgotten for row in self._inputs.gpus)
+
+    @property
+    def popups(self) -> bool:
+        """Whether there is a desktop to show popups on."""
+        return self._policy.routing.popups
 
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by `policy` from the next evaluation on; what is known of each alert stays."""
@@ -201,6 +212,12 @@ class Engine(Generic[R, H]):
             evaluation = self._judge(self._book.without_events(reading), now, sighting.presence)
             return tuple(explain(self._book, evaluation, self._policy, sighting, now))
 
+    def preview(self, reading: R) -> Status:
+        """Say what `reading` means beside the alerts on file; nothing is written."""
+        with self._turn:
+            self._read_inputs()
+            return self._book.status(self._judge(reading, self._clock(), self._presence().presence))
+
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
         with self._turn:
@@ -287,6 +304,7 @@ class Engine(Generic[R, H]):
             reminders.notifications.popups if self._trouble is None else (),
             trouble,
             self._store.trouble,
+            self._book.observed(evaluation.reading)[1],
         )
 
     def _alert_popups(

@@ -130,25 +130,27 @@ class LabRules:
             *(rule.judge(facts) for name, rule in lab_rules.LAB_RULES.items() if name in on),
             *(lab_rules.together(rule, parts, facts) for rule, parts in by_rule.items()),
         )
-        after_all = LabHistory(hosts, lab_rules.grouped(facts), lab_rules.remembered(facts, now))
+        unread = bool(lab_rules.lab_problem(view))
+        crowd = history.crowd if unread else lab_rules.crowd(facts)
+        after_all = LabHistory(hosts, crowd, lab_rules.remembered(facts, now))
         gaps = open_questions(facts)
         return Assessment(view, verdicts, gaps, (), after_all, frozenset(events))
 
     def newcomers(self, reading: LabView, inventory: Sequence[KnownGpu]) -> tuple[KnownGpu, ...]:
-        """Return the hosts that are OK and their GPUs, where the inventory lacks or has others."""
+        """Return the hosts, and the GPUs of those that are OK, where the inventory lacks or has others."""
         if reading.simulated or reading.problem is not None:
             return ()
-        held = {row.uuid: (row.index, row.forgotten) for row in inventory}
+        held = {row.uuid: row.index for row in inventory}
+        forgotten = {row.uuid for row in inventory if row.forgotten}
         rows: list[KnownGpu] = []
         for host in reading.hosts:
-            if host.state is not HostState.OK:
-                continue
             prefix = lab_rules.host_prefix(host.name)
-            before = held.get(prefix, (0, True))[0]
+            before, known = held.get(prefix, 0), prefix in held
             mine = before if isinstance(host.mine, Missing) else host.mine
-            if held.get(prefix) != (mine, False):
+            # One that is gone and was forgotten is not in the view; one that is back is missed again.
+            if not known or before != mine or prefix in forgotten:
                 rows.append(KnownGpu(prefix, mine, host.name, reading.at))
-            if host.detail is not None:
+            if host.state is HostState.OK and host.detail is not None:
                 own = new_gpus(host.detail, _of_host(prefix, inventory))
                 rows += [replace(row, uuid=prefix + row.uuid) for row in own]
         return tuple(rows)
@@ -232,4 +234,9 @@ def open_questions(facts: LabFacts) -> tuple[str, ...]:
     feed = lab_rules.judge_lab_feed(facts)
     lines += [finding.text for finding in feed.findings]
     lines += [feed.unknown] if feed.unknown is not None else []
+    # That one's own runs, or a pinned host, are no longer looked at is information, and yet no green.
+    own = facts.mine | facts.lab.pins
+    lines += [
+        lab_rules.blind_text(host) for host in view.hosts if host.state is HostState.GONE and host.name in own
+    ][: lab_rules.NAMED]
     return tuple(lines)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Alert,
         GpuProcess,
         Instant,
+        LabView,
         Limits,
         Message,
         Popup,
@@ -97,6 +98,7 @@ class EvaluationResult:
     `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
     the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
     why the state could not be written; `displaced` why it is written, but not to its file.
+    `lab_view` is the view of a lab, completed by the hosts that are known.
     """
 
     status: Status
@@ -108,3 +110,4 @@ class EvaluationResult:
     reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
     trouble: str | None = None
     displaced: str | None = None
+    lab_view: LabView | None = None

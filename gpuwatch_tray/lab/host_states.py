@@ -136,6 +136,8 @@ def _state(
         if instance in answers.values.get("blind", {}):
             return HostState.BLIND, _("it answers, but cannot read its GPUs")
         return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+    if isinstance(_count(answers.values.get("gpus", {}).get(instance)), Missing):
+        return HostState.UNKNOWN, _("it answers, but does not tell how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
@@ -224,6 +226,7 @@ def host_names(instances: Iterable[str]) -> dict[str, str]:
 
 def _without_port(instance: str) -> str:
     name, colon, port = instance.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in name and not name.endswith("]")):
+    bracketed = name.startswith("[") and name.endswith("]")
+    if not name or not colon or not port.isdecimal() or (":" in name and not bracketed):
         return instance
-    return name.strip("[]") or instance
+    return name[1:-1] if bracketed else name

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLL_SECONDS = 10.0  # for all of a poll
-_PROMETHEUS_SECONDS = 7.5  # of them at most, so that the Alertmanager is asked too
+PROMETHEUS_SECONDS = 7.0  # of them at most, so that the Alertmanager is asked too
+_GRACE = 0.5  # seconds for what gives up by itself to say why
 DETAIL_SECONDS = 5.0
 DETAIL_KEPT = 15.0  # seconds
 _MOST_DETAILS = 20
@@ -120,6 +121,11 @@ class PrometheusLab:
         self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
         self._source = f"Prometheus {self._clients[0].server.name}"
 
+    @property
+    def name(self) -> str:
+        """The source's name, as people read it."""
+        return self._source
+
     def read(self) -> LabView:
         """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
         began = time.monotonic()
@@ -127,7 +133,7 @@ class PrometheusLab:
         poll: PrometheusPoll | None = None
         try:
             poll = self._polls.call(
-                lambda: self._ask_first_fresh(began + _PROMETHEUS_SECONDS), _PROMETHEUS_SECONDS
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
             )
         except LabError as error:
             problem = error.problem
@@ -233,7 +239,7 @@ class PrometheusLab:
             return None
         left = end - time.monotonic()
         try:
-            return self._alert_reads.call(lambda: self._alertmanagers.read(end), left)
+            return self._alert_reads.call(lambda: self._alertmanagers.read(end - _GRACE), left)
         except LabError as error:
             return AlertsRead((), {}, (error,), answered=False)
 

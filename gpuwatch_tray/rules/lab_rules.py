@@ -52,12 +52,13 @@ class LabHistory:
     """
     What the rules about a lab remember from poll to poll.
 
-    `hosts` have details; `grouped`: one alert stands for the hosts that do not answer, until all do; `remote`
+    `hosts` have details; one alert stands for the `crowd` of hosts that do not answer, until all of it does
+    (None: for those that do not now); `remote`
     has the subject of each remote alert, with when it was last there; None: not since the start.
     """
 
     hosts: Mapping[str, RuleHistory] = field(default_factory=dict)
-    grouped: bool = False
+    crowd: frozenset[str] | None = frozenset()
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
 
 
@@ -110,7 +111,9 @@ def recalled(alerts: Iterable[Alert]) -> LabHistory:
     """Return the history to begin with, from the alerts on file."""
     stored = list(alerts)
     return LabHistory(
-        grouped=any(alert.rule == HOST_BLIND and not alert.subject for alert in stored),
+        crowd=None
+        if any(alert.rule == HOST_BLIND and not alert.subject for alert in stored)
+        else frozenset(),
         remote={alert.subject: None for alert in stored if alert.rule == REMOTE},
     )
 
@@ -145,9 +148,10 @@ def judge_host_blind(facts: LabFacts) -> Verdict:
     told = [host for host in unread if facts.concerns(host.name)]
     every = len(facts.view.hosts)
     value = _("{count} of {every} hosts do not answer").format(count=len(unread), every=every)
-    # What does not answer and is not among the findings stays as it is: it has not come back.
-    band = frozenset(host_prefix(host.name) for host in unread)
-    if grouped(facts):
+    # What does not answer and is not among the findings stays as it is: it has not come back. Nor has one
+    # that was taken off the list since.
+    band = frozenset(host_prefix(host.name) for host in facts.view.hosts if host.state is not HostState.OK)
+    if crowd(facts):
         finding = Finding(HOST_BLIND, "", Severity.WARNING, f"HOSTS_BLIND: {value}", text=_crowd(facts, told))
         findings: tuple[Finding, ...] = (finding,) if told else ()
         return Verdict(HOST_BLIND, findings, band=band | {""}, value=value, threshold=threshold)
@@ -165,10 +169,15 @@ def judge_host_blind(facts: LabFacts) -> Verdict:
     return Verdict(HOST_BLIND, findings, band=band - fired, value=value, threshold=threshold)
 
 
-def grouped(facts: LabFacts) -> bool:
-    """Tell whether one alert stands for all hosts that do not answer."""
+def crowd(facts: LabFacts) -> frozenset[str]:
+    """Return the hosts for which one alert stands after this view; empty where each has its own."""
+    before = facts.history.crowd
+    if lab_problem(facts.view):
+        return before or frozenset()
+    lost = frozenset(host.name for host in facts.view.hosts if host.state is not HostState.OK)
+    left = lost if before is None else before & lost
     told = sum(1 for host in facts.unread if facts.concerns(host.name))
-    return told >= GROUPED_FROM or (facts.history.grouped and bool(facts.unread))
+    return left | {host.name for host in facts.unread} if left or told >= GROUPED_FROM else frozenset()
 
 
 def blind_text(host: HostView) -> str:
