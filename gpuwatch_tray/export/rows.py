@@ -8,7 +8,7 @@ users and `EXPORT_PROCESSES` a GPU.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -52,9 +52,10 @@ class ReadingTally:
         """Take the next snapshot."""
         if snapshot.problem is None:
             self.good = snapshot
-        for event in snapshot.events:
-            key = event.uuid, event.code
-            self.xids[key] = self.xids.get(key, 0) + 1
+        if snapshot.events:
+            counts = Counter(self.xids)
+            counts.update((event.uuid, event.code) for event in snapshot.events)
+            self.xids = dict(counts)  # a new one: a thread that answers may be reading the old one
 
 
 def blind_rows(good: float | None = None) -> Rows:
