@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 
 import pytest
+import trustme
 
 from tests.driver.scenario import MIB, FakeEvent, FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.installed import busy
@@ -316,11 +317,11 @@ def test_the_printed_configuration_and_rules_are_taken(installed, tmp_path):
 
 
 class Printed(Prometheus):
-    """A Prometheus with what `setup prometheus` prints, at its own pace of a second."""
+    """A Prometheus with what `setup prometheus` prints, at a pace of a second; `tls`: files beside it."""
 
-    def __init__(self, installed, target):
+    def __init__(self, installed, target, **tls):
         super().__init__()
-        self._installed, self._target = installed, target
+        self._installed, self._target, self._tls = installed, target, tls
 
     def set_up(self):
         super().set_up()
@@ -328,6 +329,12 @@ class Printed(Prometheus):
         config = printed.replace("interval: 15s", "interval: 1s").replace(
             "1s\n\nrule", "1s\n  scrape_timeout: 1s\n\nrule"
         )
+        if self._tls:
+            config = re.sub(
+                r"^    # ((?:scheme|tls_config|  \w+_file):)", r"    \1", config, flags=re.MULTILINE
+            )
+            for name, pem in self._tls.items():
+                pem.write_to_path(self.folder / name)
         (self.folder / "prometheus.yml").write_text(config)
         rules = self._installed.run("setup", "prometheus", "--rules").stdout
         (self.folder / "gpuwatch.rules.yml").write_text(rules)
@@ -361,3 +368,25 @@ def test_a_real_prometheus_reads_it(installed, two):
         wait_until(lambda: prometheus.only("up")[1] == 0, "the loss is seen")
         wait_until(lambda: not prometheus.only("gpuwatch_gpu_free"), "no GPU is told any more")
         assert prometheus.only(firing), "the loss of the data has not ended the alert"
+
+
+def test_a_prometheus_with_a_certificate_gets_in(installed, two):
+    """The lines for TLS of the printed configuration are right; one without a certificate gets nothing."""
+    authority, folder = trustme.CA(), installed.folder
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "host.pem")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    client = authority.issue_cert("prometheus@lab.example")
+    files = {
+        "our-lab.pem": authority.cert_pem,
+        "prometheus.pem": client.cert_chain_pems[0],
+        "prometheus.key": client.private_key_pem,
+    }
+    installed.play(busy(*two))
+    tls = ["--tls-cert", str(folder / "host.pem"), "--tls-client-ca", str(folder / "ca.pem")]
+    with exporting(installed, "--listen", "0.0.0.0:0", *tls) as running:
+        port = port_of(running)
+        assert running.greeting.startswith("Prometheus can ask at https://0.0.0.0:")
+        with Printed(installed, f"localhost:{port}", **files) as prometheus:
+            assert wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")[1] == 2
+        with pytest.raises((OSError, HTTPException)):
+            scrape(port)
