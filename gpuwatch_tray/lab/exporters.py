@@ -101,7 +101,8 @@ NVITOP = Exporter(
         # It serves its last values for ever; the host's uptime, read with the GPUs, stands still then.
         "reading": "max by (instance) (host_uptime_Second{$JOB}) and on (instance)"
         " gpu_utilization_Percentage{$JOB}",
-        "gpus": "count by (instance) (count by (instance, uuid) (gpu_utilization_Percentage{$JOB}))",
+        # What it cannot read it serves as no number, which is not above 0.
+        "gpus": "count by (instance) (count by (instance, uuid) (gpu_memory_total_MiB{$JOB} > 0))",
         "hottest": "max by (instance) (gpu_temperature_C{$JOB})",
         # None is no 0: a process whose owner it cannot read is left out.
         "mine": "count by (instance) (count by (instance, uuid) (process_gpu_memory_MiB{$JOB,username=$ME}))",
