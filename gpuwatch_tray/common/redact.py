@@ -7,11 +7,13 @@ time in proportion to the text: repeats that could overlap are possessive or bou
 
 from __future__ import annotations
 
+import hashlib
 import ntpath
 import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import (
     REDACTED,
     Secrecy,
@@ -40,65 +42,65 @@ _LOOKALIKES = str.maketrans(
 # With the marks that nobody sees: a name with one in it reads the same.
 # A digit comes first in 7z and where a dot parts it from a word, as in `802-1x.password`.
 _NAME_PATTERN = r"(?P<name>(?:\d[\w-]{0,30}\.|7(?=z))?[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
-_NAME_IN_TEXT = re.compile(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
-_VALUE = re.compile(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
+_NAME_IN_TEXT = late_pattern(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
+_VALUE = late_pattern(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
     r"(?:\\{0,8}[\"'])?[\s,]{1,9}\\{0,8}[\"']?value\\{0,8}[\"']?\s{0,9}[=:]\s{0,9}"
     r"|(?:\\{0,8}[\"']),\\{0,8}[\"']value\\{0,8}[\"']\s{0,9}:\s{0,9}"
 )
-_ELEMENT = re.compile(r">[^<>\n]{1,256}(?=</)")
+_ELEMENT = late_pattern(r">[^<>\n]{1,256}(?=</)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = re.compile(
+_ASSIGN = late_pattern(
     r"\s*+(?:(?:\\{0,8}[\"']|&quot;|&#3[49];)?\]?\s*+(?:=>|:=|==?|:(?!:)|%3[aAdD])\s*+|\\{0,8}[\"']\s*+,\s*+)"
 )
 # And in Python: `token: str = "`.
-_ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
-_CALLED = re.compile(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
+_ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
+_CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
 _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
 # What stands in place of a value and is none: code that reads it, a file's contents.
-_READ_ELSEWHERE = re.compile(
+_READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
     r"|<[a-z][\w -]{1,40}>|[\"']?\$?\{\{|[a-z_][\w.]{0,64}\([^()\"']{0,64}\)"
     r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
 # A message about it: `token: expected identifier`, `auth: plugin loaded`, `api_key: field required`.
-_PROSE = re.compile(
+_PROSE = late_pattern(
     r"(?i:(?:token|auth|session|license): [a-z]{1,20} [a-z])"
     r"|[\w.-]{1,64}: (?i:(?:not|is|was|must|should|field|required|missing|invalid|expected|unexpected|cannot"
     r"|could|has|no|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
     r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)"
     r"(?: [a-z]|,? ?\Z))"
 )
-_OWNER_BEFORE = re.compile(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|license|app|user)\s\Z")
-_IS = re.compile(
+_OWNER_BEFORE = late_pattern(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|license|app|user)\s\Z")
+_IS = late_pattern(
     r"\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64}:\s{1,9}|(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
     r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})"
     r"(?:now\s{1,9}|(?:generated|set|created)\s{1,9}for\s{1,9}[^\s:]{1,64}:\s{1,9})?"
 )
-_BLANKS = re.compile(r"\s++")
-_BUILD_TARGET = re.compile(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
-_QUOTED = re.compile(r"[\"']")
+_BLANKS = late_pattern(r"\s++")
+_BUILD_TARGET = late_pattern(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
+_QUOTED = late_pattern(r"[\"']")
 _CLEAR = frozenset("._-")  # in a name of several words: `auth_token 'X'`
 _WORD_BEFORE = 24  # characters in which the word before a name is looked for
-_WORD = re.compile(r"\S*+")
+_WORD = late_pattern(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
-_WHOLE_LINE = re.compile(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
-_REST_OF_LINE = re.compile(r"[^\"'\n]*+")
-_PARAMETER = re.compile(r"[^\s&#\"']*+")
-_ESCAPED = re.compile(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
-_PIECE = re.compile(
+_WHOLE_LINE = late_pattern(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
+_REST_OF_LINE = late_pattern(r"[^\"'\n]*+")
+_PARAMETER = late_pattern(r"[^\s&#\"']*+")
+_ESCAPED = late_pattern(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
+_PIECE = late_pattern(
     r"\"(?:\\.|[^\"\\])*+\"|'[^']*+'|\$\([^()]{0,256}\)|`[^`]{0,256}`|\\.|[^\s\"'\\]", re.DOTALL
 )
-_PLAIN = re.compile(r"[^\s\"'\\$`]++")
-_OPEN = re.compile(r"[\"'].*", re.DOTALL)
-_FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
-_LOGIN_OPTION = re.compile(
+_PLAIN = late_pattern(r"[^\s\"'\\$`]++")
+_OPEN = late_pattern(r"[\"'].*", re.DOTALL)
+_FLAG_LIKE = late_pattern(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
+_LOGIN_OPTION = late_pattern(
     r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/\"']{1,256}[:%][\"']?)"
     r"(?!\d++(?!\S))(?:(?:[a-z]{4} ){3}[a-z]{4}(?![^\s\"'])|[^\s\"']++)"  # with Google's, which has blanks
 )
 _Q = r"\\{0,3}[\"']"
-_OPEN_LOGIN = re.compile(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
+_OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
-_CALL = re.compile(
+_CALL = late_pattern(
     rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
     rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTP(?:Basic|Digest)Auth|\b(?:Network|PS|UsernamePassword)Credentials?|auth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
@@ -108,28 +110,28 @@ _TAKES_INPUT = (
     r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd"
     r"|passphrase-fd|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
 )
-_HERE = re.compile(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
+_HERE = late_pattern(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
 # Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
-_SAID = re.compile(
+_SAID = late_pattern(
     r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
 )
-_OF_NPM = re.compile(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
-_SLASH_P = re.compile(
+_OF_NPM = late_pattern(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
+_SLASH_P = late_pattern(
     r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
 )
-_SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
-_PIPED = re.compile(
+_SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
+_PIPED = late_pattern(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
     rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_TAKES_INPUT}|base64))"
 )
 # A command in a script or a log whose secret is told by its place: its words are looked at one by one.
-_COMMAND = re.compile(
+_COMMAND = late_pattern(
     rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}"
     r"|net(?=\s{1,9}user?\s)|mc(?=\s{1,9}alias\s)|bw(?=\s{1,9}(?:unlock|login)\s))"
     r"[ \t][^\n|;&\"'`()<>]{1,256}"
 )
-_PARTS = re.compile(r"(\s++)")
-_LOGIN_CLUSTER = re.compile(r"-[a-zA-Z]{1,6}[uU]")
+_PARTS = late_pattern(r"(\s++)")
+_LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
 
 
 def looks_like_flag(s: str) -> bool:
@@ -301,13 +303,13 @@ def _escape(c: str) -> str:
 NA = "NA"
 
 # `--token=x`, `HF_TOKEN=x`, `+wandb.api_key=x`, `/password:x`, `X-Api-Key: x`: all that follows is the value.
-_NAMED_VALUE = re.compile(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
-_NAME = re.compile(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
-_SCHEME = re.compile(r"(?i)bearer|basic|token")
-_SCRIPT_FLAG_NAME = re.compile(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
-_LOGIN_ARGUMENT = re.compile(r"(?P<user>[^\s:%/]*+[:%])(?P<password>.+)", re.DOTALL)
+_NAMED_VALUE = late_pattern(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
+_NAME = late_pattern(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
+_SCHEME = late_pattern(r"(?i)bearer|basic|token")
+_SCRIPT_FLAG_NAME = late_pattern(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
+_LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/]*+[:%])(?P<password>.+)", re.DOTALL)
 # `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
-_LOGIN_PAIR = re.compile(
+_LOGIN_PAIR = late_pattern(
     r"(?P<user>(?:[\w.-]{1,64}[/\\])?[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
 )
 _LOGIN_OPTIONS = words_of(
@@ -327,6 +329,15 @@ def process_name(name: str) -> str:
     Redact it before the folders are cut off, too: without its beginning a login in a URL is not recognised.
     """
     return one_line(scan(program(scan(name))))
+
+
+def pseudonym(user: str) -> str:
+    """
+    Return what stands for a user's name with EXPORT_USERS=hashed: the same on every machine.
+
+    It keeps the name from being read by chance. Who has a list of names can find out which it is.
+    """
+    return f"user-{hashlib.sha256(user.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
 def arguments(argv: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from enum import IntEnum
 
+from gpuwatch_tray.common.late_pattern import late_pattern
+
 REDACTED = "***"
 
 
@@ -24,9 +26,9 @@ def words_of(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME_WORDS = late_pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Anywhere in a name, however it is joined: `PGPASSWORD`, `mypasswd`, `clientsecret`.
-_UNMISTAKABLE = re.compile(
+_UNMISTAKABLE = late_pattern(
     r"password|passwd|passphrase|passwort|kennwort|api_?key|secret_?key|access_?key|private_?key|auth_?key"
     r"|account_?key|auth_?token|access_?token|api_?token|client_?secret|credential|bearer|webhook|sonar_?login"
 )
@@ -40,7 +42,7 @@ _ALWAYS = words_of(
 _IF_TEXT = words_of("auth pwd cookies credentials")  # of the last two mostly the path of a file
 _IF_RANDOM = words_of("signature sig mdp pat session sid sessionid license age serial")
 # The Russian one also with the ASCII letters that redact.py puts in place of their likes.
-_IN_OTHER_LANGUAGES = re.compile(
+_IN_OTHER_LANGUAGES = late_pattern(
     "密码|密碼|口令|密钥|令牌|\u043f[\u0430a][\u0440p][\u043eo]\u043b\u044c|パスワード|비밀번호"
 )
 _GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
@@ -168,7 +170,7 @@ _HARMLESS = frozenset({"", REDACTED}) | words_of(
 )
 # Not the secret, whatever the name: where it is (`-passin file:/etc/pw`, `--secret id=hf,src=hf.txt`), a
 # variable of a shell, the type of a Python argument.
-_ELSEWHERE = re.compile(
+_ELSEWHERE = late_pattern(
     # a command that reads it (`--password-command "cat /run/pw"`), a key's file
     r"(?:cat|head|pass|gpg2?|op|bw|lpass|vault|sops|age|secret-tool|keyring)(?=[^\n]{0,200}[/-])"
     r"(?: [\w./~@:-]{1,256}){1,20}"
@@ -176,7 +178,7 @@ _ELSEWHERE = re.compile(
     r"(?:file|env|fd):[\w./-]+|(?:type|id|src|source|target)=[\w./-]+(?:,[a-z]+=[\w./-]+)*+"
     r"|(?:(?i:bearer|token) )?\$\{?[A-Z]+(?:_[A-Z0-9]+)+\}?|(?:str|bytes|int|bool|float)[,)]?"
 )
-_PLAIN_VALUE = re.compile(
+_PLAIN_VALUE = late_pattern(
     r"(?:Apache|A?L?GPL|BSD|MPL|CC)[\w.+-]{0,30}|"  # licences, which are no licence's key
     r"[-+]?\d{1,3}|[-+]?\d+[.eE][\d.eE+-]*|\d+(?:[:,x]\d+)+|\d+[kKMBGTmsh%]"  # numbers, ports, sizes
     r"|(?:\.{0,2}/|~|[A-Za-z]:[\\/]).*"  # paths
@@ -185,12 +187,14 @@ _PLAIN_VALUE = re.compile(
     r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,6}",  # files and hosts
     re.DOTALL,
 )
-_SMALL_NUMBER = re.compile(r"[-+]?(?:\d{1,2}|\d{0,3}\.\d{1,9}(?:e-?\d{1,2})?|\d{1,3}e-\d{1,2})")
-_IDENTIFIER = re.compile(r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL)
+_SMALL_NUMBER = late_pattern(r"[-+]?(?:\d{1,2}|\d{0,3}\.\d{1,9}(?:e-?\d{1,2})?|\d{1,3}e-\d{1,2})")
+_IDENTIFIER = late_pattern(
+    r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*|\w+\.\w+\(.*", re.DOTALL
+)
 # A product's key is none, however it is parted: `XK92-LMVX-TNRB-47WC`.
-_PRODUCT_KEY = re.compile(r"(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z\d]{2,8}(?:-[A-Z\d]{4,8}){3,9}")
-_CASE_CHANGE = re.compile(r"[a-z][A-Z]")
-_ODD = re.compile(r"[\d!@#$%^&*+~?]")
+_PRODUCT_KEY = late_pattern(r"(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z\d]{2,8}(?:-[A-Z\d]{4,8}){3,9}")
+_CASE_CHANGE = late_pattern(r"[a-z][A-Z]")
+_ODD = late_pattern(r"[\d!@#$%^&*+~?]")
 _SHORTEST = 6  # characters of what looks like a password
 _MANY_CHANGES = 2
 

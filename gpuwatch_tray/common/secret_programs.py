@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import Secrecy, words_of
 
 # Programs that take a secret in a short option of their own.
@@ -115,10 +114,10 @@ _KNOWN_PROGRAMS = (
 )
 SETTERS = frozenset({"set", "setx", "put", "-genv", "-env"})  # of a name and a value, as two words
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
-_GLUED_LOGIN = re.compile(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
-_DRIVE = re.compile(r"[A-Za-z]:")
+_GLUED_LOGIN = late_pattern(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
+_DRIVE = late_pattern(r"[A-Za-z]:")
 _IN_PROSE = words_of("of to and or with first again command failed if for in on is as before then fails")
-_PORTS = re.compile(r"[\d:.]+")
+_PORTS = late_pattern(r"[\d:.]+")
 
 
 class ProgramLine:

@@ -1,5 +1,5 @@
 """
-The three .env files and the variables of the environment, as `Settings`.
+The .env files and the variables of the environment, as `Settings`.
 
 The files are the part of Bash that is data: what Bash would execute is a problem with file, line and mend.
 """
@@ -9,6 +9,9 @@ from __future__ import annotations
 from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
     ConfigProblem,
+    LabAlerts,
+    LabLogin,
+    LabSettings,
     NotifyMethod,
     ResolvedChannel,
     Secret,
@@ -17,6 +20,7 @@ from gpuwatch_tray.settings.model import (
     SmtpSettings,
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
+from gpuwatch_tray.settings.secret_file import SecretFileError, read_secret_file
 from gpuwatch_tray.settings.template import files, write_missing
 from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
@@ -24,9 +28,13 @@ from gpuwatch_tray.settings.validators import password as read_password
 __all__ = [
     "Changes",
     "ConfigProblem",
+    "LabAlerts",
+    "LabLogin",
+    "LabSettings",
     "NotifyMethod",
     "ResolvedChannel",
     "Secret",
+    "SecretFileError",
     "Settings",
     "SettingsFolders",
     "SmtpSecurity",
@@ -36,5 +44,6 @@ __all__ = [
     "load",
     "odd_characters",
     "read_password",
+    "read_secret_file",
     "write_missing",
 ]

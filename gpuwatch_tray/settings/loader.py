@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import i18n
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
+from gpuwatch_tray.model import ExportSettings, FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
+from gpuwatch_tray.settings.lab_account import check_lab
 from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
-from gpuwatch_tray.settings.model import ConfigProblem, Settings
+from gpuwatch_tray.settings.model import ConfigProblem, LabSettings, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def load(
     values = _values(reader)
     language = reader.value(schema.UI_LANGUAGE)
     question_recipients(reader)
+    check_lab(reader, values["lab"])
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, folders) if state else folders.state,
@@ -102,12 +104,14 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
         faults=FaultLimits(**below("limits.faults.")),
         use=UseLimits(**below("limits.use.")),
     )
-    return {**below(""), "limits": limits, "routing": RoutingPolicy(**below("routing."))}
+    routing, lab = RoutingPolicy(**below("routing.")), LabSettings(**below("lab."))
+    export = ExportSettings(**below("export."))
+    return {**below(""), "limits": limits, "routing": routing, "lab": lab, "export": export}
 
 
 class Changes:
     """
-    Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
+    Detects changes of the files. One thread polls it about once a second, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
     recipient. So a change counts once two polls in a row found the files the same. The first poll that does
@@ -118,18 +122,19 @@ class Changes:
     def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
         self._environ = environ
         self._folders = folders or paths.settings_folders()
+        self._files = paths.files_to_check(environ, self._folders)
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
 
     def check(self) -> tuple[Settings, tuple[ConfigProblem, ...]] | None:
         """Read the files if they have changed and are at rest; return None otherwise."""
-        now = paths.stamps(self._environ, self._folders)
+        now = paths.stamps(self._files)
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
         settings, problems = load(self._environ, self._folders)
-        if paths.stamps(self._environ, self._folders) != now:
+        if paths.stamps(self._files) != now:
             return None
         self._read = now
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
@@ -137,7 +142,7 @@ class Changes:
         text = _("is gone: put it back, or restart to use the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
-            for place, file in enumerate(paths.files_to_check(self._environ, self._folders))
+            for place, file in enumerate(self._files)
             if place in self._there and now[place] is None and str(file) not in named
         ]
         return settings, (*gone, *problems)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.common import redact, secret_names, secret_programs, secret_shapes
+from gpuwatch_tray.common.late_pattern import LatePattern
 
 DATA = Path(__file__).parent / "data"
 CANARIES = ("Xq7canaryZk93", "hunter2canary")
@@ -209,7 +210,7 @@ PATTERNS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": value
     for module in MODULES
     for name, value in vars(module).items()
-    if isinstance(value, re.Pattern)
+    if isinstance(value, (re.Pattern, LatePattern))
 }
 USES = {name: set(re.findall(rf"\b{name.partition('.')[2]}\.(\w+)\(", SOURCE)) for name in PATTERNS}
 LENGTH = 12_000  # characters; quadratic time over so many is a second
@@ -221,6 +222,15 @@ def seconds(call):
     began = time.thread_time()
     call()
     return time.thread_time() - began
+
+
+def test_every_pattern_is_tried():
+    """The patterns are found whether they are compiled at once or late."""
+    assert (
+        len(PATTERNS)
+        == len(re.findall(r"^_?[A-Z_]+ = (?:late_pattern|re\.compile)\(", SOURCE, re.MULTILINE))
+        > 30
+    )
 
 
 @pytest.mark.parametrize("name", PATTERNS)

@@ -6,14 +6,13 @@ The keyring's library costs half a second and 24 MiB: it is imported where the k
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.email.mime import one_line
 from gpuwatch_tray.notify.transport import TransportError, configuration_error
-from gpuwatch_tray.settings import Secret, SmtpSecurity, read_password
+from gpuwatch_tray.settings import Secret, SecretFileError, SmtpSecurity, read_password, read_secret_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +83,6 @@ def _keyring_unusable(why: str) -> TransportError:
     return configuration_error(_("the keyring cannot be used: {why}").format(why=why), _(KEYRING_MEND))
 
 
-LONGEST_FILE = 4096  # bytes: a longer file is not the one that was meant
-
-
 def smtp_password(smtp: SmtpSettings) -> Secret:
     """Return the password to log in with, empty where there is no login; TransportError if it is missing."""
     if smtp.security is SmtpSecurity.NONE or smtp.password.reveal():
@@ -119,24 +115,7 @@ def password_source(smtp: SmtpSettings) -> str:
 
 
 def _read_password_file(file: Path) -> Secret:
-    alone = _("it must contain only the password")
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
-            raise configuration_error(_("SMTP_PASS_FILE {file} is not a plain file").format(file=file), alone)
-        with file.open("rb") as stream:
-            content = stream.read(LONGEST_FILE + 1)
-    except OSError as error:
-        text = _("SMTP_PASS_FILE {file} cannot be read: {why}").format(file=file, why=error.strerror)
-        raise configuration_error(text, _("write the password into it, and chmod 600")) from None
-    if len(content) > LONGEST_FILE or b"\n" in content.strip():
-        raise configuration_error(_("SMTP_PASS_FILE {file} has more than one line").format(file=file), alone)
-    try:
-        secret = read_password(content.decode("utf-8-sig"))
-    except ValueError as error:
-        why = _("is not UTF-8") if isinstance(error, UnicodeDecodeError) else str(error)
-        text = _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why)
-        raise configuration_error(text, alone) from None
-    if not secret.reveal():
-        text = _("SMTP_PASS_FILE {file} is empty").format(file=file)
-        raise configuration_error(text, _("write the password into it"))
-    return secret
+        return read_secret_file("SMTP_PASS_FILE", file, read_password)
+    except SecretFileError as error:
+        raise configuration_error(error.text, error.mend) from None
