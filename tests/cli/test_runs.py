@@ -94,6 +94,14 @@ def test_a_missing_module_is_told_in_a_sentence(installed, server):
     assert SECRET in installed.run("runs", "log", "1").stdout  # one's own log, on one's own disk
 
 
+def test_the_last_line_of_an_unknown_end_is_told_once(installed, server):
+    """It is among the last lines, and not above them too."""
+    assert run(installed, *python("print('last words'); raise SystemExit(3)")).returncode == 3
+    (mail,) = server.wait_for(1)
+    assert "it ended with exit code 3; the cause is not known" in mail.text
+    assert mail.text.count("last words\n") == 1
+
+
 def test_who_held_the_memory_is_named(installed, server):
     """The tray saw the neighbour; the sentence joins it with what the log asked for."""
     neighbour = FakeProcess(os.getpid(), 18 * 1024 * MIB)

@@ -85,6 +85,35 @@ def test_two_that_wait_never_get_the_same(installed):
         first.communicate(timeout=60)
 
 
+def test_a_claim_lasts_as_long_as_the_command(installed):
+    """After kill -9 of the one that waited its command runs on, and no other run gets that GPU until it ends."""
+    script = "echo $$ on $CUDA_VISIBLE_DEVICES; exec sleep 600"
+    first = start(installed, "1", "--for", "1s", "--", "sh", "-c", script)
+    pid, _on, uuid = first.stdout.readline().split()
+    try:
+        first.kill()
+        first.wait(20)
+        assert uuid == UUIDS[0]
+        late = free(installed, "2", "--for", "1s", "--timeout", "2s", *SHOW)
+        assert (late.returncode, late.stdout) == (124, "")
+        assert free(installed, "1", "--for", "1s", *SHOW).stdout == f"on {UUIDS[1]}\n"
+    finally:
+        os.kill(int(pid), signal.SIGKILL)
+        first.communicate(timeout=30)
+    done = free(installed, "2", "--for", "1s", "--timeout", "60s", *SHOW)
+    assert done.stdout == f"on {UUIDS[0]},{UUIDS[1]}\n"
+
+
+def test_what_a_command_leaves_behind_keeps_no_claim(installed):
+    """Once its end was seen the GPU is free, though a process that it started has inherited the claim."""
+    left = free(installed, "1", "--for", "1s", "--", "sh", "-c", "sleep 600 > /dev/null 2>&1 & echo $!")
+    try:
+        done = free(installed, "2", "--for", "1s", "--timeout", "60s", *SHOW)
+        assert done.stdout == f"on {UUIDS[0]},{UUIDS[1]}\n"
+    finally:
+        os.kill(int(left.stdout), signal.SIGKILL)
+
+
 def test_ctrl_c_leaves_nothing(installed):
     """No record, no place in the queue, no claim, no process."""
     play(installed, 0, 1)
