@@ -14,22 +14,16 @@ def main() -> int:
         print(f"gpuwatch-tray {__version__}")
         return 0
     try:
-        # What is loaded stays to the end: to look through it for garbage, as Python does while it grows and
-        # again when it ends, takes a seventh of a short command.
-        gc.disable()
-        from gpuwatch_tray.common import openssl
+        from gpuwatch_tray.common.loading import lasting_imports
 
-        with openssl.left_out():
+        with lasting_imports():
             from gpuwatch_tray.cli import main as run_command
 
-        gc.freeze()
-        gc.enable()
         return run_command()
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
     finally:
-        gc.enable()
-        gc.freeze()
+        gc.freeze()  # the end is near: nothing need be given back
 
 
 if __name__ == "__main__":
