@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
@@ -43,6 +44,18 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
             LAB_TOPIC, view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
         )
     yield from (warning(LAB_TOPIC, note) for note in view.notes)
+
+
+def check_way(lab: LabSettings, user: str) -> Iterator[CheckResult]:
+    """Go the way to a Prometheus and its Alertmanager step by step; `user` is this account's name."""
+    from gpuwatch_tray.lab.lab_steps import prometheus_steps
+    from gpuwatch_tray.lab.login import read_login
+
+    for step in prometheus_steps(replace(lab, me=lab.me or user), lambda: read_login(lab)):
+        if step.ok:
+            yield ok(LAB_TOPIC, step.text)
+        else:
+            yield (warning if step.ok is None else problem)(LAB_TOPIC, step.text, step.mend)
 
 
 def _hosts(view: LabView) -> Iterator[CheckResult]:

@@ -1,4 +1,4 @@
-"""The way to a lab, step by step, as `gpuwatch-tray lab test` goes it: each step says what is there or what is not."""
+"""The way to a lab, as `gpuwatch-tray lab test` goes it: each step says what is there or what is not."""
 
 from __future__ import annotations
 

@@ -114,6 +114,7 @@ class PrometheusLab:
             for client in self._clients
         }
         self._alertmanagers = Alertmanagers(list(map(server, settings.alertmanager)), made)
+        self._made = made
         self._feed = FeedJudge()
         self._polls, self._alert_reads, self._details = map(OneAtATime, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
@@ -197,6 +198,10 @@ class PrometheusLab:
         self._alert_reads.call(
             lambda: self._alertmanagers.expire(silence_id, end), POLL_SECONDS, POLL_SECONDS
         )
+
+    def made_here(self) -> tuple[str, ...]:
+        """Return the ids of the silences that were made here and last."""
+        return tuple(sorted(self._made.ids()))
 
     def forget(self, host: str) -> None:
         """Forget a host that is gone for good; one that Prometheus still has comes again."""
