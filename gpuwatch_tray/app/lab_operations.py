@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"[Ll](\d+)")  # an alert of the lab: the states count alik
 @contextmanager
 def _alertmanager(context: RunContext) -> Iterator[PrometheusLab]:
     """Yield what can silence for everyone, and turn its errors into WorkError."""
-    from gpuwatch_tray.lab.http import LabError
+    from gpuwatch_tray.lab.lab_error import LabError
     from gpuwatch_tray.lab.prometheus import PrometheusLab
 
     with closing(open_lab(context.settings.lab, context.user, silences_file(context))) as source:

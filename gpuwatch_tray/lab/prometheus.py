@@ -24,7 +24,8 @@ from gpuwatch_tray.lab.host_states import (
     newest_age,
     oldest_allowed,
 )
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
 from gpuwatch_tray.model import (

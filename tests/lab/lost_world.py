@@ -15,7 +15,7 @@ from gpuwatch_tray.lab.alertmanager import AlertsRead
 from gpuwatch_tray.lab.answers import AlertEntry
 from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.lab.alertmanager import Alertmanagers
-from gpuwatch_tray.lab.http import LabError, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.silences_made import SilencesMade
 from gpuwatch_tray.settings import LabSettings, Secret
 from tests.lab.rig import read_until
