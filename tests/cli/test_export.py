@@ -120,7 +120,17 @@ def test_a_driver_that_hangs_makes_it_blind_and_no_scrape_hang(installed, two):
         installed.play(busy(*two))
         wait_until(lambda: reads(port) == 1, "it reads again")
     assert running.returncode == 0
-    assert "the GPUs can be read again" in running.said[1]
+    assert "the reading works again" in running.said[1]
+
+
+def test_a_signal_ends_it_while_the_driver_hangs(installed):
+    """It need not wait for the driver."""
+    with exporting(installed, "--listen", "127.0.0.1:0") as running:
+        installed.play(Scenario(gpus=[FakeGpu.numbered(0)], hang={"temperature": 3600.0}))
+        wait_until(lambda: reads(port_of(running)) == 0, "the hang is told")
+        running.terminate()
+        running.wait(60)
+    assert running.returncode == 0
 
 
 @pytest.mark.configured(POLL_SEC=1)
