@@ -21,7 +21,7 @@ from gpuwatch_tray.lab.answers import (
 )
 from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, Exporter, found_exporters
 from gpuwatch_tray.lab.host_states import LabAnswers
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.promql import (
     ALERTS,
     exporters_query,
@@ -34,6 +34,7 @@ from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
     from gpuwatch_tray.lab.alert_feed import AlertKey
+    from gpuwatch_tray.lab.http import LabServer
     from gpuwatch_tray.settings import LabSettings
 
 QUERY_SECONDS = 5.0  # after which the server itself gives a query up

@@ -130,7 +130,7 @@ def test_our_own_exporter_tells_all_of_a_host(tmp_path):
 
 
 def test_a_gpu_looks_free_after_ten_idle_minutes(tmp_path):
-    """Small memory and no use for all of that time; a host of which none looks so has a 0, an unknown one none."""
+    """Small memory and no use for all of that time; a host of which none looks so has a 0."""
     queries = asked((DCGM,))
 
     def dcgm(host, uuid, use, used):
