@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+from msgspec import Struct
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -73,8 +73,7 @@ class LabError(Exception):
         return Problem(self.text, self.mend)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """The JSON of an answer, its length in bytes, and the server's clock (wall time), where it tells it."""
 
     json: Any

@@ -158,7 +158,7 @@ class LostWorld:
                 for name, value in host.seen[1].items():
                     if name not in self.refused:
                         values.setdefault(name, {})[host.instance] = value
-        firing: dict[str, tuple[HostAlert, ...]] = {instance: () for instance in values.get("reading", {})}
+        firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
         known = None if "alerts" in self.refused else self.firing()
         return PrometheusPoll(
             LabAnswers(
