@@ -98,9 +98,13 @@ class RunContext:
         settings = self.settings
         return Policy(
             settings.limits,
-            replace(settings.routing, mails=bool(settings.to_email) and not self.simulated),
-            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
-            and settings.routing.email_when is not EmailWhen.NEVER,
+            replace(
+                settings.routing,
+                mails=bool(settings.to_email) and not self.simulated,
+                chats=() if self.simulated else settings.routing.chats,
+            ),
+            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved,
+            resolved_chat=ResolvedChannel.CHAT in settings.tell_resolved,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after + BLIND_EVERY,
         )

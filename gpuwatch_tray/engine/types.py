@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model import EmailWhen
+
 if TYPE_CHECKING:
-    from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
+    from gpuwatch_tray.alerts import AlertChange, Channel, Decision, RoutingPolicy
     from gpuwatch_tray.model import (
         Alert,
         GpuProcess,
@@ -26,6 +28,8 @@ class Policy:
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
+    `resolved_mail`, `resolved_popup` and `resolved_chat` say on which of them an end is told.
+
     `in_loop`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
     without an evaluation nothing is known.
     """
@@ -34,8 +38,15 @@ class Policy:
     routing: RoutingPolicy
     resolved_mail: bool = True
     resolved_popup: bool = False
+    resolved_chat: bool = True
     in_loop: bool = True
     gap: float = 15.0
+
+    def tells_end(self, channel: Channel) -> bool:
+        """Whether the end of an alert is written on this channel, where the alert itself has been."""
+        if self.routing.when(channel) is EmailWhen.NEVER:
+            return False
+        return self.resolved_chat if channel.chat else self.resolved_mail and self.routing.mails
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ class EvaluationResult:
     """
     What one evaluation came to, after its commit.
 
-    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
+    `chats` are those that a message was queued for. `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
     the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
     why the state could not be written; `displaced` why it is written, but not to its file.
     """
@@ -81,6 +92,7 @@ class EvaluationResult:
     gaps: tuple[str, ...]
     changes: tuple[AlertChange, ...] = ()
     mails: tuple[Message, ...] = ()
+    chats: tuple[Channel, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
     closed_popups: tuple[str, ...] = ()
     reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
 from gpuwatch_tray.model import IconStyle, Limits, schema
 
@@ -49,6 +49,7 @@ class ResolvedChannel(Enum):
 
     EMAIL = "email"
     POPUP = "popup"
+    CHAT = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,30 @@ class SmtpSettings:
     password_file: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChatAddress:
+    """
+    One chat or phone: what it is for, its service by its name for people, and its address.
+
+    `place` is the service with its server masked, for people. Where `url` is empty, the address is in the
+    keyring. `plain_text`: the person has asked for plain http. `line` is that of the file.
+    """
+
+    route: ChatRoute
+    service: str
+    place: str
+    url: Secret
+    plain_text: bool = False
+    line: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name that commands and the outbox know it by."""
+        return self.route.name
+
+
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
-_RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
+_RESOLVED = frozenset(map(ResolvedChannel, schema.NOTIFY_RESOLVED.default.split(", ")))
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
@@ -87,6 +110,8 @@ class Settings:
     gmail_token: Path | None = None
     from_email: str = ""
     smtp: SmtpSettings | None = None
+    chats: tuple[ChatAddress, ...] = ()
+    chats_file: Path | None = None  # NOTIFY_URLS_FILE
     mygpu: str = ""
     away: int = schema.AWAY_MIN.default_value
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
