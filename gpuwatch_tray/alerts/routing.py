@@ -103,6 +103,12 @@ class RoutingPolicy:
         mail, *chats = self.written
         return (mail, Channel.DESKTOP, *chats)
 
+    @property
+    def tells_somebody(self) -> bool:
+        """Whether there is anybody to mail, or a chat to send to."""
+        mailed = self.mails and self.email_when is not EmailWhen.NEVER
+        return mailed or (bool(self.chats) and self.chat_when is not EmailWhen.NEVER)
+
     def when(self, channel: Channel) -> EmailWhen:
         """Return when something is written on this channel: EMAIL_WHEN or CHAT_WHEN."""
         return self.chat_when if channel.chat else self.email_when
@@ -205,7 +211,7 @@ def _novelty(
         return Reason.FIRST, None
     if alert.news is not None:
         reason, at = alert.news
-        # Flapping is one notice on the desktop; a message more in a cooldown would be the opposite of damping.
+        # Flapping is one notice on the desktop; a message more in a cooldown would be no damping.
         passes = reason is not Reason.FLAPPING or channel == Channel.DESKTOP
         if passes and at.follows(last, now):
             return reason, None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host, redact, session_folder
 from gpuwatch_tray.common.threads import call_with_timeout
@@ -122,7 +123,14 @@ class RunContext:
 
     def require_recipient(self) -> None:
         """Raise UsageError with every problem of the settings, and with why nobody is mailed, if so."""
-        nobody = not self.settings.to_email and not self.simulated
+        self._require(not self.settings.to_email and not self.simulated)
+
+    def require_channel(self) -> None:
+        """Raise the same where there is no chat either."""
+        nobody = not self.settings.to_email and not self.settings.chats
+        self._require(nobody and not self.simulated)
+
+    def _require(self, nobody: bool) -> None:
         if self.problems or nobody:
             lines = [*map(str, self.problems), *([self.settings.no_recipient] if nobody else [])]
             raise UsageError("\n".join(dict.fromkeys(lines)))
@@ -328,7 +336,7 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
         # A trial evaluation in a demo disturbs nobody: it is alone in its folder.
         standby = standby_places(context)
         lock = store_lock(context) if face in LOOPS else StoreLock(folder, context.state_name, standby)
-        holder = LockHolder(os.getpid(), face, context.policy.routing.mails)
+        holder = LockHolder(os.getpid(), face, context.policy.routing.tells_somebody)
         if not lock.acquire(holder):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
@@ -354,15 +362,36 @@ def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | 
     """Make what starts the sending child process; None where nobody is mailed."""
     if not context.policy.routing.mails or context.settings.routing.email_when is EmailWhen.NEVER:
         return None
-    command = deliver_command(context)
+    return _outbox_process(context, store, deliver_command(context), Channel.EMAIL)
+
+
+def chat_command(context: RunContext, name: str) -> list[str]:
+    """Return the command of the child that sends to the chat with this name."""
+    return [*host.this_program(), "chat", "deliver", name, "--source", context.source.value]
+
+
+def create_chat_processes(context: RunContext, store: Store) -> tuple[OutboxProcess, ...]:
+    """Make what starts the sending child process of each chat."""
+    routing = context.policy.routing
+    if routing.chat_when is EmailWhen.NEVER:
+        return ()
+    return tuple(
+        _outbox_process(context, store, chat_command(context, chat.name), chat.channel)
+        for chat in routing.chats
+    )
+
+
+def _outbox_process(context: RunContext, store: Store, command: list[str], channel: Channel) -> OutboxProcess:
     own = host.this_program()
 
     def fallback() -> list[str]:
         other = shutil.which("gpuwatch-tray")  # another installation, where this one was replaced
         return [] if other is None else [other, *command[len(own) :]]
 
-    gather = late_digest(context.mail_identity)
-    return OutboxProcess(store, command, time.time, time.monotonic, gather, fallback=fallback)
+    gather = late_digest(context.mail_identity, channel)
+    return OutboxProcess(
+        store, command, time.time, time.monotonic, gather, fallback=fallback, channel=channel.value
+    )
 
 
 def create_recorder(context: RunContext, store: Store) -> Recorder:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
@@ -46,6 +48,12 @@ class Outputs:
     mail: OutboxProcess | None = None
     report_trouble: Callable[[str | None], None] | None = None
     on_snapshot: Callable[[Snapshot], None] | None = None
+    chats: tuple[OutboxProcess, ...] = ()
+
+    @property
+    def outboxes(self) -> tuple[OutboxProcess, ...]:
+        """What sends, the mail first."""
+        return (*([] if self.mail is None else [self.mail]), *self.chats)
 
 
 class Monitor:
@@ -73,7 +81,7 @@ class Monitor:
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
         self.program_trouble = ""  # what is wrong with the program's own files
-        self._mail_health = MailHealth()
+        self._health: defaultdict[str, MailHealth] = defaultdict(MailHealth, _health_of(outputs))
         self._displacement_told = False
         self.is_stale = False  # whether the last snapshot is too old to be the state of things
         self._evaluated_blind_at = 0.0
@@ -92,15 +100,21 @@ class Monitor:
         self._poller.run_now()
 
     def reconfigure(
-        self, context: RunContext, policy: Policy, create_mail: Callable[[], OutboxProcess | None]
+        self,
+        context: RunContext,
+        policy: Policy,
+        mail: OutboxProcess | None,
+        chats: tuple[OutboxProcess, ...] = (),
     ) -> None:
-        """Apply these settings and poll at once; a mail process in use is kept if somebody is mailed."""
+        """Apply these settings and poll at once; a sending process in use is kept where its channel is."""
         self._engine.reconfigure(policy, context.mail_identity)
-        new = create_mail()
         with self._lock:
             self._context = context
-            kept = self._outputs.mail or new
-            self._outputs = replace(self._outputs, mail=None if new is None else kept)
+            before = {process.channel: process for process in self._outputs.chats}
+            kept = tuple(before.get(process.channel, process) for process in chats)
+            used = None if mail is None else self._outputs.mail or mail
+            self._outputs = replace(self._outputs, mail=used, chats=kept)
+            self._health = defaultdict(MailHealth, {**_health_of(self._outputs), **self._health})
         if self._recorder is not None:
             self._recorder.reconfigure(context.settings.limits, context.stale_after)
         self.send_mails_now()
@@ -125,13 +139,19 @@ class Monitor:
 
     def send_mails_now(self) -> None:
         """Have the outbox read at once: somebody has changed it."""
-        if self._outputs.mail is not None:
-            self._outputs.mail.kick()
+        for process in self._outputs.outboxes:
+            process.kick()
 
     @property
     def mails_waiting(self) -> int:
         """How many mails wait in the outbox."""
         return 0 if self._outputs.mail is None else self._outputs.mail.waiting.count
+
+    @property
+    def chats_waiting(self) -> dict[str, int]:
+        """How many messages wait for each chat, where some do."""
+        counts = {Channel(process.channel).chat: process.waiting.count for process in self._outputs.chats}
+        return {name: count for name, count in counts.items() if count}
 
     def flush_samples(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
@@ -161,9 +181,9 @@ class Monitor:
         ended = self._poller.stop(timeout)
         if self._recorder is not None:
             self._recorder.stop(RECORDING)
-        if self._outputs.mail is not None:
-            self._outputs.mail.kick()
-            self._outputs.mail.tick()  # what was queued last need not wait for the next start
+        for process in self._outputs.outboxes:
+            process.kick()
+            process.tick()  # what was queued last need not wait for the next start
         return ended
 
     def _poll(self) -> None:
@@ -191,21 +211,24 @@ class Monitor:
             if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self.is_stale:
                 self._evaluated_blind_at = self._monotonic()
                 self._evaluate_blind()
-        if self._outputs.mail is None:
-            return
-        changed = self._outputs.mail.tick()
+        changed = [process for process in self._outputs.outboxes if process.tick()]
         if changed:
             self._publish()
-        if self._outputs.popups is not None and (changed or self._mail_health.is_due(self._monotonic())):
-            self._notify_mail_health(self._outputs.mail.waiting, self._outputs.popups)
+        popups = self._outputs.popups
+        if popups is None:
+            return
+        for process in self._outputs.outboxes:
+            health = self._health[process.channel]
+            if process in changed or health.is_due(self._monotonic()):
+                self._notify_health(health, process.waiting, popups)
 
-    def _notify_mail_health(self, waiting: OutboxSummary, popups: PopupSink) -> None:
-        for key in self._mail_health.closed_keys(waiting):
+    def _notify_health(self, health: MailHealth, waiting: OutboxSummary, popups: PopupSink) -> None:
+        for key in health.closed_keys(waiting):
             popups.close(key)
-        for popup in self._mail_health.popups(waiting, self._monotonic()):
+        for popup in health.popups(waiting, self._monotonic()):
 
             def answered(shown: bool, key: str = popup.key) -> None:
-                self._mail_health.record_popup(key, self._monotonic(), shown=shown)
+                health.record_popup(key, self._monotonic(), shown=shown)
 
             if not popups.show(popup, answered):
                 answered(shown=False)
@@ -226,6 +249,10 @@ class Monitor:
         self._publish()
         if result.mails and self._outputs.mail is not None:
             self._outputs.mail.kick()
+        told = {channel.value for channel in result.chats}
+        for process in self._outputs.chats:
+            if process.channel in told:
+                process.kick()
         popups = self._outputs.popups
         if popups is None:
             return
@@ -297,8 +324,16 @@ class Monitor:
             notes.append(self._recorder.trouble)
         if self._context.simulated:
             notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
-        elif not self._context.settings.to_email:
+        elif not self._context.settings.to_email and not self._context.settings.chats:
             notes.append(_("Email is off: {why}").format(why=self._context.settings.no_recipient))
         elif self._outputs.mail is not None:
             notes += outbox_process.mail_notes(self._outputs.mail.waiting, time.time())
+        for process in self._outputs.chats:
+            name = Channel(process.channel).chat
+            notes += outbox_process.chat_notes(name, process.waiting, time.time())
         return notes
+
+
+def _health_of(outputs: Outputs) -> dict[str, MailHealth]:
+    """Return what tells of the outbox of each chat, by channel."""
+    return {process.channel: MailHealth(Channel(process.channel).chat) for process in outputs.chats}

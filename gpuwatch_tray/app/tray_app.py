@@ -22,6 +22,7 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
@@ -263,6 +264,7 @@ def _show(
             create_outbox_process(context, store),
             lambda trouble: lease.describe(trouble=trouble),
             welcome.on_snapshot,
+            create_chat_processes(context, store),
         )
         engine = create_engine(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)

@@ -44,7 +44,7 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.app.deliver import deliver_now
 
     failures: list[str] = []
-    request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
+    request = {"do": "mail retry", "ids": parse_ids(args.ids)}
     # Where nothing runs that would send them, this command does.
     count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
@@ -55,12 +55,12 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
 
 def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Never send these mails."""
-    count = operate(context, {"do": "mail drop", "ids": _parse_ids(args.ids)})["count"]
+    count = operate(context, {"do": "mail drop", "ids": parse_ids(args.ids)})["count"]
     print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
     return 0
 
 
-def _parse_ids(names: Sequence[str]) -> list[int]:
+def parse_ids(names: Sequence[str]) -> list[int]:
     """Parse the numbers; an empty list stands for all mails."""
     if list(names) == ["all"]:
         return []
@@ -76,19 +76,28 @@ def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not mails:
         yield _("no queued mails")
     for mail in mails:
-        yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
-        yield f"       {_mail_state(mail)}"
-        if mail["error"]:
-            yield f"       {redact.visible(mail['error'])}"
+        yield from outbox_lines(mail)
 
 
-def _mail_state(mail: Mapping[str, Any]) -> str:
+def outbox_lines(mail: Mapping[str, Any], channel: str = "") -> Iterator[str]:
+    """Yield the lines of a mail or message of the outbox, with the `channel` where there are several."""
+    channel = f"{channel}  " if channel else ""
+    yield f"{mail['id']:>5}  {local_time(mail['created'])}  {channel}{mail['subject']}"
+    yield f"       {_mail_state(mail, whole=bool(channel))}"
+    if mail["error"]:
+        yield f"       {redact.visible(mail['error'])}"
+
+
+def _mail_state(mail: Mapping[str, Any], *, whole: bool) -> str:
     if mail["state"] == "held":
         return _("over the hourly limit: will be sent in a digest")
     if mail["state"] == "dead":
-        return _(
-            "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it"
-        ).format(id=mail["id"])
+        text = _("given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it")
+        if whole:
+            text = _(
+                "given up: `gpuwatch-tray outbox retry {id}` sends it again, `outbox drop {id}` deletes it"
+            )
+        return text.format(id=mail["id"])
     when = local_time(mail["next_at"])
     if mail["state"] == "blocked":
         return _("waiting for the fix below; next try at {when}").format(when=when)

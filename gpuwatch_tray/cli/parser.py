@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, runs, setup, when
+from gpuwatch_tray.cli import alerts, chat, check, doctor, mail, ps, report, run, runs, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
@@ -21,7 +21,7 @@ SECTIONS = {
     N_("getting started"): ("ps", "watch", "setup", "doctor"),
     N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
-    N_("mail"): ("check", "mail"),
+    N_("mail and chat"): ("check", "mail", "chat", "outbox"),
     N_("history"): ("report",),
 }
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
@@ -77,7 +77,7 @@ def build_parser() -> CommandParser:
     top.set_defaults(run=run.run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
-    for module in (ps, run, doctor, alerts, when, runs, check, mail, report):
+    for module in (ps, run, doctor, alerts, when, runs, check, mail, chat, report):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     return top

@@ -261,7 +261,7 @@ class Engine:
     def _cap(
         self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation, now: Instant
     ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
-        """Hold what is over the channel's limit; return what is queued, and the rows that a digest takes up."""
+        """Hold what is over the channel's limit; return what is queued, and the rows of a digest."""
         holding = channel.value in self._state.holding
         if not mails and not (holding and evaluation.snoozed_until is None):
             return (), ()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
+    from gpuwatch_tray.model import Instant, Message, Popup, ReminderNotice, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -173,12 +173,7 @@ class ReminderEvaluator:
                     continue
                 groups[name] = told_now(due, now)
             notice = join_notices(str(name), [each.notice for each in due if each.notice], more=more)
-            mailed = {}
-            for channel in self._policy.routing.written:
-                if self._is_written(channel, presence, overdue=overdue):
-                    write = render.notice_chat if channel.chat else render.notice_mail
-                    new = new_id(self._identity)
-                    mailed[channel] = write(self._identity, notice, now=now.wall, message_id=new)
+            mailed = self._write(notice, now, presence, overdue=overdue)
             if mailed:
                 mails.append((mailed, numbers))
             if self._policy.routing.popups and not (mailed and overdue):
@@ -237,11 +232,25 @@ class ReminderEvaluator:
         self._descent[reminder.id] = known
         return frozenset(process for process, descends in known.items() if descends)
 
+    def _write(
+        self, notice: ReminderNotice, now: Instant, presence: Presence, *, overdue: bool
+    ) -> dict[Channel, Message]:
+        """Return the messages about the notice, by the channels that are to tell it now."""
+        written = {}
+        for channel in self._policy.routing.written:
+            if self._is_written(channel, presence, overdue=overdue):
+                write = render.notice_chat if channel.chat else render.notice_mail
+                new = new_id(self._identity)
+                written[channel] = write(self._identity, notice, now=now.wall, message_id=new)
+        return written
+
     def _is_written(self, channel: Channel, presence: Presence, *, overdue: bool) -> bool:
         """Whether the channel tells it: nobody is known to be at the desk, or no popup could be shown."""
         routing = self._policy.routing
         when = routing.when(channel)
-        wanted = next((chat.wants_reminders for chat in routing.chats if chat.channel == channel), routing.mails)
+        wanted = next(
+            (chat.wants_reminders for chat in routing.chats if chat.channel == channel), routing.mails
+        )
         if not wanted or when is EmailWhen.NEVER:
             return False
         if when is EmailWhen.ALWAYS or not routing.popups or overdue:

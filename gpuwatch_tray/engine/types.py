@@ -83,9 +83,10 @@ class EvaluationResult:
     """
     What one evaluation came to, after its commit.
 
-    `chats` are those that a message was queued for. `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
-    the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
-    why the state could not be written; `displaced` why it is written, but not to its file.
+    `chats` are those that a message was queued for. `popups` are to be shown, each with the fingerprints of
+    its alerts; `reminder_popups` with the numbers of the reminders, none where a mail was queued too;
+    `closed_popups` (by key) are to be closed. `trouble` says why the state could not be written; `displaced`
+    why it is written, but not to its file.
     """
 
     status: Status

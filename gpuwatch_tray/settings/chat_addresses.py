@@ -71,12 +71,13 @@ def _parse_lines(text: str, file: str) -> tuple[tuple[ChatAddress, ...], tuple[C
             continue
         try:
             chat = replace(parse_line(line), line=number)
-            if len(chats) == MOST_CHATS:
-                raise ValueError(_("more than {most} chats").format(most=MOST_CHATS))
             chats.append(_named(chat, [other.name for other in chats]))
         except ValueError as error:
             problems.append(ConfigProblem(file, number, "", str(error)))
-    return tuple(chats), tuple(problems)
+    if len(chats) > MOST_CHATS:
+        text = _("more than {most} chats").format(most=MOST_CHATS)
+        problems.append(ConfigProblem(file, chats[MOST_CHATS].line, "", text))
+    return tuple(chats[:MOST_CHATS]), tuple(problems)
 
 
 def _named(chat: ChatAddress, taken: list[str]) -> ChatAddress:
@@ -100,15 +101,19 @@ def parse_line(line: str) -> ChatAddress:
     has_name = ":" not in words[0]
     if has_name and (NAME.fullmatch(words[0]) is None or len(words) == 1):
         raise ValueError(
-            _("expected NAME ADDRESS, with a name of letters, digits, - and _, and an address such as {example}")
-            .format(example="ntfys://ntfy.sh/TOPIC")
+            _(
+                "expected NAME ADDRESS, with a name of letters, digits, - and _,"
+                " and an address such as {example}"
+            ).format(example="ntfys://ntfy.sh/TOPIC")
         )
     address, *filters = words[has_name:]
     try:
         address = as_address(address)
         urlsplit(address).hostname  # noqa: B018  # raises for what is no address, and its text holds it
     except ValueError:
-        raise ValueError(_("expected an address such as {example}").format(example="ntfys://ntfy.sh/TOPIC")) from None
+        raise ValueError(
+            _("expected an address such as {example}").format(example="ntfys://ntfy.sh/TOPIC")
+        ) from None
     route = ChatRoute(words[0] if has_name else "")
     in_keyring = address.startswith(f"{KEYRING}:") and "/" not in address
     scheme = address.removeprefix(f"{KEYRING}:") if in_keyring else scheme_of(address)

@@ -89,7 +89,8 @@ class OutboxSummary:
     """
     What waits in the outbox: how many mails, the oldest, the next attempt, the last error and its class.
 
-    `attempts` is how often the one was tried that was tried most. `held` mails wait for a digest; `dead` ones were refused for good, the last of them for `dead_error`.
+    `attempts` is how often the one was tried that was tried most.
+    `held` mails wait for a digest; `dead` ones were refused for good, the last of them for `dead_error`.
     """
 
     count: int = 0
@@ -108,7 +109,9 @@ FingerprintTimes: TypeAlias = "dict[str, dict[str, float]]"  # by channel, then 
 
 def queued_fingerprints(database: sqlite3.Connection) -> FingerprintTimes:
     """Return the fingerprints that a mail on its way reports as firing, and when it was written."""
-    return _fingerprint_times(database, f"SELECT channel, fingerprints, created FROM outbox WHERE {ON_ITS_WAY}")
+    return _fingerprint_times(
+        database, f"SELECT channel, fingerprints, created FROM outbox WHERE {ON_ITS_WAY}"
+    )
 
 
 def given_up_fingerprints(database: sqlite3.Connection) -> FingerprintTimes:
@@ -133,9 +136,7 @@ def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
     return read_mails(database, "TRUE", {})
 
 
-def count_queued_since(
-    database: sqlite3.Connection, now: float, seconds: float, channel: str = EMAIL
-) -> int:
+def count_queued_since(database: sqlite3.Connection, now: float, seconds: float, channel: str = EMAIL) -> int:
     """Count the mails queued within the last `seconds`: no tests, no held ones, a digest as one."""
     (count,) = database.execute(
         "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"
@@ -204,7 +205,8 @@ def read_summary(
         (channel,),
     ).fetchone()
     last = database.execute(
-        "SELECT error FROM outbox WHERE state = 'dead' AND channel = ? ORDER BY sent_at DESC, id DESC LIMIT 1",
+        "SELECT error FROM outbox WHERE state = 'dead' AND channel = ?"
+        " ORDER BY sent_at DESC, id DESC LIMIT 1",
         (channel,),
     ).fetchone()
     error, failure = row or ("", "")
@@ -339,10 +341,7 @@ def mark_retry(
         "UPDATE outbox SET state = CASE state WHEN 'held' THEN state ELSE ? END, attempts = attempts + 1,"
         " next_at = ?, lease_until = 0, error = ?, failure = ?,"
         " digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
-        [
-            (state, at, error, failure, failure == AMBIGUOUS, number)
-            for number, *_ in rows
-        ],
+        [(state, at, error, failure, failure == AMBIGUOUS, number) for number, *_ in rows],
     )
     late = "channel <> :email AND set_at - created >= :tried AND state IN ('queued', 'blocked')"
     database.executemany(

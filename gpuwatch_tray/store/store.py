@@ -179,9 +179,7 @@ def remove_reminders(
 
 def _queue(database: sqlite3.Connection, mails: Iterable[Mail]) -> None:
     for mail in mails:
-        outbox.insert_mail(
-            database, mail.message, mail.fingerprints, held=mail.held, channel=mail.channel
-        )
+        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held, channel=mail.channel)
 
 
 def read_history(
@@ -347,7 +345,7 @@ class Store:
     make_mails_due = _writing(outbox.make_all_due)
 
     def outbox_summary(self, now: float, channel: str = outbox.EMAIL) -> OutboxSummary:
-        """Summarise what waits in the outbox for the channel; while everything is snoozed, nothing of it is ever due."""
+        """Summarise what waits for the channel; while everything is snoozed, nothing of it is ever due."""
 
         def read(database: sqlite3.Connection) -> OutboxSummary:
             silenced = self._silence_check(database, Instant(now, *self._uptime()))

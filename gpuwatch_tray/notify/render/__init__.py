@@ -1,4 +1,4 @@
-"""The text of mails, chat messages and popups, pure. Plain text is the Bash tool's and English; the rest is translated."""
+"""The text of mails, chat messages and popups, pure; translated but for the Bash tool's plain mail."""
 
 from __future__ import annotations
 

@@ -51,8 +51,7 @@ def resolved_chat(identity: MailIdentity, alerts: Sequence[Alert], *, now: float
     what = ngettext("An alert is over", "{count} alerts are over", len(alerts)).format(count=len(alerts))
     over = _("{text} (after {span})")
     lines = [
-        f"{OVER} "
-        + over.format(text=redact.text(alert.message), span=duration(max(0.0, now - alert.since)))
+        f"{OVER} " + over.format(text=redact.text(alert.message), span=duration(max(0.0, now - alert.since)))
         for alert in alerts
     ]
     details = _details(identity, alerts, Severity.INFO)
@@ -102,7 +101,7 @@ def chat_trial(identity: MailIdentity, *, now: float, message_id: str) -> Messag
 
 
 def fitted(message: Message, most: int, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text without the last lines that `most` characters, the title among them, have no room for."""
+    """Return the text without the last lines for which `most` characters, with the title, are too few."""
     lines = message.text.splitlines()
     for kept in range(len(lines), 0, -1):
         rest = [_("and {count} more").format(count=len(lines) - kept)] if kept < len(lines) else []
@@ -130,4 +129,6 @@ def _details(identity: MailIdentity, alerts: Sequence[Alert], severity: Severity
 
 def _joined(lines: Sequence[str]) -> str:
     visible = [redact.visible(line) for line in lines]
-    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in visible)
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in visible
+    )
