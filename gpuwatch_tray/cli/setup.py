@@ -80,6 +80,12 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
         _("ask for address, server and password, try them, and send a test mail"),
         "setup mail",
     )
+    tasks.command(
+        "chat",
+        run_chat_setup,
+        _("ask for the address of a chat or phone, send a test message, and write it"),
+        "setup chat",
+    )
     autostart = tasks.command(
         "autostart",
         switch_autostart,
@@ -143,6 +149,13 @@ def run_mail_setup(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.cli.setup_mail import set_up_mail
 
     return set_up_mail(context, args)
+
+
+def run_chat_setup(context: RunContext, args: argparse.Namespace) -> int:
+    """Ask for the address of a chat, and try it."""
+    from gpuwatch_tray.cli.setup_chat import set_up_chat
+
+    return set_up_chat(context, args)
 
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:

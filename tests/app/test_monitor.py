@@ -22,6 +22,8 @@ CALM = snapshot(process(1, 0))
 
 
 class FakeOutboxProcess:
+    channel = "email"
+
     def __init__(self):
         self.waiting = OutboxSummary()
         self.kicks = 0

@@ -8,6 +8,7 @@ service that hangs is left alone after a deadline, so that its message counts as
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -96,8 +97,8 @@ class ChatTransport:
                 room = min(service.body_maxlen or UNLIMITED, UNLIMITED)
                 taken = bool(
                     service.notify(
-                        body=render.fitted(message, room),
-                        title=message.subject,
+                        body=harmless(render.fitted(message, room)),
+                        title=harmless(message.subject),
                         notify_type=_notify_type(message.kind, severity),
                         body_format="text",
                     )
@@ -140,6 +141,16 @@ class ChatTransport:
             text = _("this is no address of {service}").format(service=self._chat.service)
             raise configuration_error(text, _("write its line anew: `gpuwatch-tray setup chat`"))
         return service
+
+
+# To Telegram Apprise sends tags as they are, and to Discord words that call everybody in the room.
+_TAGS = str.maketrans("<>", "\u2039\u203a")
+_CALLS = re.compile(r"@(?=everyone|here|channel|all)", re.IGNORECASE)
+
+
+def harmless(text: str) -> str:
+    """Return the text without what a service would take for a tag or a call: a program may have any name."""
+    return _CALLS.sub("@\u200b", text).translate(_TAGS)
 
 
 def silence_libraries() -> None:

@@ -98,7 +98,7 @@ def watched(*, plain_text: bool = False) -> Iterator[Wire]:
         except requests.RequestException as error:
             wire.error = _connection_error(error)
             raise
-        wire.statuses.append(answer.status_code)
+        wire.statuses.append(_status(answer))
         if answer.is_redirect:
             # Followed, it would take the token of the address to wherever it points.
             wire.error = TransportError(
@@ -108,7 +108,7 @@ def watched(*, plain_text: bool = False) -> Iterator[Wire]:
                 ),
             )
             raise NotLetThroughError("redirect")
-        wire.wait = _asked_wait(answer) if answer.status_code >= REFUSALS else None
+        wire.wait = _asked_wait(answer) if wire.statuses[-1] >= REFUSALS else None
         return answer
 
     setattr(adapter, "send", watching)  # noqa: B010  # the type checker takes a method for fixed
@@ -116,6 +116,32 @@ def watched(*, plain_text: bool = False) -> Iterator[Wire]:
         yield wire
     finally:
         setattr(adapter, "send", send)  # noqa: B010
+
+
+# What services say in the JSON of an answer whose status is 200, as the status that it would have elsewhere:
+# WeChat Work (https://developer.work.weixin.qq.com/document/path/90313), DingTalk, Feishu and Lark.
+BAD, GONE = 400, 503
+_TOO_OFTEN = {45009, 45033, 130101, 660026, 9499, 11232}
+_TOO_BUSY = {-1}
+_WITH_CODE = ("open.feishu.cn", "open.larksuite.com")
+
+
+def _status(answer: Any) -> int:
+    """Return the status of an answer, also where only its JSON says that the message was not taken."""
+    status = int(answer.status_code)
+    if status >= REDIRECTS:
+        return status
+    try:
+        found = json.loads(answer.content)
+        host = urlsplit(answer.url).hostname
+        code = int(found.get("code", 0) if host in _WITH_CODE else found.get("errcode", 0))
+    except (ValueError, TypeError, AttributeError):
+        return status
+    if code in _TOO_OFTEN:
+        return TOO_MANY
+    if code in _TOO_BUSY:
+        return GONE
+    return BAD if code or found.get("ok") is False else status
 
 
 def _connection_error(error: requests.RequestException) -> TransportError:
