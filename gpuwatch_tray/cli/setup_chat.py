@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import os
 import re
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
@@ -21,6 +20,9 @@ from gpuwatch_tray.settings.chat_services import KEYRING, scheme_of
 from gpuwatch_tray.settings.editor import EditError, change_file, write_file
 
 if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.settings import ChatAddress
 
@@ -93,8 +95,6 @@ def _ask(context: RunContext) -> int:
 
 def _named(chat: ChatAddress, taken: list[str]) -> ChatAddress:
     """Ask for a name that no other chat has."""
-    from dataclasses import replace
-
     usual = chat.name or re.sub(r"[^a-z0-9]+", "-", chat.service.lower())
     while True:
         name = input(_("Name") + f" [{usual}]: ").strip() or usual

@@ -35,9 +35,8 @@ def check_chats(settings: Settings, library: Callable[[], str | None] | None = N
     found = (library or library_version)()
     if not settings.chats:
         if found is None:
-            yield ok(
-                CHAT_TOPIC, _("none is set up; most services need Apprise: {way}").format(way=GET_LIBRARY)
-            )
+            text = _("none is set up; most services need Apprise: {way}")
+            yield ok(CHAT_TOPIC, text.format(way=GET_LIBRARY))
         else:
             yield ok(CHAT_TOPIC, _("none is set up: `gpuwatch-tray setup chat` asks for one"))
         return

@@ -140,7 +140,11 @@ def parse_line(line: str) -> ChatAddress:
 
 def _no_service(address: str) -> str:
     """Say that the address is of no service, by its scheme alone: the rest of it is secret."""
-    scheme, colon, _rest = address.partition(":")
+    if address.startswith(f"{KEYRING}:"):
+        return _("an address in the keyring is written keyring:SERVICE, such as {example}").format(
+            example=f"{KEYRING}:ntfys"
+        )
+    scheme, colon, _rest = address.partition("://")
     if not colon or re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,31}", scheme) is None:
         return _("expected an address such as {example}").format(example="ntfys://ntfy.sh/TOPIC")
     if scheme.lower() in {"http", "https"}:

@@ -129,7 +129,6 @@ def masked_place(url: str, service: ChatService) -> str:
         return service.title
     if not is_loopback(host):
         first, _dot, rest = host.partition(".")
-        host = f"{first[:1]}***.{rest}" if "." in rest or len(first) > len(rest) else f"{first[:1]}***"
-        if first.isdecimal() or ":" in first:  # an IP address
-            host = f"{first[:1]}***"
+        is_number = first.isdecimal() or ":" in first  # an IP address
+        host = f"{first[:1]}***.{rest}" if rest and not is_number else f"{first[:1]}***"
     return f"{service.title}, {host}"

@@ -126,7 +126,7 @@ def test_a_recipient_brings_the_mail(running, monkeypatch):
 def test_a_new_way_tries_what_waits_at_once(running, monkeypatch):
     """A password that was corrected wakes the mails that the wrong one kept back; another key does not."""
     woken = []
-    monkeypatch.setattr(running.store, "make_mails_due", lambda at, channel: woken.append(channel))
+    monkeypatch.setattr(running.store, "make_mails_due", lambda _at, channel: woken.append(channel))
     running.say(to_email=("ada@example.org",))
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("right"), "ada@example.org")
     running.say(smtp=server)
