@@ -31,7 +31,7 @@ OWN_SERVICES = {SERVICES[WEBHOOK].title, SERVICES[PLAIN_WEBHOOK].title}
 
 
 def check_chats(settings: Settings, library: Callable[[], str | None] | None = None) -> Iterator[CheckResult]:
-    """Check what is set up, without asking a service; `library` returns Apprise's version, None without it."""
+    """Check what is set up, without asking a service; `library` returns the version of Apprise."""
     found = (library or library_version)()
     if not settings.chats:
         if found is None:
