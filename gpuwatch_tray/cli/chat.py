@@ -38,13 +38,13 @@ def try_chats(context: RunContext, args: argparse.Namespace) -> int:
             answer = send_trial(context, chat)
         except TransportError as error:
             failed = True
-            show(f"{pad_to_width(_('failed'), RESULT_INDENT)}{chat.name}: {error.text}", hang=RESULT_INDENT)
+            result, text = _("failed"), f"{chat.name}: {error.text}"
             if error.mend and not error.mend.startswith("`gpuwatch-tray chat test"):  # this very command
-                show(" " * RESULT_INDENT + error.mend, hang=RESULT_INDENT)
+                text += f"\n{' ' * RESULT_INDENT}{error.mend}"
         else:
-            text = _("{name}: {place} has taken it ({answer})")
+            result, text = _("ok"), _("{name}: {place} has taken it ({answer})")
             text = text.format(name=chat.name, place=chat.place, answer=answer)
-            show(f"{pad_to_width(_('ok'), RESULT_INDENT)}{text}", hang=RESULT_INDENT)
+        show(pad_to_width(result, RESULT_INDENT) + text, hang=RESULT_INDENT)
     return 1 if failed else 0
 
 

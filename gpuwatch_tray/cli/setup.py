@@ -187,7 +187,8 @@ def check(context: RunContext) -> int:
     print(_("no mistakes in the settings"))
     if not context.settings.to_email:
         show(_("Email is off: {why}").format(why=context.settings.no_recipient))
-        show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+        if not context.settings.chats:
+            show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
     elif trouble := mail_trouble(context.settings):
         raise WorkError(trouble)
     return 0

@@ -32,7 +32,7 @@ FILE = "chats"  # beside it
 # What an address of the most used services looks like; docs/chat.md has the rest.
 EXAMPLES = (
     ("ntfy", "ntfys://ntfy.sh/TOPIC"),
-    ("Telegram", "tgram://BOT_TOKEN/CHAT_ID"),
+    ("Telegram", "tgram://TOKEN/CHAT"),
     ("Slack", "https://hooks.slack.com/services/..."),
     ("Discord", "https://discord.com/api/webhooks/..."),
     ("Microsoft Teams", "https://....logic.azure.com/workflows/..."),

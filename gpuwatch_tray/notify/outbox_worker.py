@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import HOUR
-from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, Sender, TransportError
 from gpuwatch_tray.store import EMAIL, Gather, RemainingMail, StoreError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def no_attachments(_message: Message) -> tuple[Attachment, ...]:
 
 def deliver_due(
     store: Outbox,
-    transport_for: Callable[[], Transport],
+    transport_for: Callable[[], Sender],
     clock: Callable[[], float],
     *,
     lease: float = LEASE,
@@ -128,7 +128,7 @@ def deliver_due(
     due = store.lease_due(start, lease, gather, channel=channel)
     sent: list[SentMail] = []
     failures: list[FailedMail] = []
-    transport: Transport | None = None
+    transport: Sender | None = None
     broken: TransportError | None = None
     for done, mail in enumerate(due):
         error = broken
@@ -154,7 +154,7 @@ def deliver_due(
 
 
 def send_with_files(
-    transport: Transport,
+    transport: Sender,
     message: Message,
     draw: Callable[[Message], bytes] = no_picture,
     attach: Callable[[Message], tuple[Attachment, ...]] = no_attachments,

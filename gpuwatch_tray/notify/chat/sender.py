@@ -24,7 +24,6 @@ from gpuwatch_tray.settings.chat_services import PLAIN_WEBHOOK, SERVICES, WEBHOO
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
-    from gpuwatch_tray.notify.transport import ReportStep
     from gpuwatch_tray.settings import ChatAddress
 
 
@@ -72,11 +71,6 @@ class ChatTransport:
             text = _("{place}: no answer within {seconds:g} s").format(place=self.name, seconds=DEADLINE)
             raise TransportError(FailureKind.TRANSIENT, text, for_all=True) from None
 
-    def probe(self, report: ReportStep) -> None:
-        """Check what can be checked without a message; TransportError."""
-        self._service(Severity.INFO)
-        report(_("the address is one of {service}").format(service=self._chat.service))
-
     @property
     def _mend(self) -> str:
         return f"`gpuwatch-tray chat test {self._chat.name}`"
@@ -110,8 +104,6 @@ class ChatTransport:
 
     def _service(self, severity: Severity) -> Any:
         """Return Apprise's service for the address; TransportError where it makes none of it."""
-        if scheme_of(self._url) in {WEBHOOK, PLAIN_WEBHOOK}:
-            return None
         try:
             from apprise import Apprise, AppriseAsset
         except ImportError:

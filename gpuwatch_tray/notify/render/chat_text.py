@@ -94,7 +94,8 @@ def digest_chat(
 
 def chat_trial(identity: MailIdentity, *, now: float, message_id: str) -> Message:
     """Return the message that `chat test` sends."""
-    title = f"{shape(Severity.INFO)} {identity.host}: {_('a test of gpuwatch-tray')}"
+    what = _("a test of gpuwatch-tray")
+    title = f"{shape(Severity.INFO)} {identity.host}: {what}"
     text = _("Alerts of this computer arrive here.")
     details = MailDetails(host=identity.host, severity=Severity.INFO)
     return Message(title, text, now, message_id, MessageKind.TEST, details)
