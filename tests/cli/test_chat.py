@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.model import Message
+from gpuwatch_tray.store import OutboxMail, outbox_pipe
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.chatserver import ADDRESSES, CANARY, ELSEWHERE
 from tests.support.installed import busy
@@ -168,16 +170,22 @@ def test_what_waits_is_named_by_status(installed, told):
     assert "Chat slack: 1 message waits" in shown
 
 
-def test_killed_while_it_sends_nothing_is_lost(installed, told):
-    """By kill -9 of the child while the service has the request: it is sent again, under the same number."""
+@pytest.mark.parametrize("step", ["begins", "hang", "drip"])
+def test_killed_at_any_step_nothing_is_lost(installed, told, step):
+    """
+    By kill -9 of the child as it begins, while the service has the request, or has taken it and answers.
+
+    It is sent again under the same number, and at most once too often.
+    """
     installed.chat_with(f"hook {ADDRESSES['webhook']}")
-    told.mood["webhook"] = "hang"
+    told.mood["webhook"] = step
     command = [str(installed.script), "chat", "deliver", "hook"]
     check = subprocess.Popen(
         [str(installed.script), "check"], env=installed.environment, stderr=subprocess.DEVNULL
     )
-    wait_until(lambda: "webhook" in told.asked, "a request")
-    (child,) = children_of(check.pid)
+    if step != "begins":
+        wait_until(lambda: "webhook" in told.asked, "a request")
+    (child,) = wait_until(lambda: children_of(check.pid), "the child")
     os.kill(child, signal.SIGKILL)
     check.wait(60)
     (row,) = json.loads(installed.run("outbox", "--json").stdout)["messages"]
@@ -187,9 +195,30 @@ def test_killed_while_it_sends_nothing_is_lost(installed, told):
     free_leases(installed)
     done = subprocess.run(command, env=installed.environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    (request,) = told.taken["webhook"]
-    assert request.headers["webhook-id"] == row["message_id"].strip("<>").partition("@")[0]
+    numbers = {request.headers["webhook-id"] for request in told.taken["webhook"]}
+    assert numbers == {row["message_id"].strip("<>").partition("@")[0]}
+    assert len(told.taken["webhook"]) == (2 if step == "drip" else 1)
     assert installed.run("outbox").stdout == "nothing waits\n"
+
+
+def test_what_another_process_remembers_is_sent_too(installed, told):
+    """As on a full disk: the messages come by a pipe, and the answers go back by another."""
+    message = Message("◆ box: lost", "◆ GPU 0 was lost", time.time(), "<7@box>")
+    lines = outbox_pipe.encode_mails([OutboxMail(7, message), OutboxMail(8, message)])
+    done = subprocess.run(
+        [str(installed.script), "chat", "deliver", "ntfy", "--handed"],
+        env=installed.environment,
+        input=lines,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(answer["mail"], answer["said"]) for answer in answers] == [
+        (7, "ntfy, p***.example.org: HTTP 200"),
+        (8, "ntfy, p***.example.org: HTTP 200"),
+    ]
+    assert len(told.taken["ntfy"]) == 2
 
 
 def test_without_apprise_it_says_how_to_get_it(installed, told, tmp_path):

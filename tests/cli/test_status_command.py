@@ -77,6 +77,7 @@ KEYS = {
     "alerts",
     "snoozed_until",
     "mails_waiting",
+    "chats_waiting",
     "notes",
 }
 
