@@ -125,6 +125,7 @@ WORDS = (
         N_("mail"),
         N_("outbox"),
         N_("chat"),
+        N_("lab"),
         N_("state"),
         N_("log"),
         N_("secrets"),

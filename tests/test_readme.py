@@ -29,6 +29,7 @@ README_LINES = 200  # more than that nobody reads on arrival
 PATH = re.compile(r"(?<![\w/.~$-])((?:[a-z_]+/)+(?:[a-z_0-9-]+\.(?:py|md|po|js|css|html|png))?)(?![\w/*-])")
 # Upper-case names that are no key of the settings: variables of the environment, and what the mail says.
 NO_KEYS = {"GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_CACHE"} | {
+    "GPUWATCH_LAB_CONFIG",
     "PYSTRAY_BACKEND",
     "API_KEY",
     "CUDA_VISIBLE_DEVICES",

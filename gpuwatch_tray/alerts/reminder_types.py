@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Snapshot
+    from gpuwatch_tray.model import LabView, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class GpusFree:
+# Another process on a GPU: UUID, user, program, PID, memory (bytes), start (wall time).
+OtherHolder: TypeAlias = tuple[str, str, str, int, int, float | None]
+
+
+class GpusFree(Struct, frozen=True):
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
@@ -25,8 +30,7 @@ class GpusFree:
     seen: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnds:
+class ProcessEnds(Struct, frozen=True):
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
@@ -46,16 +50,19 @@ class ProcessEnds:
     devices: tuple[str, ...] = ()  # those GPUs by UUID
     xids: tuple[tuple[str, int, float], ...] = ()  # of those: UUID, number, wall time
     lost: tuple[str, ...] = ()  # of those, not readable when last looked at
+    full: tuple[str, ...] = ()  # of those, without memory left while it was last seen on them
+    others: tuple[OtherHolder, ...] = ()  # who else was on them then
+    oom_kills: int | None = None  # the machine's count when it was last known to run
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnds:
+class CommandEnds(Struct, frozen=True):
     """
     A command that `when run` has started, and will report the end of; else the engine tells of it.
 
     `peak` is the most memory (bytes) of it and what it started; `gone`: since when, without a report.
     `devices` are the GPUs (UUID) on which they were, `xids` what the driver reported of those (UUID, number,
-    wall time), `lost` those that could not be read when last looked at.
+    wall time), `lost` those that could not be read when last looked at. `full`, `others` and `oom_kills` are
+    those of ProcessEnds.
     """
 
     pid: int
@@ -67,10 +74,12 @@ class CommandEnds:
     devices: tuple[str, ...] = ()
     xids: tuple[tuple[str, int, float], ...] = ()
     lost: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    others: tuple[OtherHolder, ...] = ()
+    oom_kills: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """
     What `when run` learned of an end beside its exit code, as texts in its user's language.
 
@@ -95,8 +104,7 @@ def report_from_json(body: object) -> RunReport | None:
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
+class Reminder(Struct, frozen=True):
     """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
@@ -105,8 +113,7 @@ class Reminder:
     notice: ReminderNotice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """
     What is known at `now` for a step of one reminder; `check` is not `in_loop`, so has gaps.
 
@@ -120,6 +127,7 @@ class Observation:
     in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
+    lab: LabView | None = None  # in its place where a lab is read, not one host
 
 
 ReminderJson: TypeAlias = dict[str, Any]
@@ -151,13 +159,13 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
 def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
     kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
     body: ReminderJson = {"kind": kind}
-    for field in fields(condition):
-        value = getattr(condition, field.name)
+    for name, value in asdict(condition).items():
         if isinstance(value, Instant):
-            value = _instant(value)
-        elif field.name == "since":
-            value = [[uuid, _instant(at)] for uuid, at in value]
-        body[field.name] = value
+            body[name] = _instant(value)
+        elif name == "since":
+            body[name] = [[uuid, _instant(at)] for uuid, at in value]
+        else:
+            body[name] = value
     return body
 
 
@@ -170,11 +178,16 @@ def _condition_from_json(body: ReminderJson) -> ReminderCondition:
         body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
     if "gpus" in body:
         body["gpus"] = tuple(map(int, body["gpus"]))
-    for name in ("devices", "lost"):
+    for name in ("devices", "lost", "full"):
         if name in body:
             body[name] = tuple(map(str, body[name]))
     if "xids" in body:
         body["xids"] = tuple((str(uuid), int(code), float(at)) for uuid, code, at in body["xids"])
+    if "others" in body:
+        body["others"] = tuple(
+            (str(uuid), str(user), str(name), int(pid), int(memory), None if since is None else float(since))
+            for uuid, user, name, pid, memory, since in body["others"]
+        )
     return made(**body)
 
 

@@ -7,20 +7,18 @@ reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity, schema
 
 EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
-
-
 CHAT_WHEN = EmailWhen(schema.CHAT_WHEN.default)
 _CHAT = "chat:"
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """A way to notify the user: mail, the desktop, or one of the chats; `value` names it on file."""
 
     value: str
@@ -42,8 +40,7 @@ Channel.EMAIL = Channel("email")
 Channel.DESKTOP = Channel("desktop")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRoute:
+class ChatRoute(Struct, frozen=True):
     """
     A chat by its name, and what it is for.
 
@@ -75,8 +72,7 @@ class ChatRoute:
 REMINDERS = "when"  # stands among the rules of a chat, as the command that asks for them
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingPolicy:
+class RoutingPolicy(Struct, frozen=True):
     """
     Which channels there are, and when they are used: `cooldown` and `escalate` in seconds.
 
@@ -114,8 +110,7 @@ class RoutingPolicy:
         return self.chat_when if channel.chat else self.email_when
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryState:
+class DeliveryState(Struct, frozen=True):
     """What a channel has already had of an alert."""
 
     last: Instant | None = None  # the last successful delivery
@@ -125,8 +120,7 @@ class DeliveryState:
     given_up: Instant | None = None  # when the last mail was refused for good, or dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """
     What is done about an alert on a channel, and why; `step` is why the mail does not wait for ESCALATE_MIN.
 

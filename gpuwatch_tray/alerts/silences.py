@@ -6,10 +6,12 @@ A snooze that ends while the alert still fires gives one notice; one that the pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
 from gpuwatch_tray.model.units import local_datetime
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 
 MORNING = 8  # o'clock: "until tomorrow"
-BLIND, LOST = "monitor_blind", "gpu_lost"
+BLIND, LOST = frozenset({"monitor_blind", "lab_blind"}), "gpu_lost"
+HOST_BLIND, HOST_GONE = "host_blind", "host_gone"
 
 
 class SilenceScope(Enum):
@@ -31,8 +34,7 @@ class SilenceScope(Enum):
     ALERT = "alert"
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """
     A snooze of everything, of one rule, or of one alert (`name` is the rule's name or the fingerprint).
 
@@ -111,10 +113,12 @@ def _inhibitor(alert: Alert, firing: Iterable[Alert]) -> str:
 def _mutes(other: Alert, alert: Alert) -> bool:
     if other.fingerprint == alert.fingerprint:
         return False
-    if other.rule == BLIND:
+    if other.rule in BLIND:
         return not other.subject  # of one GPU's processes nothing may be known, and much of the rest
     if not other.subject:
         return False
+    if other.rule == HOST_BLIND:  # its subject ends with the slash after the host
+        return alert.rule not in {HOST_BLIND, HOST_GONE} and alert.subject.startswith(other.subject)
     if other.rule == LOST:
         its_own = alert.subject == other.subject or alert.subject.startswith(f"{other.subject}/")
         return alert.rule != LOST and its_own

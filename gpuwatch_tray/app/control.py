@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.reminder_types import report_from_json
-from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
+from gpuwatch_tray.app.export_answer import REQUEST, build_answer
+from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
@@ -29,16 +30,17 @@ from gpuwatch_tray.engine.operations import (
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.model import Missing, Phase, Why, gpu_subject
 from gpuwatch_tray.model.units import recent_time
 from gpuwatch_tray.notify import render
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
     from gpuwatch_tray.model import Alert, Gpu, Instant, Snapshot, Status
@@ -296,12 +298,16 @@ def gpu_gap(gpu: Gpu) -> str:
     """Say why not all of a GPU is known; empty where it is."""
     if gpu.problem or gpu.process_problem:
         return gpu.problem or gpu.process_problem or ""
-    values = (getattr(gpu, field.name) for field in fields(gpu))
+    values = (getattr(gpu, name) for name in gpu.__struct_fields__)
     failed = [value for value in values if isinstance(value, Missing) and value.why is Why.ERROR]
     if not failed:
         return ""
     detail = next((value.detail for value in failed if value.detail), "")
     return ": ".join(filter(None, (_("some of it cannot be read"), detail)))
+
+
+def _metrics(monitor: Monitor, request: dict[str, Any]) -> dict[str, Any]:
+    return build_answer(request, monitor.evaluated, monitor.tally, monitor.limits, monitor.status.alerts)
 
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
@@ -372,9 +378,11 @@ def answering(
         read = bool(request.get("read", True))
         return observed_json(command, _next_snapshot(monitor) if read else monitor.status.snapshot)
 
-    handlers = {
+    handlers: dict[str, Handler] = {
         "run facts": run_facts,
+        REQUEST: partial(_metrics, monitor),
         "status": status,
+        "lab": lambda _request: lab_answer(monitor.status.lab),
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
         "follow": lambda request: feed.follow(Path(str(request["folder"]))),

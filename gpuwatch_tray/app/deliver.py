@@ -9,7 +9,8 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.app.deliver_chat import chats_delivered
 from gpuwatch_tray.app.history_query import read_history
 from gpuwatch_tray.app.run_files import run_attachments

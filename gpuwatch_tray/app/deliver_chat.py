@@ -9,7 +9,8 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, chat_command, open_store
+from gpuwatch_tray.app.bootstrap import chat_command, open_store
+from gpuwatch_tray.app.context import UsageError
 from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.engine.mail_builder import new_id
 from gpuwatch_tray.i18n import _
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpuwatch_tray.alerts import Channel
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.settings import ChatAddress
     from gpuwatch_tray.store import Store
 

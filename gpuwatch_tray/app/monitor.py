@@ -5,42 +5,41 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from gpuwatch_tray.alerts import Channel
-from gpuwatch_tray.app.bootstrap import BLIND_EVERY
+from gpuwatch_tray.app.context import BLIND_EVERY
+from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
-from gpuwatch_tray.engine.status import stale, starting, with_notes
+from gpuwatch_tray.engine.status import stale, starting, with_lab, with_notes, without_gpus
+from gpuwatch_tray.export.rows import ReadingTally
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Level, Popup, Problem, Severity, Snapshot, Status
+from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process
-from gpuwatch_tray.notify.outbox_process import MailHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.recorder import Recorder
-    from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
-    from gpuwatch_tray.model import GpuSample
+    from gpuwatch_tray.engine import EvaluationResult, HostEngine, Policy
+    from gpuwatch_tray.model import GpuSample, LabStatus, Limits
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import ConfigProblem
     from gpuwatch_tray.sources import Source
-    from gpuwatch_tray.store import OutboxSummary
 
 
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
-STATE_KEY = "state"  # of the popup
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     """Where the results go; `report_trouble` describes trouble to a second instance."""
 
     show_status: Callable[[Status], None]
@@ -63,7 +62,7 @@ class Monitor:
         self,
         context: RunContext,
         source: Source,
-        engine: Engine,
+        engine: HostEngine,
         outputs: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
@@ -78,11 +77,12 @@ class Monitor:
         self._housekeeper = PeriodicThread(self.housekeep, 1.0, "housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
+        self._lab: LabStatus | None = None
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
+        self.tally = ReadingTally(time.time())
         self._trouble: str | None = None
         self.program_trouble = ""  # what is wrong with the program's own files
-        self._health: defaultdict[str, MailHealth] = defaultdict(MailHealth, _health_of(outputs))
-        self._displacement_told = False
+        self._teller = ResultTeller(engine, outputs.popups, monotonic)
         self.is_stale = False  # whether the last snapshot is too old to be the state of things
         self._evaluated_blind_at = 0.0
         self._reported: str | None = None
@@ -114,7 +114,6 @@ class Monitor:
             kept = tuple(before.get(process.channel, process) for process in chats)
             used = None if mail is None else self._outputs.mail or mail
             self._outputs = replace(self._outputs, mail=used, chats=kept)
-            self._health = defaultdict(MailHealth, {**_health_of(self._outputs), **self._health})
         if self._recorder is not None:
             self._recorder.reconfigure(context.settings.limits, context.stale_after)
         self.send_mails_now()
@@ -167,6 +166,17 @@ class Monitor:
         """The seconds between two polls."""
         return self._context.settings.poll
 
+    @property
+    def limits(self) -> Limits:
+        """The limits of the settings in force."""
+        return self._context.settings.limits
+
+    @property
+    def evaluated(self) -> Snapshot | None:
+        """The last snapshot, with the GPUs of the inventory; with a problem while no reading comes back."""
+        with self._lock:
+            return self._evaluated
+
     def explain(self) -> tuple[str, ...]:
         """Say of each rule what it makes of the last snapshot, and what will be sent, when and why."""
         with self._lock:
@@ -191,7 +201,14 @@ class Monitor:
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
+        if self._is_bare_desk(snapshot):
+            with self._lock:
+                self._status, self.is_stale = without_gpus(snapshot), False
+            self._publish()
+            return
         result = self._engine.evaluate(snapshot)
+        if result.status.snapshot is not None:
+            self.tally.add(result.status.snapshot)
         with self._lock:
             self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot
@@ -200,6 +217,18 @@ class Monitor:
             self._recorder.record(snapshot, result.status.alerts)
         if self._outputs.on_snapshot is not None:
             self._outputs.on_snapshot(snapshot)
+
+    def _is_bare_desk(self, snapshot: Snapshot) -> bool:
+        """Whether a lab is watched from a computer without GPUs of its own: that is no fault to alert of."""
+        problem = snapshot.problem
+        lab = self._context.settings.lab.configured
+        return lab and problem is not None and problem.no_driver and not self._engine.knows_devices
+
+    def set_lab(self, lab: LabStatus | None) -> None:
+        """Show the lab beside this computer; None where there is none."""
+        with self._lock:
+            self._lab = lab
+        self._publish()
 
     def housekeep(self) -> None:
         """Check whether the data is too old and whether mail is to be sent; about once a second."""
@@ -214,24 +243,10 @@ class Monitor:
         changed = [process for process in self._outputs.outboxes if process.tick()]
         if changed:
             self._publish()
-        popups = self._outputs.popups
-        if popups is None:
-            return
         for process in self._outputs.outboxes:
-            health = self._health[process.channel]
-            if process in changed or health.is_due(self._monotonic()):
-                self._notify_health(health, process.waiting, popups)
-
-    def _notify_health(self, health: MailHealth, waiting: OutboxSummary, popups: PopupSink) -> None:
-        for key in health.closed_keys(waiting):
-            popups.close(key)
-        for popup in health.popups(waiting, self._monotonic()):
-
-            def answered(shown: bool, key: str = popup.key) -> None:
-                health.record_popup(key, self._monotonic(), shown=shown)
-
-            if not popups.show(popup, answered):
-                answered(shown=False)
+            self._teller.tell_mail_health(
+                process.waiting, changed=process in changed, channel=process.channel
+            )
 
     def _evaluate_blind(self) -> None:
         """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
@@ -253,58 +268,13 @@ class Monitor:
         for process in self._outputs.chats:
             if process.channel in told:
                 process.kick()
-        popups = self._outputs.popups
-        if popups is None:
-            return
-        self._tell_displacement(result.displaced, popups)
-        for popup, fingerprints in result.popups:
-            self._show_alerts(popups, popup, fingerprints)
-        for popup, numbers in result.reminder_popups:
-            self._show_reminders(popups, popup, numbers)
-        for key in result.closed_popups:
-            popups.close(key)
-
-    def _show_alerts(self, popups: PopupSink, popup: Popup, fingerprints: Sequence[str]) -> None:
-        """Show a popup about alerts; one without an answer counts as shown, or each poll would repeat it."""
-
-        def answered(shown: bool) -> None:
-            if not shown:
-                self._engine.record_popup(self._engine.alerts_of_popup(popup.key), shown=False)
-
-        shown = popups.show(popup, answered)
-        if fingerprints:
-            self._engine.record_popup(fingerprints, shown=shown)
-
-    def _show_reminders(self, popups: PopupSink, popup: Popup, numbers: Sequence[int]) -> None:
-        """Show the popup of reminders: they stay on file until it is known that it was shown."""
-
-        def answered(shown: bool) -> None:
-            if numbers:
-                self._engine.record_reminder_popup(numbers, shown=shown)
-
-        if not popups.show(popup, answered):
-            answered(shown=False)
-
-    def _tell_displacement(self, why: str | None, popups: PopupSink) -> None:
-        """Show once that the state's file cannot be written; take the popup away when it can."""
-        if why is None:
-            if self._displacement_told:
-                popups.close(STATE_KEY)
-            self._displacement_told = False
-        elif not self._displacement_told:
-            title = _("The state cannot be written")
-
-            def answered(shown: bool) -> None:
-                self._displacement_told = shown
-
-            popup = Popup(STATE_KEY, title, why, Severity.WARNING)
-            self._displacement_told = popups.show(popup, answered)
+        self._teller.tell(result)
 
     def _publish(self) -> None:
         with self._lock:
             notes = self._notes()
             warn = bool(self._context.problems or self._trouble or self.program_trouble)
-            self._shown = with_notes(self._status, notes, warn=warn)
+            self._shown = with_lab(with_notes(self._status, notes, warn=warn), self._lab)
             self._outputs.show_status(self._shown)
             trouble = self._trouble or self.program_trouble or None
             if self._status.level is Level.NO_DATA:
@@ -332,8 +302,3 @@ class Monitor:
             name = Channel(process.channel).chat
             notes += outbox_process.chat_notes(name, process.waiting, time.time())
         return notes
-
-
-def _health_of(outputs: Outputs) -> dict[str, MailHealth]:
-    """Return what tells of the outbox of each chat, by channel."""
-    return {process.channel: MailHealth(Channel(process.channel).chat) for process in outputs.chats}

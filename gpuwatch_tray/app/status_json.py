@@ -8,8 +8,9 @@ temperature in degrees C, power in W, utilisation in %; null is unknown.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert, Gpu, Status
 
 
-@dataclass(frozen=True, slots=True)
-class ResponderInfo:
+class ResponderInfo(Struct, frozen=True):
     """The process that answers, and its source."""
 
     face: str  # tray, watch
@@ -50,11 +50,14 @@ def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
         "simulated": responder.simulated,
         "in_use": status.in_use,
         "gpus": [_gpu(gpu) for gpu in (status.snapshot.gpus if status.snapshot is not None else ())],
-        "alerts": [_alert(alert) for alert in status.alerts],
+        "alerts": [alert_json(alert) for alert in status.alerts],
         "snoozed_until": status.snoozed_until,
         "mails_waiting": responder.mails_waiting,
         "chats_waiting": dict(responder.chats_waiting),
         "notes": list(status.notes),
+        "lab": None
+        if status.lab is None
+        else {"state": status.lab.level.name.lower(), "headline": status.lab.headline, "at": status.lab.at},
     }
 
 
@@ -68,7 +71,8 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """Return an alert as `status --json` has it."""
     return {
         "id": alert.id,
         "rule": alert.rule,
@@ -99,6 +103,9 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "", _("everything is snoozed until {time}").format(time=recent_time(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
+    if (lab := answer.get("lab")) is not None:
+        state = i18n.translate_key(lab.get("state", "?"))
+        yield "", _("lab: {state}: {headline}").format(state=state, headline=lab.get("headline", ""))
     yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
     if waiting := answer.get("mails_waiting"):
         mails = ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting)

@@ -8,31 +8,37 @@ import os
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import login_item, logs
+from msgspec.structs import replace
+
+from gpuwatch_tray.app import login_item
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    RunContext,
-    SourceKind,
     StoreLease,
-    UsageError,
-    WorkError,
     acquire_store,
     create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
+)
+from gpuwatch_tray.app.context import (
+    RunContext,
+    SourceKind,
+    UsageError,
+    WorkError,
     open_source,
     reconfigure_source,
 )
 from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
 from gpuwatch_tray.app.installation import Relaunch
+from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
 from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
 from gpuwatch_tray.common import host, redact
@@ -149,7 +155,7 @@ def run(context: RunContext) -> int:
         requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.log_to_file(context)
+    log_to_file(context)
     relaunch = Relaunch()
     try:
         code = _run_here(context, relaunch)
@@ -256,7 +262,7 @@ def _show(
     start_detector = partial(presence.start_detector, bus, os.environ)
     with (
         closing(presence.AdjustableDetector(start_detector, settings.away)) as detector,
-        logs.report_errors(partial(_show_error, popups)),
+        report_errors(partial(_show_error, popups)),
     ):
         outputs = Outputs(
             show_status,
@@ -269,7 +275,8 @@ def _show(
         engine = create_engine(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
-        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
+        lab = LabWatch("tray", monitor.set_lab, popups, detector.check)
+        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform, lab)
         stop_on_signals(tray.stop)
 
         def reconfigure(new: RunContext) -> None:
@@ -277,6 +284,7 @@ def _show(
             detector.adjust(new.settings.away)
             reconfigure_source(source, new)
             dispatcher.reconfigure(new)
+            lab.reconfigure(new)
 
         reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
         installation = relaunch.watch(monitor, popups, tray.stop, partial(can_stop, monitor, lease))
@@ -284,6 +292,7 @@ def _show(
 
         def start() -> None:
             monitor.start()
+            lab.start(context)
             if context.problems:
                 popups.show(problem_popup(context, _("The settings have an error")))
             reloader.start()
@@ -298,7 +307,8 @@ def _show(
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
-        return monitor.stop(STOP_WITHIN)
+        lab_ended = lab.stop(STOP_WITHIN)
+        return monitor.stop(STOP_WITHIN) and lab_ended
 
 
 def _show_error(popups: PopupSink, what: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.mail import outbox_lines, parse_ids
@@ -16,7 +16,7 @@ from gpuwatch_tray.i18n import _, ngettext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
 
 
@@ -52,7 +52,8 @@ def deliver(context: RunContext, args: argparse.Namespace) -> int:
     """Send what is due for one chat."""
     from gpuwatch_tray.app.deliver_chat import deliver_chat
 
-    return deliver_chat(context, args.name, handed=args.handed)
+    of_lab = lab_context(context) if args.lab else context
+    return 0 if of_lab is None else deliver_chat(of_lab, args.name, handed=args.handed)
 
 
 def print_outbox(context: RunContext, args: argparse.Namespace) -> int:
@@ -110,6 +111,7 @@ def add_commands(commands: CommandGroup) -> None:
         "deliver", deliver, _("send the queued messages that are due for one chat"), "chat deliver phone"
     )
     send.add_argument("name", metavar="NAME", help=_("the chat's name"))
+    send.add_argument("--lab", action="store_true", help=_("those about the lab"))
     send.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
     listing, tasks = commands.group(
         "outbox",

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, settings
-from gpuwatch_tray.app.bootstrap import (
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import (
     DRIVER_TIMEOUT,
     PROGRAM_TIMEOUT,
     RunContext,
@@ -20,7 +21,6 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     open_source,
-    open_store,
     standby_places,
 )
 from gpuwatch_tray.cli.base import terminal_columns
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 TAIL_LINES = 40
+LAB_TIMEOUT = 25.0  # seconds: one read of a lab takes 17 at most
 TAIL_BYTES = 64 * KIB
 
 
@@ -93,6 +94,19 @@ def log_tail(context: RunContext) -> list[str]:
     return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL_LINES:]))]
 
 
+def _lab_checks(context: RunContext, timeout: float) -> list[Check]:
+    """Return the check of the lab, where there is one."""
+    from gpuwatch_tray.app.context import lab_context
+    from gpuwatch_tray.app.lab_monitor import read_lab_once
+    from gpuwatch_tray.doctor.checks import Check
+    from gpuwatch_tray.doctor.lab_checks import LAB_TOPIC, check_lab
+
+    lab = lab_context(context)
+    if lab is None:
+        return []
+    return [Check(LAB_TOPIC, lambda: check_lab(lab.settings.lab, lambda: read_lab_once(lab)), timeout)]
+
+
 def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float | None = None) -> list[Check]:
     """Return every check; `timeout` in seconds replaces each check's own. Raises UsageError in a demo."""
     from gpuwatch_tray.app.login_item import login_item
@@ -139,6 +153,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
             mail_checks.OUTBOX_TOPIC,
             lambda: chat_checks.check_chat_outbox(ours, lambda: _open_existing_store(context)),
         ),
+        *_lab_checks(context, LAB_TIMEOUT if timeout is None else timeout),
         on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context), standby=places)),
         on_disk(checks.LOG_TOPIC, lambda: checks.check_log_file(log_path(context))),
         on_disk(checks.SECRETS_TOPIC, lambda: checks.check_secrets(_secret_files(context, files))),

@@ -11,7 +11,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import show, tcp_port, warn
 from gpuwatch_tray.common import redact
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.settings import SmtpSettings
 
@@ -142,7 +143,8 @@ def deliver_mail(context: RunContext, args: argparse.Namespace) -> int:
     """Send what is due."""
     from gpuwatch_tray.app import deliver
 
-    return deliver.deliver(context, handed=args.handed)
+    of_lab = lab_context(context) if args.lab else context
+    return 0 if of_lab is None else deliver.deliver(of_lab, handed=args.handed)
 
 
 def run_password(context: RunContext, args: argparse.Namespace) -> int:
@@ -319,6 +321,7 @@ def add_commands(commands: CommandGroup) -> None:
         "deliver", deliver_mail, _("send the queued mails that are due"), "mail deliver --verbose"
     )
     parser.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
+    parser.add_argument("--lab", action="store_true", help=_("those about the lab"))
     login = tasks.command(
         "login", run_login, _("sign in to Gmail"), "mail login", "mail login --status", aliases=["auth"]
     )

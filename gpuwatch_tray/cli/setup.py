@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from functools import partial
+import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    import argparse
-
     from gpuwatch_tray.cli.base import CommandGroup
 
 
-def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args: argparse.Namespace) -> int:
+STALE_FILE = 60.0  # seconds: a file for node_exporter is written every 15, and Prometheus reads it later
+_TARGET = re.compile(r"[\w.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]+")
+
+
+def switch_desktop_files(context: RunContext, args: argparse.Namespace) -> int:
     """Install the files by which the desktop and the shells know the program, remove them, or list them."""
     from gpuwatch_tray.desktop import entries
     from gpuwatch_tray.desktop.autostart import start_command
 
     if context.trial and args.switch == "on":
         raise UsageError(_("a demo or --source auto is only for trying out: it is not added to the menu"))
-    files = entries.desktop_files(start_command(), generate_docs(top))
+    files = entries.desktop_files(start_command(), generate_docs(_whole_parser()))
     place = entries.user_share_folder()
     try:
         if args.switch == "on":
@@ -56,8 +60,15 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
     return 0
 
 
-def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
-    """Add `setup` and its tasks; man page and completion describe `top`."""
+def _whole_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, which man page and completion describe."""
+    from gpuwatch_tray.cli.parser import build_parser
+
+    return build_parser()
+
+
+def add_commands(commands: CommandGroup) -> None:
+    """Add `setup` and its tasks."""
     _parser, tasks = commands.group(
         "setup", _("set up email, settings files, start at login"), "setup mail", "setup autostart on"
     )
@@ -95,7 +106,7 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     )
     desktop = tasks.command(
         "desktop",
-        partial(switch_desktop_files, top),
+        switch_desktop_files,
         _("add the tray to the desktop's menu, with icons, man page and completion"),
         "setup desktop on",
         "setup desktop off",
@@ -114,16 +125,27 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
         _("print a systemd unit that runs `watch` on a server"),
         "setup service > ~/.config/systemd/user/gpuwatch-tray.service",
     )
+    prometheus = tasks.command(
+        "prometheus",
+        print_prometheus,
+        _("print what a Prometheus needs, to ask machines that run `export`"),
+        "setup prometheus gpu1 gpu2 > prometheus.yml",
+        "setup prometheus --rules > gpuwatch.rules.yml",
+    )
+    prometheus.add_argument(
+        "hosts", nargs="*", type=prometheus_target, metavar="HOST", help=_("the machines; else LAB_HOSTS")
+    )
+    prometheus.add_argument(
+        "--rules", action="store_true", help=_("the alerting rules, with the limits of these settings")
+    )
     completion = tasks.command(
         "completion",
-        partial(print_completion, top),
+        print_completion,
         _("print the completion script of a shell"),
         'setup completion zsh > "${fpath[1]}/_gpuwatch-tray"',
     )
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help=_("which shell"))
-    tasks.command(
-        "manual", partial(print_man_page, top), _("print the man page"), "setup manual > gpuwatch-tray.1"
-    )
+    tasks.command("manual", print_man_page, _("print the man page"), "setup manual > gpuwatch-tray.1")
 
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
@@ -165,15 +187,45 @@ def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
     return set_autostart(context, args.switch)
 
 
-def print_completion(top: argparse.ArgumentParser, _context: RunContext, args: argparse.Namespace) -> int:
-    """Print a shell's completion script."""
-    print(completion_script(top, args.shell), end="")
+def prometheus_target(text: str) -> str:
+    """Parse a machine's name or address, with a port or without."""
+    if not _TARGET.fullmatch(text):
+        raise argparse.ArgumentTypeError(_("expected the name of a machine, got {text!r}").format(text=text))
+    return text
+
+
+def print_prometheus(context: RunContext, args: argparse.Namespace) -> int:
+    """Print a Prometheus's scrape configuration, or its alerting rules."""
+    from gpuwatch_tray.export import prometheus_files
+
+    context.require_valid_settings()
+    lab, limits = context.settings.lab, context.settings.limits
+    if args.rules:
+        if args.hosts:
+            raise UsageError(_("--rules takes no machines: the rules are about all of them"))
+        rules = prometheus_files.list_rules(
+            lab.job,
+            stale=max(context.stale_after, STALE_FILE),
+            gpu_limit=limits.gpu_limit,
+            max_etime=limits.max_etime,
+            lab_gpu_limit=lab.gpu_limit,
+        )
+        print(prometheus_files.rules_text(rules), end="")
+    else:
+        hosts = args.hosts or [name.rpartition("@")[2] for name in lab.hosts] or ["localhost"]
+        print(prometheus_files.scrape_configuration(lab.job, hosts), end="")
     return 0
 
 
-def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: argparse.Namespace) -> int:
+def print_completion(_context: RunContext, args: argparse.Namespace) -> int:
+    """Print a shell's completion script."""
+    print(completion_script(_whole_parser(), args.shell), end="")
+    return 0
+
+
+def print_man_page(_context: RunContext, _args: argparse.Namespace) -> int:
     """Print the man page."""
-    print(man_page(top), end="")
+    print(man_page(_whole_parser()), end="")
     return 0
 
 

@@ -6,11 +6,13 @@ import getpass
 import os
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError, with_settings, write_missing_settings
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
 from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.settings import ChatAddress
 
 

@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import (
-    RunContext,
-    UsageError,
-)
+from gpuwatch_tray.app.context import RunContext, UsageError
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.common import host
@@ -105,7 +102,8 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
-    return run(context, RunOptions(tuple(words), args.name, args.log, tuple(args.attach)), complain)
+    options = RunOptions(tuple(words), args.name, args.log, tuple(args.attach))
+    return run(context, options, complain, args.begun)
 
 
 def add_commands(commands: CommandGroup) -> None:

@@ -1,9 +1,31 @@
-"""One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out."""
+"""One evaluation: a reading is judged, the alerts take a step, and what is due is queued or handed out."""
 
 from __future__ import annotations
 
-from gpuwatch_tray.engine.engine import Engine, mail_now, no_desktop
-from gpuwatch_tray.engine.mail_builder import late_digest
-from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, Policy
+from typing import TypeAlias
 
-__all__ = ["Engine", "Evaluation", "EvaluationResult", "Policy", "late_digest", "mail_now", "no_desktop"]
+from gpuwatch_tray.engine.engine import Engine, mail_now, no_desktop
+from gpuwatch_tray.engine.lab_rule_book import LabRules
+from gpuwatch_tray.engine.mail_builder import late_digest
+from gpuwatch_tray.engine.rule_book import HostRules
+from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, Policy
+from gpuwatch_tray.model import LabView, Snapshot
+from gpuwatch_tray.rules import RuleHistory
+from gpuwatch_tray.rules.lab_rules import LabHistory
+
+HostEngine: TypeAlias = Engine[Snapshot, RuleHistory]
+LabEngine: TypeAlias = Engine[LabView, LabHistory]
+
+__all__ = [
+    "Engine",
+    "Evaluation",
+    "EvaluationResult",
+    "HostEngine",
+    "HostRules",
+    "LabEngine",
+    "LabRules",
+    "Policy",
+    "late_digest",
+    "mail_now",
+    "no_desktop",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.alerts import ChangeKind, Channel
 from gpuwatch_tray.model import Reason
@@ -68,7 +68,9 @@ def last_decisions(decisions: Iterable[Decision]) -> LastDecisions:
     }
 
 
-def audit_entries(evaluation: Evaluation, before: LastDecisions, now: Instant) -> tuple[Transition, ...]:
+def audit_entries(
+    evaluation: Evaluation[Any, Any], before: LastDecisions, now: Instant
+) -> tuple[Transition, ...]:
     """Return what an evaluation adds to the log. A popup is logged once it was shown: see `popup_entry`."""
     entries = [
         Transition(now.wall, change.alert.id, change.kind.value, change.alert.message)

@@ -1,16 +1,17 @@
 """
-The engine: one snapshot in, one transaction, and what is then to be shown and sent.
+The engine: one reading in, one transaction, and what is then to be shown and sent.
 
 Read the store's inputs, judge, build one `Commit`, write it, apply it, report the result. A commit that could
-not be written is not applied: the next snapshot builds it again, so that no mail is lost.
+not be written is not applied: the next reading builds it again, so that no mail is lost.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
@@ -40,9 +41,9 @@ from gpuwatch_tray.engine.reminder_evaluator import (
     ReminderResult,
     liveness_unknown,
     never_descends,
+    no_kernel_lines,
 )
-from gpuwatch_tray.engine.status import status_of
-from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, Policy
+from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, H, Policy, R
 from gpuwatch_tray.model import (
     Alert,
     EmailWhen,
@@ -54,6 +55,7 @@ from gpuwatch_tray.model import (
     PresenceResult,
     Severity,
     Snapshot,
+    Status,
 )
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.rules.verdict import counted
@@ -62,6 +64,7 @@ from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.engine.rule_book import RuleBook
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -73,15 +76,17 @@ def no_desktop() -> PresenceResult:
     return PresenceResult(Presence.AWAY, "no desktop")
 
 
-class Engine:
+class Engine(Generic[R, H]):
     """
-    Evaluates snapshots on one state. Safe to use from several threads.
+    Evaluates the readings that a rule book is about, on one state. Safe to use from several threads.
 
-    `presence`, `lives` (a PID and identity) and `descends` (from one PID to another) all answer at once.
+    `presence`, `lives` (a PID and identity), `descends` (from one PID to another) and `kernel_lines` (about a
+    PID, of the last so many seconds) all answer at once.
     """
 
     def __init__(
         self,
+        book: RuleBook[R, H],
         store: Store,
         policy: Policy,
         identity: MailIdentity,
@@ -89,7 +94,9 @@ class Engine:
         presence: Callable[[], PresenceResult] = no_desktop,
         lives: Callable[[int, str], bool | None] = liveness_unknown,
         descends: Callable[[int, int], bool] = never_descends,
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
+        self._book = book
         self._store = store
         self._policy = policy
         self._identity = identity
@@ -97,40 +104,52 @@ class Engine:
         self._presence = presence
         self._turn = threading.Lock()
         self._state = EvaluationState.load(
-            store.saved_state(), store.history(0)[1], policy, holding=store.holding()
+            book, store.saved_state(), store.history(0)[1], policy, holding=store.holding()
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
-        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
         self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed
+
+    @property
+    def knows_devices(self) -> bool:
+        """Whether a GPU was ever read here that is not forgotten."""
+        return any(not row.forgotten for row in self._inputs.gpus)
+
+    @property
+    def popups(self) -> bool:
+        """Whether there is a desktop to show popups on."""
+        return self._policy.routing.popups
 
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by `policy` from the next evaluation on; what is known of each alert stays."""
         # An alert of a rule that is off now has ended, and nothing is told of its end.
         with self._turn:
             self._policy, self._identity = policy, identity
-            self._state = self._state.reconfigured(policy)
+            self._state = self._state.reconfigured(self._book.switched_on(policy))
             self._reminders.reconfigure(policy, identity)
 
-    def evaluate(self, snapshot: Snapshot) -> EvaluationResult:
-        """Judge `snapshot`, commit what follows from it, and say what is to be shown and sent."""
+    def evaluate(self, reading: R) -> EvaluationResult:
+        """Judge `reading`, commit what follows from it, and say what is to be shown and sent."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
             trouble = self._read_inputs()
-            evaluation = self._judge(snapshot, now, presence)
+            evaluation = self._judge(reading, now, presence)
             # The rules have seen it, whether what follows can be written or not.
             self._state = replace(self._state, rule_history=evaluation.rule_history)
             reminders = ReminderResult()
             queued: tuple[Mail, ...] = ()
             if trouble is None:
+                snapshot, lab = self._book.observed(evaluation.reading)
                 reminders = self._reminders.evaluate(
                     self._inputs.reminders,
-                    evaluation.snapshot,
+                    snapshot,
                     now,
                     presence,
                     gap=reading_gap(self._state.pace, self._policy),
                     snoozed=evaluation.snoozed_until is not None,
+                    lab=lab,
                 )
                 try:
                     commit = self._build_commit(evaluation, reminders, now)
@@ -147,7 +166,7 @@ class Engine:
             return self._result(evaluation, reminders, queued, now, presence)
 
     def mail_due_reminders(self) -> int:
-        """Mail what has come about already, without a snapshot; how many notices. Raises StoreError."""
+        """Mail what has come about already, without a reading; how many notices. Raises StoreError."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
             inputs = self._store.evaluation_inputs()
@@ -201,14 +220,19 @@ class Engine:
             if shown and not self._try_writing(lambda: self._store.close_reminders(numbers)):
                 self._reminders.record_unwritten(numbers)
 
-    def explain(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """Say of each rule what it makes of `snapshot`, and what would be sent; nothing is written."""
+    def explain(self, reading: R) -> tuple[str, ...]:
+        """Say of each rule what it makes of `reading`, and what would be sent; nothing is written."""
         with self._turn:
             now, sighting = self._clock(), self._presence()
             self._read_inputs()
-            # The events of this snapshot were evaluated already.
-            evaluation = self._judge(replace(snapshot, events=()), now, sighting.presence)
-            return tuple(explain(evaluation, self._policy, sighting, now))
+            evaluation = self._judge(self._book.without_events(reading), now, sighting.presence)
+            return tuple(explain(self._book, evaluation, self._policy, sighting, now))
+
+    def preview(self, reading: R) -> Status:
+        """Say what `reading` means beside the alerts on file; nothing is written."""
+        with self._turn:
+            self._read_inputs()
+            return self._book.status(self._judge(reading, self._clock(), self._presence().presence))
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
@@ -225,13 +249,20 @@ class Engine:
             return str(error)
         return None
 
-    def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
+    def _judge(self, reading: R, now: Instant, presence: Presence) -> Evaluation[R, H]:
         return evaluate_snapshot(
-            self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence
+            self._book,
+            self._state,
+            self._inputs,
+            self._policy,
+            self._identity.host,
+            reading,
+            now,
+            presence,
         )
 
-    def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
-        ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
+    def _build_commit(self, evaluation: Evaluation[R, H], reminders: ReminderResult, now: Instant) -> Commit:
+        ended = ended_alerts(self._book, self._state, self._inputs, self._policy, evaluation, now)
         mails: list[Mail] = []
         digested_rows: list[int] = []
         for channel in self._policy.routing.written:
@@ -247,6 +278,7 @@ class Engine:
             mails += queued
             digested_rows += digested
         return build_commit(
+            self._book,
             self._state,
             self._inputs,
             self._policy,
@@ -259,7 +291,7 @@ class Engine:
         )
 
     def _cap(
-        self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation, now: Instant
+        self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation[R, H], now: Instant
     ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
         """Hold what is over the channel's limit; return what is queued, and the rows of a digest."""
         holding = channel.value in self._state.holding
@@ -270,10 +302,12 @@ class Engine:
             log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
         return cap_mails(self._identity, mails, room, now.wall)
 
-    def _write(self, commit: Commit, evaluation: Evaluation) -> None:
+    def _write(self, commit: Commit, evaluation: Evaluation[R, H]) -> None:
         """Write `commit`, if it holds anything that is not on file."""
         renewed = self._store.renewed != self._renewed
-        if not (commit.worth_writing or renewed or self._state.differs(commit, self._policy)):
+        if not (
+            commit.worth_writing or renewed or self._state.differs(commit, self._book.terms(self._policy))
+        ):
             return
         self._store.commit(commit)
         self._renewed = self._store.renewed
@@ -285,22 +319,15 @@ class Engine:
 
     def _result(
         self,
-        evaluation: Evaluation,
+        evaluation: Evaluation[R, H],
         reminders: ReminderResult,
         queued: tuple[Mail, ...],
         now: Instant,
         presence: Presence,
     ) -> EvaluationResult:
         trouble = self._trouble or self._store.trouble
-        status = status_of(
-            evaluation.snapshot,
-            evaluation.alerts,
-            evaluation.processes,
-            evaluation.gaps,
-            evaluation.snoozed_until,
-        )
         return EvaluationResult(
-            replace(status, awaited=self._reminders.awaited),
+            replace(self._book.status(evaluation), awaited=self._reminders.awaited),
             evaluation.gaps,
             evaluation.changes,
             tuple(mail.message for mail in queued if mail.channel == Channel.EMAIL.value),
@@ -310,10 +337,11 @@ class Engine:
             reminders.notifications.popups if self._trouble is None else (),
             trouble,
             self._store.trouble,
+            self._book.observed(evaluation.reading)[1],
         )
 
     def _alert_popups(
-        self, evaluation: Evaluation, now: Instant, presence: Presence
+        self, evaluation: Evaluation[R, H], now: Instant, presence: Presence
     ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
         """Make the popups about what is due, what the person has missed, and what has ended."""
         if not self._policy.routing.popups:
@@ -322,7 +350,7 @@ class Engine:
         def silenced(alert: Alert) -> bool:
             return is_silenced(self._inputs, alert, now)
 
-        simulated = evaluation.snapshot.simulated
+        simulated = evaluation.reading.simulated
         popups = list(self._popups.group(_sent_now(evaluation, Channel.DESKTOP), simulated=simulated))
         fired = _changed(evaluation, ChangeKind.FIRED)
         missed = self._popups.missed(presence, fired, evaluation.alerts, silenced, simulated=simulated)
@@ -335,7 +363,7 @@ class Engine:
                 for alert in _changed(evaluation, ChangeKind.RESOLVED)
                 if was_delivered(alert, delivered.get(alert.fingerprint), now)
                 and not silenced(alert)
-                and alert.rule not in rules.EVENT_RULES
+                and alert.rule not in self._book.event_rules
             ]
             if ended:
                 popups.append((render.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
@@ -351,13 +379,13 @@ class Engine:
         return True
 
 
-def _sent_now(evaluation: Evaluation, channel: Channel) -> list[Alert]:
+def _sent_now(evaluation: Evaluation[R, H], channel: Channel) -> list[Alert]:
     return [
         decision.alert for decision in evaluation.decisions if decision.send and decision.channel == channel
     ]
 
 
-def _changed(evaluation: Evaluation, kind: ChangeKind) -> list[Alert]:
+def _changed(evaluation: Evaluation[R, H], kind: ChangeKind) -> list[Alert]:
     return [change.alert for change in evaluation.changes if change.kind is kind]
 
 

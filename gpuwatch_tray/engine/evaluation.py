@@ -1,12 +1,14 @@
-"""From a snapshot to the commit: what it means, what is to be written, and the state after that; pure."""
+"""From a reading to the commit: what it means, what is to be written, and the state after that; pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
 
-from gpuwatch_tray import alerts, rules
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
 from gpuwatch_tray.alerts.state_machine import FLAP_WINDOW
 from gpuwatch_tray.engine.audit import (
@@ -17,27 +19,22 @@ from gpuwatch_tray.engine.audit import (
     popups_not_shown,
 )
 from gpuwatch_tray.engine.mail_builder import ends_to_send, threaded
-from gpuwatch_tray.engine.types import Evaluation, Policy, ReadingPace
-from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
+from gpuwatch_tray.engine.types import Evaluation, H, Policy, R, ReadingPace
+from gpuwatch_tray.model import Alert, Instant, Phase, Presence, Reason, Severity
 from gpuwatch_tray.model.thresholds import longest_pause
-from gpuwatch_tray.rules.verdict import counted
-from gpuwatch_tray.store import Commit, KnownGpu
+from gpuwatch_tray.store import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gpuwatch_tray.engine.reminder_evaluator import ReminderResult
+    from gpuwatch_tray.engine.rule_book import RuleBook
+    from gpuwatch_tray.engine.types import Reading
+    from gpuwatch_tray.model import Terms
     from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 
-MISSING = N_(
-    "the driver no longer reports it (if you removed it on purpose: gpuwatch-tray alerts forget {uuid})"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationState:
+class EvaluationState(Struct, Generic[H], frozen=True):
     """
     What the engine goes on from: the outcome of all evaluations before.
 
@@ -52,7 +49,7 @@ class EvaluationState:
     ended: Mapping[str, Alert]
     orphans: tuple[Alert, ...]
     resting: bool
-    rule_history: rules.RuleHistory
+    rule_history: H
     raised: tuple[tuple[str, Instant], ...]
     severities: Mapping[str, Severity]
     last: Instant | None
@@ -65,20 +62,26 @@ class EvaluationState:
 
     @classmethod
     def load(
-        cls, saved: SavedState, log: Sequence[Transition], policy: Policy, *, holding: frozenset[str]
-    ) -> EvaluationState:
+        cls,
+        book: RuleBook[Any, H],
+        saved: SavedState,
+        log: Sequence[Transition],
+        policy: Policy,
+        *,
+        holding: frozenset[str],
+    ) -> EvaluationState[H]:
         """Go on from what the store has: the saved state and the audit log."""
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
         # others, for ever.
-        judged = rules.judged(policy.limits, in_loop=policy.in_loop)
+        judged = book.judged(policy)
         active = {alert.fingerprint: alert for alert in saved.alerts if alert.rule in judged}
         not_shown = popups_not_shown(log)
         return cls(
             alerts=active,
             ended={alert.fingerprint: alert for alert in saved.ended},
-            orphans=_orphans(saved.alerts, policy),
+            orphans=_orphans(saved.alerts, book.switched_on(policy)),
             resting=len(active) < len(saved.alerts),
-            rule_history=rules.recalled(active.values()),
+            rule_history=book.recalled(active.values()),
             raised=saved.raised,
             severities=dict(saved.severities),
             # What single runs write says nothing of how long a loop has watched.
@@ -91,14 +94,14 @@ class EvaluationState:
             holding=holding,
         )
 
-    def reconfigured(self, policy: Policy) -> EvaluationState:
-        """Return the state under another policy: only the alerts that no rule judges any more go."""
-        orphans = _orphans(self.alerts.values(), policy)
+    def reconfigured(self, switched_on: frozenset[str]) -> EvaluationState[H]:
+        """Return the state with other rules on: only the alerts that no rule judges any more go."""
+        orphans = _orphans(self.alerts.values(), switched_on)
         gone = {alert.fingerprint for alert in orphans}
         active = {name: alert for name, alert in self.alerts.items() if name not in gone}
         return replace(self, alerts=active, orphans=self.orphans + orphans)
 
-    def after(self, evaluation: Evaluation, commit: Commit) -> EvaluationState:
+    def after(self, evaluation: Evaluation[Any, H], commit: Commit) -> EvaluationState[H]:
         """Return the state once `commit` is written, or needed no writing."""
         at, active = commit.at, {alert.fingerprint: alert for alert in commit.alerts}
         fired = [change.alert for change in evaluation.changes if change.kind is ChangeKind.FIRED]
@@ -129,13 +132,12 @@ class EvaluationState:
         delivered = inputs.delivered.get(channel.value, {})
         return {**delivered, **self.unrecorded} if channel == Channel.DESKTOP else delivered
 
-    def differs(self, commit: Commit, policy: Policy) -> bool:
+    def differs(self, commit: Commit, terms: Mapping[str, Terms]) -> bool:
         """Whether the alerts differ from those on file in more than their numbers, or count time there."""
         if {name: _essence(alert) for name, alert in self.alerts.items()} != {
             alert.fingerprint: _essence(alert) for alert in commit.alerts
         }:
             return True
-        terms = rules.terms(policy.limits)
         return any(
             alert.phase is not Phase.FIRING
             or (terms[alert.rule].critical_after is not None and alert.severity < Severity.CRITICAL)
@@ -144,30 +146,29 @@ class EvaluationState:
 
 
 def evaluate_snapshot(
-    state: EvaluationState,
+    book: RuleBook[R, H],
+    state: EvaluationState[H],
     inputs: EvaluationInputs,
     policy: Policy,
     host: str,
-    snapshot: Snapshot,
+    reading: R,
     now: Instant,
     presence: Presence,
-) -> Evaluation:
-    """Judge `snapshot`, step the alerts, and decide what is sent on which channel."""
-    limits, attention = policy.limits, inputs.attention
-    snapshot = complete_snapshot(snapshot, inputs.gpus)
+) -> Evaluation[R, H]:
+    """Judge `reading`, step the alerts, and decide what is sent on which channel."""
+    attention = inputs.attention
     seen = tuple(
         (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
     )
-    tick, pace = _tick(state, policy, snapshot, now)
+    tick, pace = _tick(state, policy, reading, now)
     gap = reading_gap(state.pace, policy)
-    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=gap, acknowledged=seen)
-    verdicts = rules.judge(snapshot, limits, rule_history, in_loop=policy.in_loop)
+    found = book.assess(reading, state.rule_history, inputs.gpus, policy, now, gap=gap, acknowledged=seen)
     stepped, changes = alerts.step(
         state.alerts,
-        verdicts,
+        found.verdicts,
         tick,
         host,
-        rules.terms(limits),
+        book.terms(policy),
         _recent_raises(state.raised, now),
         state.severities,
     )
@@ -179,13 +180,8 @@ def evaluate_snapshot(
         for change in changes
     )
     voided = {change.alert.id for change in changes if change.kind is ChangeKind.ROSE}
-    voided |= {
-        alert.id
-        for alert in numbered.values()
-        if alert.rule in rules.EVENT_RULES
-        and (event := rule_history.events.get(alert.subject)) is not None
-        and event.at == now
-    }  # this very snapshot tells of the event: what was acknowledged is the one before
+    # This very reading tells of the event: what was acknowledged is the one before.
+    voided |= {alert.id for alert in numbered.values() if (alert.rule, alert.subject) in found.events}
     active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
     decisions = tuple(
         alerts.decide(
@@ -195,22 +191,21 @@ def evaluate_snapshot(
         for channel in policy.routing.channels
     )
     return Evaluation(
-        snapshot,
-        verdicts,
-        rules.open_questions(snapshot, verdicts),
-        counted(snapshot, limits),
+        found.reading,
+        found.verdicts,
+        found.gaps,
+        found.processes,
         active,
         changes,
         decisions,
         alerts.snoozed_until(attention.silences, now),
-        rule_history,
+        found.history,
         pace,
         tuple(voided & attention.acknowledged),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EndedAlerts:
+class EndedAlerts(Struct, frozen=True):
     """
     The alerts that have ended: whose end is told now, is owed later, and of which nothing more is sent.
 
@@ -223,7 +218,12 @@ class EndedAlerts:
 
 
 def ended_alerts(
-    state: EvaluationState, inputs: EvaluationInputs, policy: Policy, evaluation: Evaluation, now: Instant
+    book: RuleBook[R, H],
+    state: EvaluationState[H],
+    inputs: EvaluationInputs,
+    policy: Policy,
+    evaluation: Evaluation[R, H],
+    now: Instant,
 ) -> EndedAlerts:
     """Sort the alerts that have ended by what is to be told about their end: an event has no end."""
     told = [channel.value for channel in policy.routing.written if policy.tells_end(channel)]
@@ -235,7 +235,7 @@ def ended_alerts(
     wanted = {
         name: alert
         for name, alert in ended.items()
-        if alert.rule not in rules.EVENT_RULES
+        if alert.rule not in book.event_rules
         and not is_silenced(inputs, alert, now)
         and not _is_forgotten(inputs, alert)
     }
@@ -258,10 +258,11 @@ def ended_alerts(
 
 
 def build_commit(
-    state: EvaluationState,
+    book: RuleBook[R, H],
+    state: EvaluationState[H],
     inputs: EvaluationInputs,
     policy: Policy,
-    evaluation: Evaluation,
+    evaluation: Evaluation[R, H],
     ended: EndedAlerts,
     reminders: ReminderResult,
     mails: tuple[Mail, ...],
@@ -285,7 +286,7 @@ def build_commit(
         transitions=audit_entries(evaluation, state.decisions, now),
         mails=mails,
         digested_rows=digested_rows,
-        gpus=_new_gpus(evaluation.snapshot, inputs.gpus),
+        gpus=book.newcomers(evaluation.reading, inputs.gpus),
         reminders=reminders.changed,
         closed_reminders=reminders.notifications.closed,
     )
@@ -296,51 +297,10 @@ def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
     return any(silence.covers(alert) and silence.left(now) for silence in inputs.attention.silences)
 
 
-def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snapshot:
-    """Add the GPUs of the inventory that this snapshot lacks: a shorter list is no recovery."""
-    if snapshot.problem is not None or snapshot.simulated:
-        return snapshot
-    forgotten = {known_gpu.uuid for known_gpu in inventory if known_gpu.forgotten}
-    kept = tuple(gpu for gpu in snapshot.gpus if gpu.problem is None or gpu.uuid not in forgotten)
-    snapshot = replace(snapshot, gpus=kept)
-    if any(not gpu.uuid and gpu.problem is None and not gpu.asleep for gpu in snapshot.gpus):
-        return snapshot  # a process list names no devices
-    there = {gpu.uuid for gpu in snapshot.gpus}
-    missing = [gpu for gpu in inventory if gpu.uuid not in there and not gpu.forgotten]
-    gpus = []
-    for gpu in snapshot.gpus:
-        # One that has not answered since the start does not say who it is: most likely who was there.
-        same = None if gpu.uuid else next((lost for lost in missing if lost.index == gpu.index), None)
-        if same is None:
-            gpus.append(gpu)
-        else:
-            missing.remove(same)
-            gpus.append(replace(gpu, uuid=same.uuid, name=same.name or gpu.name))
-    used = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
-    for lost in missing:
-        index = next(n for n in (lost.index, *range(len(used) + 1)) if n not in used)
-        used.add(index)
-        problem = _(MISSING).format(uuid=lost.uuid)
-        gpus.append(Gpu(index, lost.uuid, lost.name or lost.uuid, problem=problem))
-    return replace(snapshot, gpus=tuple(gpus))
-
-
-def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownGpu, ...]:
-    """Return the GPUs that the inventory lacks, or has under another index or name."""
-    if snapshot.simulated or snapshot.problem is not None:
-        return ()
-    held = {gpu.uuid: (gpu.index, gpu.name) for gpu in inventory if not gpu.forgotten}
-    seen = [
-        KnownGpu(gpu.uuid, gpu.index, known(gpu.name) or "", snapshot.at)
-        for gpu in snapshot.gpus
-        if gpu.uuid and gpu.problem is None and not gpu.physical  # MIG devices go when they are divided anew
-    ]
-    return tuple(gpu for gpu in seen if held.get(gpu.uuid) != (gpu.index, gpu.name))
-
-
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
-    """Whether it is about a GPU that the person has said to be gone for good."""
-    return alert.subject.partition("/")[0] in {gpu.uuid for gpu in inputs.gpus if gpu.forgotten}
+    """Whether it is about a GPU, or a host, that the person has said to be gone for good."""
+    subject = f"{alert.subject}/"
+    return any(subject.startswith(f"{row.uuid.rstrip('/')}/") for row in inputs.gpus if row.forgotten)
 
 
 def reading_gap(pace: ReadingPace, policy: Policy) -> float:
@@ -349,10 +309,10 @@ def reading_gap(pace: ReadingPace, policy: Policy) -> float:
 
 
 def _tick(
-    state: EvaluationState, policy: Policy, snapshot: Snapshot, now: Instant
+    state: EvaluationState[Any], policy: Policy, reading: Reading, now: Instant
 ) -> tuple[Tick, ReadingPace]:
-    """Return the step in time to this snapshot, and the pace of the readings after it."""
-    was_read = snapshot.problem is None
+    """Return the step in time to this reading, and the pace of the readings after it."""
+    was_read = reading.problem is None
     elapsed = 0.0 if state.last is None else now.since(state.last)
     # Between two runs of cron there is always a gap, which then says nothing.
     gap = policy.in_loop and not 0 <= elapsed <= reading_gap(state.pace, policy)
@@ -383,7 +343,7 @@ def _numbered(active: Mapping[str, Alert], highest: int) -> dict[str, Alert]:
 
 
 def _delivery_state(
-    state: EvaluationState, inputs: EvaluationInputs, alert: Alert, channel: Channel
+    state: EvaluationState[Any], inputs: EvaluationInputs, alert: Alert, channel: Channel
 ) -> DeliveryState:
     fingerprint = alert.fingerprint
     queued_at = inputs.queued.get(channel.value, {}).get(fingerprint)
@@ -398,9 +358,8 @@ def _delivery_state(
     )
 
 
-def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
+def _orphans(active: Iterable[Alert], on: frozenset[str]) -> tuple[Alert, ...]:
     """Return the alerts that no rule judges any more, as resolved: it is off, or of an older version."""
-    on = rules.switched_on(policy.limits)
     return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
 
 

@@ -11,13 +11,13 @@ from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.i18n import translate_key as word
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Verdict
 from gpuwatch_tray.model.units import duration
-from gpuwatch_tray.rules import RULES, is_on, keys, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.alerts import Decision, RoutingPolicy
-    from gpuwatch_tray.engine.types import Evaluation, Policy
+    from gpuwatch_tray.engine.rule_book import RuleBook
+    from gpuwatch_tray.engine.types import Evaluation, H, Policy, R
     from gpuwatch_tray.model import Instant
 
 
@@ -65,7 +65,9 @@ NO_CHANNEL = {
 }
 
 
-def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant) -> Iterator[str]:
+def explain(
+    book: RuleBook[R, H], evaluation: Evaluation[R, H], policy: Policy, sighting: PresenceResult, now: Instant
+) -> Iterator[str]:
     """Yield the lines; times are given as from now."""
     where = _("{where} (according to: {source}).")
     if sighting.idle is not None:
@@ -75,11 +77,12 @@ def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, no
     yield _mailing(policy.routing)
     yield from _chatting(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
-    elsewhere = [name for name in RULES if name not in verdicts and is_on(name, policy.limits)]
-    for name in RULES:
+    on = book.switched_on(policy)
+    elsewhere = [name for name in book.names if name not in verdicts and name in on]
+    for name in book.names:
         if name not in elsewhere:
             yield ""
-            yield from _rule(name, verdicts.get(name), policy)
+            yield from _rule(book, name, verdicts.get(name), policy)
             yield from _alerts(name, evaluation, now)
     if elsewhere:
         yield ""
@@ -87,28 +90,28 @@ def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, no
     for name in elsewhere:
         yield ""
         yield name
-        yield "  " + _terms(name, threshold(name, policy.limits), policy)
+        yield "  " + _terms(book, name, book.threshold(name, policy), policy)
         yield from _alerts(name, evaluation, now)
 
 
-def _rule(name: str, verdict: Verdict | None, policy: Policy) -> Iterator[str]:
+def _rule(book: RuleBook[R, H], name: str, verdict: Verdict | None, policy: Policy) -> Iterator[str]:
     if verdict is None:
-        yield _("{rule}: switched off by {key}").format(rule=name, key=keys(name)[0])
+        yield _("{rule}: switched off by {key}").format(rule=name, key=book.keys(name)[0])
     elif verdict.cannot and not verdict.value:
         yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
-        yield "  " + _terms(name, verdict.threshold, policy)
+        yield "  " + _terms(book, name, verdict.threshold, policy)
     else:
         measured = verdict.value
         if verdict.unknown is not None and not verdict.findings:
             measured = _("cannot be checked now: {why}").format(why=verdict.unknown)
         yield f"{name}: {measured}"
-        yield "  " + _terms(name, verdict.threshold, policy)
+        yield "  " + _terms(book, name, verdict.threshold, policy)
         yield from (f"  {line}" for line in verdict.per_gpu)
         nowhere = _("It cannot fire on every GPU: {why}")
         yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
 
 
-def _alerts(name: str, evaluation: Evaluation, now: Instant) -> Iterator[str]:
+def _alerts(name: str, evaluation: Evaluation[R, H], now: Instant) -> Iterator[str]:
     for alert in evaluation.alerts.values():
         if alert.rule == name:
             decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
@@ -153,9 +156,9 @@ def _chatting(routing: RoutingPolicy) -> Iterator[str]:
         yield _("The chats {names} are told under the same conditions (CHAT_WHEN=away).").format(names=names)
 
 
-def _terms(name: str, condition: str, policy: Policy) -> str:
+def _terms(book: RuleBook[R, H], name: str, condition: str, policy: Policy) -> str:
     """When it fires, for how long it must hold, fire until it is critical, and be over."""
-    terms = RULES[name].terms_for(policy.limits)
+    terms = book.terms(policy)[name]
     fires = _("It fires when {threshold}.")
     if terms.hold:
         fires = _("It fires when {threshold}, for {span}.")
@@ -168,7 +171,7 @@ def _terms(name: str, condition: str, policy: Policy) -> str:
         sentences.append(_("It becomes critical {span} later.").format(span=critical))
     if terms.clear:
         sentences.append(_("It clears {span} after that ends.").format(span=duration(terms.clear)))
-    sentences.extend(_("Set by {key}.").format(key=key) for key in keys(name)[:1])
+    sentences.extend(_("Set by {key}.").format(key=key) for key in book.keys(name)[:1])
     return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
@@ -23,8 +25,7 @@ PER_HOUR, PER_DAY = 20, 100
 AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxCapacity:
+class OutboxCapacity(Struct, frozen=True):
     """How many mails may still be queued now, and the held ones that there is room for."""
 
     free: int
@@ -42,7 +43,7 @@ def outbox_capacity(
 
 def build_mails(
     identity: MailIdentity,
-    evaluation: Evaluation,
+    evaluation: Evaluation[Any, Any],
     due: Sequence[Alert],
     ended: Sequence[Alert],
     reminders: Sequence[Message],
@@ -128,7 +129,7 @@ def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
     return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
 
 
-def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:
+def _sent_before(evaluation: Evaluation[Any, Any], due: Sequence[Alert]) -> bool:
     """Whether a mail about all of these incidents was written before, and none of them is worse since."""
     again = {
         decision.alert.fingerprint

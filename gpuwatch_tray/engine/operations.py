@@ -7,17 +7,18 @@ It is written to the state at once; whoever evaluates reads it with the next sna
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder, RunReport
 from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_reminder, free_gpus, total_memory
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Phase, known
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 from gpuwatch_tray.rules import RULES
+from gpuwatch_tray.rules.lab_rules import LAB_RULES
 from gpuwatch_tray.store import Transition
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_SNOOZE = 366 * DAY
 _UNITS = {"s": 1, "m": MINUTE, "min": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+_PART = late_pattern(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
 class NoSuchAlertError(Exception):
@@ -80,8 +81,8 @@ class AlertOperations:
             self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
-        rules = [name for name in names if name in RULES]
-        alerts = self._find([name for name in names if name not in RULES])
+        rules = [name for name in names if name in RULES or name in LAB_RULES]
+        alerts = self._find([name for name in names if name not in rules])
         for rule in rules:
             self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))
         for alert in alerts:

@@ -8,8 +8,10 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, Message, Popup, ReminderNotice, Snapshot
+    from gpuwatch_tray.model import Instant, LabView, Message, Popup, ReminderNotice, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
 log = logging.getLogger(__name__)
 
+KERNEL_SLACK = 60.0  # seconds: its log has a clock of its own, and the reminder is younger than the process
 POPUP_KEY = "reminder:"  # begins the key of a popup about a reminder
 
 
@@ -45,8 +48,12 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotifications:
+def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
+    """Where the kernel's log is not for this user."""
+    return ()
+
+
+class ReminderNotifications(Struct, frozen=True):
     """
     What is to be told now: `mails`, by channel, with the numbers of the reminders that each tells of.
 
@@ -66,8 +73,7 @@ class ReminderNotifications:
         return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderResult:
+class ReminderResult(Struct, frozen=True):
     """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
     reminders: tuple[Reminder, ...] = ()
@@ -75,17 +81,26 @@ class ReminderResult:
     notifications: ReminderNotifications = ReminderNotifications()
 
 
-def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
-    """Say why a process ended, whose end nobody reports, where driver or neighbours told of it."""
+def _with_cause(
+    old: Reminder, new: Reminder, snapshot: Snapshot, kernel_lines: Callable[[int, float], tuple[str, ...]]
+) -> Reminder:
+    """Say why a process ended, whose end nobody reports, where driver, kernel or neighbours told of it."""
     condition, notice = new.condition, new.notice
     if old.notice is not None or notice is None or isinstance(condition, GpusFree):
         return new
     from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
+    from gpuwatch_tray.runs.sentences import neighbours_line
 
-    cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
-    if cause == explain_end("", Unseen()):
-        return new  # nothing was told
-    details = (*filter(None, (cause.sentence, cause.fix)), *notice.details)
+    facts = observed_facts(observed_json(condition, snapshot), notice.at)
+    asked = max(0.0, notice.at - new.asked.wall)
+    facts = replace(facts, kernel_lines=kernel_lines(condition.pid, asked + KERNEL_SLACK))
+    cause = explain_end("", Unseen(), facts)
+    told: tuple[str, ...] = ()
+    if cause != explain_end("", Unseen()):
+        told = (cause.sentence, cause.fix, cause.evidence)
+    if not any(gpu.full for gpu in facts.gpus):  # else the sentence names them
+        told = (*told, neighbours_line(facts))
+    details = (*filter(None, told), *notice.details)
     severity = notice.severity if cause.kind is Kind.UNKNOWN else max(notice.severity, Severity.WARNING)
     return replace(new, notice=replace(notice, details=details, severity=severity, gpus=condition.devices))
 
@@ -103,11 +118,13 @@ class ReminderEvaluator:
         identity: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
         self._policy = policy
         self._identity = identity
         self._lives = lives
         self._descends = descends
+        self._kernel_lines = kernel_lines
         # By reminder: who is known to be its child.
         self._descent: dict[int, dict[tuple[int, str], bool]] = {}
         self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
@@ -130,12 +147,14 @@ class ReminderEvaluator:
         *,
         gap: float,
         snoozed: bool,
+        lab: LabView | None = None,
     ) -> ReminderResult:
         """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap)), snapshot)
+            stepped = step_reminder(old, self._observe(old, snapshot, now, gap, lab))
+            new = _with_cause(old, stepped, snapshot, self._kernel_lines)
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)
@@ -210,12 +229,14 @@ class ReminderEvaluator:
         """Note that the popup was shown and its reminders could not be closed: the next commit does."""
         self._unrecorded.update(numbers)
 
-    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
+    def _observe(
+        self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float, lab: LabView | None
+    ) -> Observation:
         condition, lives = reminder.condition, None
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children)
+        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children, lab)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """Return the processes on the GPUs that a command has started."""

@@ -1,11 +1,12 @@
-"""The values of an evaluation: the policy that it follows, what a snapshot means, and what comes of it."""
+"""The values of an evaluation: the policy that it follows, what a reading means, and what comes of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from gpuwatch_tray.model import EmailWhen
+from msgspec import Struct, field
+
+from gpuwatch_tray.model import EmailWhen, LabLimits
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Channel, Decision, RoutingPolicy
@@ -13,18 +14,37 @@ if TYPE_CHECKING:
         Alert,
         GpuProcess,
         Instant,
+        LabView,
         Limits,
         Message,
         Popup,
-        Snapshot,
+        Problem,
         Status,
         Verdict,
     )
-    from gpuwatch_tray.rules import RuleHistory
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Reading(Protocol):
+    """What every reading has, of one host or of a lab."""
+
+    @property
+    def at(self) -> float:
+        """Wall time."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why nothing could be read at all."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing in it is real."""
+
+
+R = TypeVar("R", bound=Reading)
+H = TypeVar("H")  # what the rules about such readings remember
+
+
+class Policy(Struct, frozen=True):
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
@@ -41,6 +61,7 @@ class Policy:
     resolved_chat: bool = True
     in_loop: bool = True
     gap: float = 15.0
+    lab: LabLimits = field(default_factory=LabLimits)
 
     def tells_end(self, channel: Channel) -> bool:
         """Whether the end of an alert is written on this channel, where the alert itself has been."""
@@ -49,23 +70,21 @@ class Policy:
         return self.resolved_chat if channel.chat else self.resolved_mail and self.routing.mails
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingPace:
+class ReadingPace(Struct, frozen=True):
     """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
 
     at: Instant | None = None
     interval: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, Generic[R, H], frozen=True):
     """
-    What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
+    What a reading means, before anything is written or sent; `alerts` are active, by fingerprint.
 
     `gaps` name what kept a rule from judging; the acknowledgement of the `voided` incidents (by id) ends.
     """
 
-    snapshot: Snapshot
+    reading: R
     verdicts: tuple[Verdict, ...]
     gaps: tuple[str, ...]
     processes: tuple[GpuProcess, ...]
@@ -73,13 +92,12 @@ class Evaluation:
     changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
-    rule_history: RuleHistory
+    rule_history: H
     pace: ReadingPace
     voided: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(Struct, frozen=True):
     """
     What one evaluation came to, after its commit.
 
@@ -87,6 +105,7 @@ class EvaluationResult:
     its alerts; `reminder_popups` with the numbers of the reminders, none where a mail was queued too;
     `closed_popups` (by key) are to be closed. `trouble` says why the state could not be written; `displaced`
     why it is written, but not to its file.
+    `lab_view` is the view of a lab, completed by the hosts that are known.
     """
 
     status: Status
@@ -99,3 +118,4 @@ class EvaluationResult:
     reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
     trouble: str | None = None
     displaced: str | None = None
+    lab_view: LabView | None = None

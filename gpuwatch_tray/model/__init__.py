@@ -38,8 +38,20 @@ from gpuwatch_tray.model.devices import (
     Snapshot,
     Why,
     Xid,
+    gpu_subject,
     known,
     labelled,
+)
+from gpuwatch_tray.model.lab import (
+    ExportSettings,
+    ExportUsers,
+    Feed,
+    HostAlert,
+    HostState,
+    HostView,
+    LabView,
+    RemoteAlert,
+    RemoteSilence,
 )
 from gpuwatch_tray.model.notifications import (
     LEVELS,
@@ -47,6 +59,7 @@ from gpuwatch_tray.model.notifications import (
     Button,
     EmailWhen,
     IconStyle,
+    LabStatus,
     Level,
     MailDetails,
     Message,
@@ -73,7 +86,15 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
-from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
+from gpuwatch_tray.model.thresholds import (
+    FaultLimits,
+    HeatLimits,
+    LabLimits,
+    Limits,
+    ProcessScope,
+    Terms,
+    UseLimits,
+)
 
 __all__ = [
     "COMPUTING",
@@ -96,7 +117,10 @@ __all__ = [
     "Button",
     "ClockLimit",
     "EmailWhen",
+    "ExportSettings",
+    "ExportUsers",
     "FaultLimits",
+    "Feed",
     "Field",
     "Finding",
     "Gpu",
@@ -105,8 +129,14 @@ __all__ = [
     "GpuSample",
     "HeatLimits",
     "History",
+    "HostAlert",
+    "HostState",
+    "HostView",
     "IconStyle",
     "Instant",
+    "LabLimits",
+    "LabStatus",
+    "LabView",
     "Level",
     "Limits",
     "MailDetails",
@@ -125,6 +155,8 @@ __all__ = [
     "ProcessScope",
     "Reason",
     "ReminderNotice",
+    "RemoteAlert",
+    "RemoteSilence",
     "Severity",
     "Snapshot",
     "Span",
@@ -136,6 +168,7 @@ __all__ = [
     "Verdict",
     "Why",
     "Xid",
+    "gpu_subject",
     "known",
     "labelled",
 ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from msgspec import Struct
+
 from gpuwatch_tray.model.units import GIB, HOUR, MINUTE
 
-WATCH_FILE, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
+# In the order in which they are read.
+WATCH_FILE, NOTIFY, SMTP, LAB = "gpu-watch.env", "notify.env", "smtp.env", "lab.env"
 LARGEST = 999_999_999
 EXAMPLE_ADDRESS = "you@example.com"
 EXAMPLE_PATH = "/ABS/PATH/*"
@@ -66,17 +68,25 @@ class ValueType(Enum):
     HOST = "server"
     ACCOUNT = "account"
     PASSWORD = "password"  # noqa: S105  # a kind of value, no password
+    NAME = "name"
+    HOSTS = "names of hosts"
+    URL = "http or https address"
+    URLS = "http or https addresses"
+    PROGRAM = "program and its options"
+    COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: a key at home in `file`, though it may stand in any of the three."""
+class _Described(Struct, frozen=True, kw_only=True):
+    about: str  # one line for a table
+
+
+class Setting(_Described, frozen=True):
+    """One setting: a key at home in `file`, though it may stand in any of the files."""
 
     key: str
     file: str
     type: ValueType
     default: str = ""  # as people write it; empty for none
-    about: str = field(kw_only=True)  # one line for a table
     unit: Unit = Unit.NONE
     bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)  # lowest and highest, in `unit`
     off: bool = False  # `off` may stand in place of a number; `auto` likewise
@@ -362,6 +372,77 @@ SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/c
     about="The certificate of your own authority, where no public one signed the server's.",
     comment="The certificate of your own authority, where the server's is not signed by a public one: an"
         " absolute path.")
+LAB_HOSTS = Setting("LAB_HOSTS", LAB, ValueType.HOSTS, field_path="lab.hosts", placeholder="gpu1 gpu2 gpu3",
+    heading="A few machines, by ssh",
+    about="The machines to ask by ssh, 20 at most: names that `ssh NAME` takes.",
+    comment="The machines to ask by ssh, 20 at most: names that `ssh NAME` takes, with blanks between them."
+        " Each needs a key that asks for no password, and a host key that ssh knows: try `ssh NAME` once."
+        " More machines need a Prometheus.")
+LAB_SSH = Setting("LAB_SSH", LAB, ValueType.PROGRAM, "ssh", field_path="lab.ssh",
+    about="The ssh program, and options for it such as `ssh -F /home/you/lab-ssh-config`.")
+LAB_LIST = Setting("LAB_LIST", LAB, ValueType.COMMAND, field_path="lab.ssh_list",
+    placeholder="mygpu.sh --all",
+    about="The command that lists the processes there, where it is not `gpuwatch-tray ps --all --json`.",
+    comment="The command that lists the processes on those machines, where gpuwatch-tray is not installed"
+        " there: the Bash tool's, say. What a list cannot tell, such as which GPUs are free, stays unknown.")
+LAB_PROMETHEUS = Setting("LAB_PROMETHEUS", LAB, ValueType.URLS, field_path="lab.prometheus",
+    placeholder="https://prometheus.example.com", heading="Many machines, by a Prometheus",
+    about="The address of the Prometheus that reads the machines; of several replicas, all.",
+    comment="The address of the Prometheus that reads the machines; of several replicas all, with blanks"
+        " between them: the first that answers is asked. `gpuwatch-tray setup prometheus` says what it"
+        " needs.")
+LAB_ALERTMANAGER = Setting("LAB_ALERTMANAGER", LAB, ValueType.URLS, field_path="lab.alertmanager",
+    placeholder="https://alertmanager.example.com",
+    about="The address of its Alertmanager, whose alerts and silences are shown; of several, all.")
+LAB_GRAFANA = Setting("LAB_GRAFANA", LAB, ValueType.URL, field_path="lab.grafana",
+    placeholder="https://grafana.example.com", about="The address of a Grafana, as a link on the lab's page.")
+LAB_JOB = Setting("LAB_JOB", LAB, ValueType.NAME, "gpuwatch", field_path="lab.job",
+    about="The job of the scrape configuration that has the machines.")
+LAB_AUTH = Setting("LAB_AUTH", LAB, ValueType.CHOICE, "none", choices=("none", "basic", "bearer"),
+    field_path="lab.login", about="How to log in to both: not at all, by a name and password, or by a token.",
+    comment="How to log in to both: none; basic, by LAB_USER and a password; bearer, by a token. Password or"
+        " token lie in the file LAB_PASS_FILE (an absolute path, chmod 600).")
+LAB_USER = Setting("LAB_USER", LAB, ValueType.ACCOUNT, field_path="lab.user", placeholder="your_user",
+    about="The name for LAB_AUTH=basic.", comment="")
+LAB_PASS_FILE = Setting("LAB_PASS_FILE", LAB, ValueType.PATH, field_path="lab.password_file",
+    placeholder=EXAMPLE_PATH, sample='"/ABS/PATH/to/password"',
+    about="The file with the password or the token.", comment="")
+LAB_CA_FILE = Setting("LAB_CA_FILE", LAB, ValueType.PATH, field_path="lab.ca_file", placeholder=EXAMPLE_PATH,
+    sample='"/ABS/PATH/to/our-lab.pem"',
+    about="The certificate of your own authority, where no public one signed the servers'.")
+LAB_CLIENT_CERT = Setting("LAB_CLIENT_CERT", LAB, ValueType.PATH, field_path="lab.client_cert",
+    placeholder=EXAMPLE_PATH, sample='"/ABS/PATH/to/client.pem"',
+    about="Your own certificate, where the servers ask for one.",
+    comment="Your own certificate and its key, where the servers ask for one.")
+LAB_CLIENT_KEY = Setting("LAB_CLIENT_KEY", LAB, ValueType.PATH, field_path="lab.client_key",
+    placeholder=EXAMPLE_PATH, sample='"/ABS/PATH/to/client.key"',
+    about="The key of that certificate, where it is not in the same file.", comment="")
+LAB_PROXY = Setting("LAB_PROXY", LAB, ValueType.URL, field_path="lab.proxy",
+    placeholder="http://proxy.example.com:3128",
+    about="The proxy to reach them by. Without this line none is used, whatever the environment says.")
+LAB_ME = Setting("LAB_ME", LAB, ValueType.ACCOUNT, field_path="lab.me", placeholder="your_name",
+    heading="What is told of the lab",
+    about="Your user name on the machines, where it is not the one here.")
+LAB_PIN = Setting("LAB_PIN", LAB, ValueType.HOSTS, field_path="lab.pins", placeholder="gpu1 gpu2",
+    about="Machines that must answer for a green icon, besides those of your runs.")
+LAB_ALERTS = Setting("LAB_ALERTS", LAB, ValueType.CHOICE, "mine", choices=("mine", "all"),
+    field_path="lab.alerts", about="Whose alerts of the lab are told: mine or all.")
+LAB_GPU_LIMIT = Setting("LAB_GPU_LIMIT", LAB, ValueType.WHOLE, "off", off=True, field_path="lab.gpu_limit",
+    about="Warn when your processes are on more GPUs than this, over all machines.")
+LAB_POLL_SEC = Setting("LAB_POLL_SEC", LAB, ValueType.DECIMAL, "15", unit=Unit.SECONDS, bounds=(5, HOUR),
+    field_path="lab.poll", about="Seconds between two looks at the lab: 5 to 3600.")
+LAB_SILENCE = Setting("LAB_SILENCE", LAB, ValueType.SWITCH, "off", field_path="lab.silence",
+    about="Whether an alert can be silenced for everyone, in the Alertmanager: on or off.")
+LAB_LOOKS_FREE = Setting("LAB_LOOKS_FREE", LAB, ValueType.SWITCH, "off", field_path="lab.looks_free",
+    about="Whether GPUs count as free that only look so, where nobody tells their processes: on or off.")
+EXPORT_USERS = Setting("EXPORT_USERS", LAB, ValueType.CHOICE, "names", choices=("names", "hashed", "none"),
+    field_path="export.users", heading="What this machine tells a Prometheus (gpuwatch-tray export)",
+    about="How the owners of processes are named in the metrics: names, hashed or none.",
+    comment="How the owners of processes are named in the metrics: names; hashed, which is the same on every"
+        " machine and can be guessed by who knows the names; or none.")
+EXPORT_PROCESSES = Setting("EXPORT_PROCESSES", LAB, ValueType.WHOLE, "16", bounds=(0, 1000),
+    field_path="export.processes",
+    about="How many processes of a GPU are told one by one, those with the most memory: 0 to 1000.")
 
 # fmt: on
 

@@ -1,5 +1,5 @@
 """
-The three .env files and the variables of the environment, as `Settings`.
+The .env files and the variables of the environment, as `Settings`.
 
 The files are the part of Bash that is data: what Bash would execute is a problem with file, line and mend.
 """
@@ -10,6 +10,9 @@ from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
     ChatAddress,
     ConfigProblem,
+    LabAlerts,
+    LabLogin,
+    LabSettings,
     NotifyMethod,
     ResolvedChannel,
     Secret,
@@ -18,6 +21,7 @@ from gpuwatch_tray.settings.model import (
     SmtpSettings,
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
+from gpuwatch_tray.settings.secret_file import SecretFileError, read_secret_file
 from gpuwatch_tray.settings.template import files, write_missing
 from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
@@ -26,9 +30,13 @@ __all__ = [
     "Changes",
     "ChatAddress",
     "ConfigProblem",
+    "LabAlerts",
+    "LabLogin",
+    "LabSettings",
     "NotifyMethod",
     "ResolvedChannel",
     "Secret",
+    "SecretFileError",
     "Settings",
     "SettingsFolders",
     "SmtpSecurity",
@@ -38,5 +46,6 @@ __all__ = [
     "load",
     "odd_characters",
     "read_password",
+    "read_secret_file",
     "write_missing",
 ]

@@ -7,10 +7,11 @@ An address is a secret as a whole. What is wrong with a line is said without it.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import ChatRoute
 from gpuwatch_tray.alerts.routing import REMINDERS
@@ -39,11 +40,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def read_chats(
-    file: Path | None,
+    file: Path,
 ) -> tuple[tuple[ChatAddress, ...], tuple[ConfigProblem, ...], tuple[str, ...]]:
     """Return the chats that the file names, what is wrong with it, and a warning where others may read it."""
-    if file is None:
-        return (), (), ()
     found = paths.read_file(file, str(file))
     key = schema.NOTIFY_URLS_FILE.key
     if found is None:

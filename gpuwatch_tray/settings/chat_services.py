@@ -8,14 +8,14 @@ address counts only where its scheme is in this list.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Struct
 
 from gpuwatch_tray.settings.validators import is_loopback
 
 
-@dataclass(frozen=True, slots=True)
-class ChatService:
+class ChatService(Struct, frozen=True):
     """
     A service by its name for people; `secure` is the scheme of https, where this one is of plain http.
 

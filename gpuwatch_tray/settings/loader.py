@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
+from gpuwatch_tray.model import ExportSettings, FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
-from gpuwatch_tray.settings.chat_addresses import read_chats
+from gpuwatch_tray.settings.lab_account import check_lab
 from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
-from gpuwatch_tray.settings.model import ConfigProblem, Settings
+from gpuwatch_tray.settings.model import ConfigProblem, LabSettings, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from gpuwatch_tray.settings.model import ChatAddress
 
 
 _HOME_FILE = 0  # TO_EMAIL's, by its place in the order of the files
@@ -63,9 +66,10 @@ def load(
     values = _values(reader)
     language = reader.value(schema.UI_LANGUAGE)
     chats_file = reader.value(schema.NOTIFY_URLS_FILE)
-    chats, wrong, exposed = read_chats(chats_file)
+    chats, wrong, exposed = _read_chats(chats_file)
     values["routing"] = replace(values["routing"], chats=tuple(chat.route for chat in chats))
     question_recipients(reader)
+    check_lab(reader, values["lab"])
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, folders) if state else folders.state,
@@ -90,6 +94,17 @@ def load(
     return settings, problems
 
 
+def _read_chats(
+    file: Path | None,
+) -> tuple[tuple[ChatAddress, ...], tuple[ConfigProblem, ...], tuple[str, ...]]:
+    """Read the file of the chats; without one, nothing is loaded for it."""
+    if file is None:
+        return (), (), ()
+    from gpuwatch_tray.settings.chat_addresses import read_chats
+
+    return read_chats(file)
+
+
 def _values(reader: SettingsReader) -> dict[str, Any]:
     values = {
         setting.field_path: reader.value(setting)
@@ -110,12 +125,14 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
         faults=FaultLimits(**below("limits.faults.")),
         use=UseLimits(**below("limits.use.")),
     )
-    return {**below(""), "limits": limits, "routing": RoutingPolicy(**below("routing."))}
+    routing, lab = RoutingPolicy(**below("routing.")), LabSettings(**below("lab."))
+    export = ExportSettings(**below("export."))
+    return {**below(""), "limits": limits, "routing": routing, "lab": lab, "export": export}
 
 
 class Changes:
     """
-    Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
+    Detects changes of the files. One thread polls it about once a second, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
     recipient. So a change counts once two polls in a row found the files the same. The first poll that does
@@ -126,6 +143,7 @@ class Changes:
     def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
         self._environ = environ
         self._folders = folders or paths.settings_folders()
+        self._files = paths.files_to_check(environ, self._folders)
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
@@ -147,11 +165,11 @@ class Changes:
         text = _("is gone: put it back, or restart to use the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
-            for place, file in enumerate(paths.files_to_check(self._environ, self._folders))
+            for place, file in enumerate(self._files)
             if place in self._there and now[place] is None and str(file) not in named
         ]
         return settings, (*gone, *problems)
 
     def _stamps(self) -> tuple[paths.Stamp, ...]:
-        named = () if self._chats is None else (paths.stamp(self._chats),)
-        return (*paths.stamps(self._environ, self._folders), *named)
+        named = () if self._chats is None else (self._chats,)
+        return paths.stamps((*self._files, *named))

@@ -14,7 +14,6 @@ from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.common import host
-from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import schema
 from gpuwatch_tray.settings import paths
@@ -56,12 +55,12 @@ def choose_transport(
     smtp = _smtp(reader, security)
     if smtp is not None and asked is not NotifyMethod.GMAIL_API:
         reader.warnings += _smtp_warnings(reader, smtp)
-        _warn_of_exposed(reader, schema.SMTP_PASS_FILE, smtp.password_file)
+        warn_of_exposed(reader, schema.SMTP_PASS_FILE, smtp.password_file)
     gmail_tried = _is_begun(reader, _GMAIL_NEEDS)
     if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
         _require(reader, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
     gmail = (reader.value(schema.GMAIL_API_CREDENTIALS), reader.value(schema.GMAIL_API_TOKEN))
-    _warn_of_exposed(reader, schema.GMAIL_API_CREDENTIALS, gmail[0])
+    warn_of_exposed(reader, schema.GMAIL_API_CREDENTIALS, gmail[0])
     method = asked
     if asked is NotifyMethod.AUTO and smtp is None and smtp_tried:
         method = NotifyMethod.SMTP
@@ -91,6 +90,8 @@ def is_local_user(name: str) -> bool:
     """Return whether this is a user or a mail alias of this computer; True where that cannot be told."""
     if sys.platform != "win32":
         import pwd
+
+        from gpuwatch_tray.common.threads import call_with_timeout
 
         try:
             # The list of users may lie on the network.
@@ -166,7 +167,8 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
     return warnings
 
 
-def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
+def warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
+    """Warn of a file that holds a secret and that others than its owner can read."""
     if file is not None and paths.exposed(file):
         reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import IconStyle, Limits, schema
+from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A password that no repr, log line or traceback shows."""
 
     _text: str
@@ -52,8 +52,7 @@ class ResolvedChannel(Enum):
     CHAT = "chat"
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpSettings:
+class SmtpSettings(Struct, frozen=True):
     """A mail server and the account on it."""
 
     host: str
@@ -66,8 +65,7 @@ class SmtpSettings:
     password_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAddress:
+class ChatAddress(Struct, frozen=True):
     """
     One chat or phone: what it is for, its service by its name for people, and its address.
 
@@ -88,13 +86,58 @@ class ChatAddress:
         return self.route.name
 
 
+class LabLogin(Enum):
+    """How one logs in to the lab's Prometheus and Alertmanager (LAB_AUTH)."""
+
+    NONE = "none"
+    BASIC = "basic"
+    BEARER = "bearer"
+
+
+class LabAlerts(Enum):
+    """Which alerts of the lab are told (LAB_ALERTS)."""
+
+    MINE = "mine"
+    ALL = "all"
+
+
+class LabSettings(Struct, frozen=True):
+    """Where the lab is known, and who one is there. Times are in seconds."""
+
+    hosts: tuple[str, ...] = ()  # asked by ssh
+    ssh: tuple[str, ...] = ("ssh",)  # the command and its options
+    ssh_list: str = ""  # the command that prints the list there; empty: gpuwatch-tray ps --all --json
+    prometheus: tuple[str, ...] = ()  # addresses of replicas
+    alertmanager: tuple[str, ...] = ()
+    grafana: str = ""  # a link to offer
+    job: str = "gpuwatch"  # of the scrape configuration
+    me: str = ""  # the user's name there
+    login: LabLogin = LabLogin.NONE
+    user: str = ""
+    password_file: Path | None = None  # of the password or the token
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    proxy: str = ""  # empty for none, whatever the environment says
+    pins: tuple[str, ...] = ()  # hosts that must be OK for a green icon, besides those of one's runs
+    alerts: LabAlerts = LabAlerts.MINE
+    gpu_limit: int | None = None  # over all hosts
+    poll: float = 15.0
+    silence: bool = False  # whether "silence for everyone" is offered
+    looks_free: bool = False  # whether idle GPUs count as free where nobody tells the processes
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a lab at all."""
+        return bool(self.hosts or self.prometheus)
+
+
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
 _RESOLVED = frozenset(map(ResolvedChannel, schema.NOTIFY_RESOLVED.default.split(", ")))
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything that the files and variables say, checked. Times are in seconds."""
 
     config: Path  # the gpu-watch.env that was read, or its place
@@ -122,12 +165,13 @@ class Settings:
     )  # whether a GPU that the system has suspended is asked all the same
     energy_price: float | None = schema.ENERGY_PRICE.default_value  # of a kWh
     threading: bool = schema.MAIL_THREADING.default_value  # one subject for all mails about an incident
+    lab: LabSettings = field(default_factory=LabSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     language: str = ENGLISH  # one of i18n.LANGUAGES
     warnings: tuple[str, ...] = ()  # lines for the user
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigProblem:
+class ConfigProblem(Struct, frozen=True):
     """One thing to mend: in which file (or variable), on which line, of which key."""
 
     path: str

@@ -1,22 +1,22 @@
-"""Where the three files and the state are, by the folders that the system names."""
+"""Where the files and the state are, by the folders that the system names."""
 
 from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH_FILE
+from gpuwatch_tray.model.schema import LAB, NOTIFY, SMTP, WATCH_FILE
 from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 NAME = "gpuwatch-tray"
@@ -25,14 +25,14 @@ FILES = (
     (WATCH_FILE, "GPUWATCH_CONFIG"),
     (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
     (SMTP, "GPUWATCH_SMTP_CONFIG"),
+    (LAB, "GPUWATCH_LAB_CONFIG"),
 )
 LARGEST_FILE = MIB  # bytes
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFolders:
+class SettingsFolders(Struct, frozen=True):
     """The folders of this installation and user. `checkout` is None in an installed one."""
 
     checkout: Path | None
@@ -63,9 +63,8 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
         return Path(named) / NAME
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One of the three files, or the place for it."""
+class SourceFile(Struct, frozen=True):
+    """One of the files, or the place for it."""
 
     path: Path
     shown: str  # the name to show
@@ -94,7 +93,7 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
 
 
 def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:
-    """Return every place at which one of the three may be."""
+    """Return every place at which one of them may be."""
     found: list[Path] = []
     for name, variable in FILES:
         named = environ.get(variable)
@@ -102,9 +101,9 @@ def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tupl
     return tuple(found)
 
 
-def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
-    """Return what differs once any of those files has changed, come or gone; opens none."""
-    return tuple(map(stamp, files_to_check(environ, folders)))
+def stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    """Return what differs once any of these files has changed, come or gone; opens none."""
+    return tuple(map(stamp, files))
 
 
 def stamp(path: Path) -> Stamp:

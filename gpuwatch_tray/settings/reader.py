@@ -1,11 +1,12 @@
-"""Reading the three files as one namespace, as Bash has it, and the settings by key in it."""
+"""Reading the files as one namespace, as Bash has it, and the settings by key in it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.schema import SETTINGS, SMTP_PASS
@@ -28,8 +29,7 @@ _LONE_CR = N_("a carriage return within a line: save the file with LF or CRLF li
 _ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
 
 
-@dataclass(frozen=True, slots=True)
-class GivenValue:
+class GivenValue(Struct, frozen=True):
     """An assignment of a key: the text, and the file (by its place in the order) and line it stands in."""
 
     text: str
@@ -67,9 +67,9 @@ class SettingsReader:
         found = sorted(self.problems, key=lambda found: (found[0], found[1].line or 0))
         return tuple(dict.fromkeys(problem for _file, problem in found))
 
-    def given(self, setting: Setting, *, files: int = 3) -> GivenValue | None:
-        """Return the last assignment of the key in the first `files` files, unless it is empty."""
-        found = [given for given in self._given[setting.key] if given.file < files]
+    def given(self, setting: Setting, *, files: int | None = None) -> GivenValue | None:
+        """Return the last assignment of the key in the first `files` files, or in all, unless it is empty."""
+        found = [given for given in self._given[setting.key] if files is None or given.file < files]
         return found[-1] if found and found[-1].text.strip() else None
 
     def last(self, setting: Setting) -> GivenValue | None:
@@ -77,7 +77,7 @@ class SettingsReader:
         found = [*self._given[setting.key], *filter(None, [self.placeholders.get(setting.key)])]
         return max(found, key=lambda given: (given.file, given.line), default=None)
 
-    def value(self, setting: Setting, *, files: int = 3) -> Any:
+    def value(self, setting: Setting, *, files: int | None = None) -> Any:
         """Return the value in base units: the default where it is not set, or wrong (a problem)."""
         given = self.given(setting, files=files)
         if given is not None:

@@ -1,14 +1,15 @@
-"""The three files of settings, generated from the table: every key with its meaning and its default."""
+"""The files of settings, generated from the table: every key with its meaning and its default."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, WATCH_FILE
+from msgspec import Struct
+
+from gpuwatch_tray.model.schema import LAB, NOTIFY, SETTINGS, SMTP, WATCH_FILE
 from gpuwatch_tray.settings import paths
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _COPYING = {
     NOTIFY: "Copy this file to notify.env and edit the copy; `gpuwatch-tray setup config` does so.",
     SMTP: "Copy this file to smtp.env, edit the copy, and keep it to yourself: chmod 600 smtp.env\n"
     "`gpuwatch-tray setup config` does so.",
+    LAB: "Copy this file to lab.env and edit the copy; `gpuwatch-tray setup config` does so.",
 }
 _ABOUT = {
     WATCH_FILE: "What to watch for.\n\n"
@@ -41,12 +43,13 @@ _ABOUT = {
     NOTIFY: "How the mail leaves, and when. The format is that of gpu-watch.env.",
     SMTP: "A mail server to send by. The format is that of gpu-watch.env. A FROM_EMAIL written here goes"
     " before the one of notify.env. The password makes this file yours alone: mode 600.",
+    LAB: "Other machines, all in one icon. The format is that of gpu-watch.env. Without a key here there is"
+    " only this computer.",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
-    """One of the three files: where it is, or would be written; `named` is the variable that says so."""
+class SettingsFile(Struct, frozen=True):
+    """One of the files: where it is, or would be written; `named` is the variable that says so."""
 
     path: Path
     exists: bool
@@ -56,7 +59,7 @@ class SettingsFile:
 def files(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[SettingsFile, ...]:
-    """Find each of the three files, or its place: what its variable names, else the user's folder."""
+    """Find each of the files, or its place: what its variable names, else the user's folder."""
     folders = folders or paths.settings_folders()
     located = []
     for name, variable in paths.FILES:
@@ -71,7 +74,7 @@ def files(
 def write_missing(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[Path, ...]:
-    """Write those of the three files that are missing, for their owner alone; raises OSError."""
+    """Write those of the files that are missing, for their owner alone; raises OSError."""
     folders = folders or paths.settings_folders()
     missing = [
         (name, file)

@@ -6,19 +6,28 @@ Each raises ValueError with what it expected, what it got and how to correct it;
 
 from __future__ import annotations
 
-import ipaddress
 import re
+import shlex
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import LANGUAGES, N_, _
-from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
+from gpuwatch_tray.model import Auto, EmailWhen, ExportUsers, IconStyle, ProcessScope
 from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
-from gpuwatch_tray.settings.model import NotifyMethod, ResolvedChannel, Secret, SmtpSecurity
+from gpuwatch_tray.settings.model import (
+    LabAlerts,
+    LabLogin,
+    NotifyMethod,
+    ResolvedChannel,
+    Secret,
+    SmtpSecurity,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,16 +38,21 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 _SHOWN = 60  # characters of a wrong value
-_DIGITS = re.compile(r"[0-9]+")
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_DIGITS = late_pattern(r"[0-9]+")
+_DECIMAL = late_pattern(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_CONTROL = late_pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_UTF8 = late_pattern(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+# What ssh takes for a machine, an alias of its configuration too. A leading hyphen would be an option to it.
+_MACHINE = re.compile(r"(?!-)([\w.+-]+@)?[\w.:-]+")
+_LABEL = re.compile(r"[\w.:/-]+")
+_HOST = late_pattern(r"[\w-]+(\.[\w-]+)*\.?")
 # Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
-_ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
-_ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@host, with @ in the password too
-_SEPARATORS = re.compile(r"[,; \t\n]+")
+_ADDRESS = late_pattern(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
+_ACCOUNT = late_pattern(
+    r"(?<=:).+(?=@)", re.DOTALL
+)  # scheme://name:password@host, with @ in the password too
+_SEPARATORS = late_pattern(r"[,; \t\n]+")
 
 
 def quote_value(text: str) -> str:
@@ -109,17 +123,17 @@ def _bounded(setting: Setting, text: str) -> Any:
 
 def _decimal(setting: Setting, text: str) -> Any:
     least, most = setting.bounds
+    is_decimal = _DECIMAL.fullmatch(text) is not None
+    if is_decimal and least <= Decimal(text) <= most:
+        return setting.unit.to_base(Decimal(text))
     expected = {
         ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
         ValueType.SIZE: _("expected GiB from 0 to {most}, got {got}"),
         ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
     }[setting.type].format(least=least, most=most, got=quote_value(text))
-    if not _DECIMAL.fullmatch(text):
-        point = _("{said}: use a point for decimals").format(said=expected)
-        raise ValueError(point if "," in text else expected)
-    if not least <= Decimal(text) <= most:
-        raise ValueError(expected)
-    return setting.unit.to_base(Decimal(text))
+    if not is_decimal and "," in text:
+        expected = _("{said}: use a point for decimals").format(said=expected)
+    raise ValueError(expected)
 
 
 def _port(setting: Setting, text: str) -> int:
@@ -140,6 +154,9 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "CHAT_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
     "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
+    "LAB_AUTH": (LabLogin, N_("expected 'none', 'basic' or 'bearer', got {got}")),
+    "LAB_ALERTS": (LabAlerts, N_("expected 'mine' or 'all', got {got}")),
+    "EXPORT_USERS": (ExportUsers, N_("expected 'names', 'hashed' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
         N_("expected some of 'email', 'popup' and 'chat', with commas, or 'off', got {got}"),
@@ -231,6 +248,8 @@ def _host(_setting: Setting, text: str) -> str:
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
     try:
+        import ipaddress
+
         return str(ipaddress.IPv6Address(text))
     except ValueError:
         raise ValueError(
@@ -240,9 +259,68 @@ def _host(_setting: Setting, text: str) -> str:
         ) from None
 
 
+def _machines(_setting: Setting, text: str) -> tuple[str, ...]:
+    """Parse names of machines separated by blanks or commas; one that stands twice counts once."""
+    found = dict.fromkeys(part for part in _SEPARATORS.split(text) if part)
+    for name in found:
+        _printable(name)
+        if not _MACHINE.fullmatch(name):
+            raise ValueError(
+                _("expected names of machines that ssh takes, got {got}").format(got=quote_value(name))
+            )
+    return tuple(found)
+
+
+def _url(_setting: Setting, text: str) -> str:
+    """Parse the address of a server without its last slash. A password in it would be shown with it."""
+    _printable(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", text):
+        raise ValueError(
+            _("expected an address such as https://prometheus.example.org, got {got}").format(
+                got=quote_value(text)
+            )
+        )
+    if "@" in parts.netloc:
+        raise ValueError(_("holds a password: take it out of the address and use LAB_AUTH and LAB_PASS_FILE"))
+    if parts.query or parts.fragment:
+        raise ValueError(_("expected an address without ? and #, got {got}").format(got=quote_value(text)))
+    return text.rstrip("/")
+
+
+def _urls(setting: Setting, text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_url(setting, part) for part in _SEPARATORS.split(text) if part))
+
+
+def _program(_setting: Setting, text: str) -> tuple[str, ...]:
+    """Parse a program and its options, in words as a shell would have them."""
+    try:
+        return tuple(shlex.split(_printable(text)))
+    except ValueError:
+        raise ValueError(
+            _("expected a program and its options, got {got}: a quote is never closed").format(
+                got=quote_value(text)
+            )
+        ) from None
+
+
+def _label(_setting: Setting, text: str) -> str:
+    if not _LABEL.fullmatch(_printable(text)):
+        raise ValueError(
+            _("expected a name of letters, digits and . _ : / -, got {got}").format(got=quote_value(text))
+        )
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether this name or address is this very computer."""
     try:
+        import ipaddress
+
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower().removesuffix(".") == "localhost"
@@ -303,6 +381,12 @@ _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
     ValueType.HOST: _host,
     ValueType.ACCOUNT: lambda _setting, text: _printable(text),
     ValueType.PASSWORD: lambda _setting, text: password(text),
+    ValueType.NAME: _label,
+    ValueType.HOSTS: _machines,
+    ValueType.URL: _url,
+    ValueType.URLS: _urls,
+    ValueType.PROGRAM: _program,
+    ValueType.COMMAND: lambda _setting, text: _printable(text),
 }
 _EMPTY: dict[ValueType, Any] = {
     ValueType.ADDRESS: "",
@@ -311,4 +395,8 @@ _EMPTY: dict[ValueType, Any] = {
     ValueType.HOST: "",
     ValueType.ACCOUNT: "",
     ValueType.PASSWORD: Secret(""),
+    ValueType.HOSTS: (),
+    ValueType.URL: "",
+    ValueType.URLS: (),
+    ValueType.COMMAND: "",
 }

@@ -10,8 +10,9 @@ import shutil
 import sys
 import time
 from collections.abc import MutableMapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import parse_listing
@@ -165,19 +166,7 @@ class CommandSource:
         now = self._clock()
         if isinstance(listing, Problem):
             return Snapshot(self.name, now, problem=listing)
-        indexes = sorted({process.gpu for process in listing.processes if process.gpu is not None})
-        owned = tuple(map(self._with_owner, listing.processes))
-        # Their own numbers are not known: these come after all others.
-        lost = enumerate(listing.unreadable, indexes[-1] + 1 if indexes else 0)
-        return Snapshot(
-            self.name,
-            now,
-            gpus=(
-                *(Gpu(index, uuid="") for index in indexes),
-                *(Gpu(index, uuid=name, problem=why, process_problem=why) for index, (name, why) in lost),
-            ),
-            processes=self._matcher.identify(owned, now, began, self._steady()),
-        )
+        return _snapshot(listing, self.name, self._user, self._matcher, now, began, self._steady())
 
     def close(self) -> None:
         """End a run in progress; later reads start nothing."""
@@ -239,11 +228,47 @@ class CommandSource:
         values = {"program": self._label, "most": self._limit, "seconds": self._timeout}
         return Problem(text.format(code=code, signal=-code, **values), _(_BY_HAND))
 
-    def _with_owner(self, process: GpuProcess) -> GpuProcess:
-        if process.mine:
-            return replace(process, user=self._user)
-        known_owner = not isinstance(process.user, Missing)
-        return replace(process, mine=process.user == self._user) if known_owner else process
+
+def snapshot_of_listing(
+    text: str, source: str, user: str, matcher: ProcessMatcher, now: float, began: float, ended: float
+) -> Snapshot:
+    """
+    Make a snapshot of a printed process list whose own processes are `user`'s, named after its `source`.
+
+    `now` is wall time, the other two are steady. A line that is none of a list is a problem.
+    """
+    listing = parse_listing(text)
+    if listing.bad_lines:
+        line = _clip(redact.text(str(listing.bad_lines[0])))
+        return Snapshot(
+            source, now, problem=Problem(_("not a line of a process list: {line}").format(line=line))
+        )
+    return _snapshot(listing, source, user, matcher, now, began, ended)
+
+
+def _snapshot(
+    listing: Listing, source: str, user: str, matcher: ProcessMatcher, now: float, began: float, ended: float
+) -> Snapshot:
+    indexes = sorted({process.gpu for process in listing.processes if process.gpu is not None})
+    owned = tuple(_with_owner(process, user) for process in listing.processes)
+    # Their own numbers are not known: these come after all others.
+    lost = enumerate(listing.unreadable, indexes[-1] + 1 if indexes else 0)
+    return Snapshot(
+        source,
+        now,
+        gpus=(
+            *(Gpu(index, uuid="") for index in indexes),
+            *(Gpu(index, uuid=name, problem=why, process_problem=why) for index, (name, why) in lost),
+        ),
+        processes=matcher.identify(owned, now, began, ended),
+    )
+
+
+def _with_owner(process: GpuProcess, user: str) -> GpuProcess:
+    if process.mine:
+        return replace(process, user=user)
+    known_owner = not isinstance(process.user, Missing)
+    return replace(process, mine=process.user == user) if known_owner else process
 
 
 def command_line(mygpu: str) -> list[str]:

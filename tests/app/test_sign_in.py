@@ -11,7 +11,8 @@ import pytest
 
 from gpuwatch_tray.app import actions
 from gpuwatch_tray.app.actions import ActionDispatcher, SignInAction
-from gpuwatch_tray.app.bootstrap import SourceKind, create_context, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import SourceKind, create_context
 from gpuwatch_tray.app.deliver import deliver_now
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.model import Button
@@ -59,6 +60,7 @@ def signed_out(tmp_path, monkeypatch):
             "GPUWATCH_CONFIG": str(tmp_path / "gpu-watch.env"),
             "GPUWATCH_NOTIFY_CONFIG": str(tmp_path / "notify.env"),
             "GPUWATCH_SMTP_CONFIG": "/dev/null",
+            "GPUWATCH_LAB_CONFIG": "/dev/null",
             "GPUWATCH_CACHE": str(tmp_path / "state"),
             "OAUTHLIB_INSECURE_TRANSPORT": "1",
         }

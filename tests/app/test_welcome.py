@@ -6,14 +6,19 @@ import pytest
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.actions import ActionDispatcher
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.tray import ActionKind
 from tests.support.fakes import FakePopups
 
-FILES = {"GPUWATCH_CONFIG": "gpu-watch.env", "GPUWATCH_NOTIFY_CONFIG": "b", "GPUWATCH_SMTP_CONFIG": "c"}
+FILES = {
+    "GPUWATCH_CONFIG": "gpu-watch.env",
+    "GPUWATCH_NOTIFY_CONFIG": "b",
+    "GPUWATCH_SMTP_CONFIG": "c",
+    "GPUWATCH_LAB_CONFIG": "d",
+}
 
 
 class Monitor:
@@ -48,7 +53,7 @@ def clicked(tmp_path, monkeypatch):
 
 
 def test_settings_are_written_before_they_are_opened(clicked):
-    """Where there are none, all three are written, and the first is opened; what is there is only opened."""
+    """Where there are none, all are written, and the first is opened; what is there is only opened."""
     act = clicked.dispatcher.actions()[ActionKind.OPEN_SETTINGS]
     act(str(clicked.file))
     assert clicked.opened == [str(clicked.file)]

@@ -29,7 +29,7 @@ def whole():
     """A poll of the tray: the snapshot, every rule, the alerts, and the state on disk."""
     from gpuwatch_tray.alerts import RoutingPolicy
     from gpuwatch_tray.common import host
-    from gpuwatch_tray.engine import Engine, Policy
+    from gpuwatch_tray.engine import Engine, HostRules, Policy
     from gpuwatch_tray.model import Limits
     from gpuwatch_tray.notify.render import MailIdentity
     from gpuwatch_tray.sources.nvml import NvmlSource
@@ -37,7 +37,7 @@ def whole():
 
     policy = Policy(Limits(gpu_limit=8), RoutingPolicy(mails=True))
     store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", host.uptime)
-    evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), host.now)
+    evaluator = Engine(HostRules(), store, policy, MailIdentity("box", "ada", ""), host.now)
     read = NvmlSource().read
     return lambda: evaluator.evaluate(read())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import doctor as room
 from gpuwatch_tray.app import logs
-from gpuwatch_tray.app.bootstrap import create_context
+from gpuwatch_tray.app.context import create_context
 from gpuwatch_tray.cli import doctor
 from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.output import results_json, results_text
@@ -143,7 +143,7 @@ def test_the_canary_sings(tmp_path):
 def test_the_report_tells_no_secret_either(tmp_path, monkeypatch, capsys):
     """The file that is sent with a bug report is as silent as the screen."""
     installed, context = planted(tmp_path, CANARY)
-    for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
+    for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_LAB_CONFIG"):
         monkeypatch.setenv(name, installed.environment[name])
     doctor.write_report(context, tmp_path / "report.txt")
     assert CANARY not in (tmp_path / "report.txt").read_text() + capsys.readouterr().out

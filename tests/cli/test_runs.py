@@ -160,27 +160,32 @@ def test_a_long_log_keeps_beginning_and_end(installed):
     assert sum(file.stat().st_size for file in (installed.state / "runs" / "000001").iterdir()) < 6 * MIB
 
 
-def test_the_log_outlives_a_kill_of_the_one_who_writes_it(installed, server):
-    """After kill -9 of `when run` the end is told by the tray, and `runs` explains what the log shows."""
+def test_the_run_outlives_a_kill_of_the_one_who_waits_for_it(installed, server):
+    """After kill -9 of `when run` it goes on, its output passes and is kept, and the tray tells the end."""
     installed.configure(POLL_SEC=1)
-    code = "import time; print('step 1', flush=True); time.sleep(600)"
+    code = "import time; print('step 1', flush=True); input(); print('step 2', flush=True); time.sleep(600)"
     with installed.watching():
         started = subprocess.Popen(
             [installed.script, "when", "run", *python(code)],
             env=installed.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=installed.folder,
         )
         assert started.stdout.readline() == b"step 1\n"
         (record,) = wait_until(lambda: [one for one in runs(installed) if one["pid"]], "the record")
         started.kill()
-        started.communicate(timeout=20)
+        started.wait(20)
+        started.stdin.write(b"\n")
+        started.stdin.flush()
+        assert started.stdout.readline() == b"step 2\n"
         os.kill(record["pid"], signal.SIGTERM)
+        started.communicate(timeout=20)
         shown = wait_until(
             lambda: (said := installed.run("runs", "show", "1").stdout) and "why:" in said and said, "the end"
         )
     assert "exit code" not in shown
-    assert installed.run("runs", "log", "1").stdout == "step 1\n"
+    assert installed.run("runs", "log", "1").stdout == "step 1\nstep 2\n"
 
 
 def test_ctrl_c_is_a_person(installed):

@@ -11,17 +11,17 @@ from tests.support.installed import Installed
 def bare(tmp_path):
     """Provide an installation whose user has no file of settings yet."""
     installed = Installed(tmp_path)
-    for name in ("gpu-watch.env", "notify.env", "smtp.env"):
+    for name in ("gpu-watch.env", "notify.env", "smtp.env", "lab.env"):
         (tmp_path / name).unlink()
     return installed
 
 
 def test_it_writes_them_once(bare):
-    """The first run writes the three, the second leaves them; what was written has no mistake."""
+    """The first run writes the four, the second leaves them; what was written has no mistake."""
     first = bare.run("setup", "config")
-    assert (first.returncode, first.stdout.count("written: ")) == (0, 3)
+    assert (first.returncode, first.stdout.count("written: ")) == (0, 4)
     again = bare.run("setup", "config")
-    assert (again.returncode, again.stdout.count("already there: ")) == (0, 3)
+    assert (again.returncode, again.stdout.count("already there: ")) == (0, 4)
     checked = bare.run("setup", "config", "--check")
     place = f"{bare.folder / 'gpu-watch.env'}:11: TO_EMAIL"
     assert (checked.returncode, checked.stdout.splitlines()) == (
@@ -50,7 +50,7 @@ def test_check_names_every_mistake(bare):
 def test_path_says_where_they_are(bare):
     """A path a line, with what is missing and which variable names it."""
     (bare.folder / "smtp.env").write_text("")
-    watch, _notify, smtp = bare.run("setup", "config", "--path").stdout.splitlines()
+    watch, _notify, smtp, _lab = bare.run("setup", "config", "--path").stdout.splitlines()
     assert watch == f"{bare.folder / 'gpu-watch.env'}  (not there, set by GPUWATCH_CONFIG)"
     assert smtp == f"{bare.folder / 'smtp.env'}  (set by GPUWATCH_SMTP_CONFIG)"
 

@@ -10,21 +10,16 @@ import sys
 import time
 from argparse import Namespace
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app import headless, tray_client
-from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
-    SourceKind,
-    WorkError,
-    acquire_store,
-    create_context,
-)
+from gpuwatch_tray.app.bootstrap import AlreadyRunningError, acquire_store
+from gpuwatch_tray.app.context import SourceKind, WorkError, create_context
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
 from gpuwatch_tray.cli.check import check_once
@@ -98,7 +93,12 @@ def environ(tmp_path, short, monkeypatch):
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     files = {}
-    for variable in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
+    for variable in (
+        "GPUWATCH_CONFIG",
+        "GPUWATCH_NOTIFY_CONFIG",
+        "GPUWATCH_SMTP_CONFIG",
+        "GPUWATCH_LAB_CONFIG",
+    ):
         files[variable] = str(tmp_path / variable)
         Path(files[variable]).touch(0o600)
     return {**files, "GPUWATCH_CACHE": str(tmp_path / "state"), "HOME": str(tmp_path), "USER": "ada"}
@@ -415,7 +415,7 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(own_context, monke
 TRAY = """
 import os, signal, sys, threading
 from gpuwatch_tray.app import tray_client
-from gpuwatch_tray.app.bootstrap import SourceKind, create_context
+from gpuwatch_tray.app.context import SourceKind, create_context
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 own_context = create_context(os.environ, SourceKind.NVML)
 lock = StoreLock(own_context.settings.state, own_context.state_name)

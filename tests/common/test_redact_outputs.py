@@ -6,11 +6,11 @@ import json
 import logging
 import shutil
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import ChatRoute
 from gpuwatch_tray.app.control import alerts_json
@@ -18,7 +18,7 @@ from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_li
 from gpuwatch_tray.cli.alerts import alert_lines
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text
-from gpuwatch_tray.engine import Engine, mail_now
+from gpuwatch_tray.engine import Engine, HostRules, mail_now
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders, shown_command
 from gpuwatch_tray.model import Gpu, Limits, Presence, PresenceResult, Problem
 from gpuwatch_tray.notify import render
@@ -51,7 +51,9 @@ class Outputs:
         policy = replace(
             POLICY, limits=LIMITS, resolved_popup=True, routing=replace(POLICY.routing, chats=(self.chat,))
         )
-        self.judge = Engine(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
+        self.judge = Engine(
+            HostRules(), self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False
+        )
 
     def sighting(self):
         return PresenceResult(self.presence, "test")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.doctor.chat_checks import check_chat_outbox, check_chats, library_version
 from gpuwatch_tray.doctor.mail_checks import check_transport

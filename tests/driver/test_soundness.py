@@ -25,7 +25,7 @@ pytestmark = pytest.mark.driver
 
 # Everything that the source asks, through changing scenarios, and what it never asks.
 EVERY_CALL = """
-import dataclasses, pathlib, sys, time
+import pathlib, sys, time
 import pynvml
 from gpuwatch_tray.sources.nvml import NvmlSource
 from tests.driver import test_soundness

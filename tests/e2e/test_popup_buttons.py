@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated
 
 import pytest
 from dbus_fast import Message, MessageType  # the tests speak the protocol too
 from dbus_fast.annotations import DBusSignature
 from dbus_fast.service import dbus_method
+from msgspec.structs import replace
 from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.engine import Engine, Policy
+from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.engine.operations import AlertOperations
 from gpuwatch_tray.model import (
     Finding,
@@ -28,7 +28,7 @@ from tests.support.fakes import START, Clock, process, snapshot
 HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 POLICY = Policy(LIMITS, RoutingPolicy(3600.0, mails=True, popups=True))
-ROUTING = {field.name for field in fields(RoutingPolicy)}
+ROUTING = set(RoutingPolicy.__struct_fields__)
 
 
 def changed(policy, **values):
@@ -105,7 +105,9 @@ class Bench:
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
         self.attending = AlertOperations(self.store, self.clock.instant)
-        self.evaluator = Engine(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
+        self.evaluator = Engine(
+            HostRules(), self.store, self.policy, HEAD, self.clock.instant, self._sighting
+        )
 
     def close(self) -> None:
         self.store.close()

@@ -6,14 +6,14 @@ import itertools
 import re
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
-from gpuwatch_tray.engine import Engine
+from gpuwatch_tray.engine import Engine, HostRules
 from gpuwatch_tray.engine.operations import NotOnGpuError, ReminderError, Reminders
 from gpuwatch_tray.model import EmailWhen, Gpu, MessageKind, Presence, Severity
 from gpuwatch_tray.store import Store, StoreError
@@ -32,7 +32,14 @@ class Teller(Bench):
         self.children = getattr(self, "children", set())
         self.asked = []
         self.evaluator = Engine(
-            self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
+            HostRules(),
+            self.store,
+            self.policy,
+            HEAD,
+            self.clock.instant,
+            self._sighting,
+            self._lives,
+            self._descends,
         )
 
     def _lives(self, pid, _identity):
@@ -229,7 +236,14 @@ def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
             self.store = Store(wall, "box", self.clock.uptime, keeper=True)
             self.awaiting = Reminders(self.store, self.clock.instant)
             self.evaluator = Engine(
-                self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
+                HostRules(),
+                self.store,
+                self.policy,
+                HEAD,
+                self.clock.instant,
+                self._sighting,
+                self._lives,
+                self._descends,
             )
 
     with closing(OnAFullDisk(folder)) as teller:

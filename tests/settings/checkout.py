@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.model.schema import IGNORE_PROCESSES
 from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load
 from gpuwatch_tray.settings.validators import parse
 
 DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
-WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
+WATCH, NOTIFY, SMTP, LAB = "gpu-watch.env", "notify.env", "smtp.env", "lab.env"
 SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.model.schema import SETTINGS
-from tests.settings.checkout import NOTIFY, SMTP, WATCH
+from tests.settings.checkout import LAB, NOTIFY, SMTP, WATCH
 
 CONFIG = Path(__file__).parents[2] / "config"
-NAMES = (WATCH, NOTIFY, SMTP)
+NAMES = (WATCH, NOTIFY, SMTP, LAB)
 
 
 def example(name: str) -> str:
@@ -20,7 +20,7 @@ def example(name: str) -> str:
 
 
 def test_an_untouched_copy_sets_nothing(house):
-    """The three examples as they are mean the defaults, without a problem or a warning."""
+    """The examples as they are mean the defaults, without a problem or a warning."""
     nothing = house.meaning()
     for name in NAMES:
         house.write(name, example(name)).chmod(0o644)

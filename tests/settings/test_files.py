@@ -6,16 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.settings import files, load
 from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders
-from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH, House
+from tests.settings.checkout import LAB, NOTIFY, SMTP, SMTP_TEXT, WATCH, House
 
-VARIABLES = {WATCH: "GPUWATCH_CONFIG", NOTIFY: "GPUWATCH_NOTIFY_CONFIG", SMTP: "GPUWATCH_SMTP_CONFIG"}
+VARIABLES = {
+    WATCH: "GPUWATCH_CONFIG",
+    NOTIFY: "GPUWATCH_NOTIFY_CONFIG",
+    SMTP: "GPUWATCH_SMTP_CONFIG",
+    LAB: "GPUWATCH_LAB_CONFIG",
+}
 
 NOBODY = 65534
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 
 import pytest
 
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits
-from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH_FILE, ValueType
+from gpuwatch_tray.model.schema import LAB, NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH_FILE, ValueType
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.template import example
 from gpuwatch_tray.settings.validators import parse
 from tests.settings.generated import ROOT, rules_table, settings_table
 
 
-@pytest.mark.parametrize("name", [WATCH_FILE, NOTIFY, SMTP])
+@pytest.mark.parametrize("name", [WATCH_FILE, NOTIFY, SMTP, LAB])
 def test_the_examples_are_generated_from_the_table(name):
     """config/*.example is what `python -m tests.settings.generated` writes, byte for byte."""
     assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()
@@ -44,10 +43,10 @@ def test_every_rule_is_switched_by_one_setting():
 def test_every_threshold_is_kept_by_one_setting(house):
     """Each threshold has one row, and the default of the row in base units is that of the threshold."""
     groups = {"heat": HeatLimits, "faults": FaultLimits, "use": UseLimits}
-    expected = {f"limits.{field.name}" for field in fields(Limits) if field.name not in groups} - {
-        "limits.poll"
+    expected = {f"limits.{name}" for name in Limits.__struct_fields__ if name not in groups} - {"limits.poll"}
+    expected |= {
+        f"limits.{name}.{field}" for name, group in groups.items() for field in group.__struct_fields__
     }
-    expected |= {f"limits.{name}.{field.name}" for name, group in groups.items() for field in fields(group)}
     field_path = {row.field_path: row for row in SETTINGS.values() if row.field_path}
     assert expected == {name for name in field_path if name.startswith("limits.")}
     settings = house.settings()

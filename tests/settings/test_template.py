@@ -1,15 +1,15 @@
-"""The three files, written where there are none."""
+"""The files, written where there are none."""
 
 from __future__ import annotations
 
 import re
 
 from gpuwatch_tray.model.schema import SETTINGS
-from gpuwatch_tray.settings.paths import stamps
+from gpuwatch_tray.settings.paths import files_to_check, stamps
 from gpuwatch_tray.settings.template import files, write_missing
-from tests.settings.checkout import NOTIFY, SMTP, WATCH, House
+from tests.settings.checkout import LAB, NOTIFY, SMTP, WATCH, House
 
-NAMES = (WATCH, NOTIFY, SMTP)
+NAMES = (WATCH, NOTIFY, SMTP, LAB)
 
 
 def test_every_key_is_written_with_its_default(installed_house):
@@ -28,7 +28,7 @@ def test_every_key_is_written_with_its_default(installed_house):
 def test_what_is_there_stays_as_it_is(installed_house):
     """A file with words of its own is not touched, and a second run writes nothing."""
     mine = installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert [path.name for path in write_missing({}, installed_house.places)] == [NOTIFY, SMTP]
+    assert [path.name for path in write_missing({}, installed_house.places)] == [NOTIFY, SMTP, LAB]
     assert write_missing({}, installed_house.places) == ()
     assert mine.read_text() == "GPU_LIMIT=7\n"
 
@@ -37,7 +37,7 @@ def test_a_file_of_the_checkout_is_there_already(tmp_path):
     """What config/ of a checkout has is not written once more for the user."""
     house = House(tmp_path)
     house.write(WATCH, "GPU_LIMIT=7\n")
-    assert [path.parent for path in write_missing({}, house.places)] == [house.user, house.user]
+    assert [path.parent for path in write_missing({}, house.places)] == [house.user] * 3
 
 
 def test_a_variable_names_the_place(installed_house, tmp_path):
@@ -48,16 +48,16 @@ def test_a_variable_names_the_place(installed_house, tmp_path):
     written = write_missing(environ, installed_house.places)
     assert named in written
     assert not (tmp_path / "nowhere").exists()
-    watch, _, smtp = files(environ, installed_house.places)
+    watch, _, smtp, _lab = files(environ, installed_house.places)
     assert (watch.named, smtp.path, smtp.exists) == ("GPUWATCH_CONFIG", named, True)
 
 
 def test_a_change_is_seen_without_opening_the_files(installed_house, tmp_path):
     """A file that comes, changes, is replaced or goes changes the stamps; nothing else does."""
-    seen = [stamps({}, installed_house.places)]
+    seen = [stamps(files_to_check({}, installed_house.places))]
 
     def changed():
-        seen.append(stamps({}, installed_house.places))
+        seen.append(stamps(files_to_check({}, installed_house.places)))
         return seen[-1] != seen[-2]
 
     assert not changed()
@@ -71,6 +71,6 @@ def test_a_change_is_seen_without_opening_the_files(installed_house, tmp_path):
     file.unlink()
     assert changed()
     named = {"GPUWATCH_NOTIFY_CONFIG": str(tmp_path / "notify")}
-    before = stamps(named, installed_house.places)
+    before = stamps(files_to_check(named, installed_house.places))
     (tmp_path / "notify").write_text("")
-    assert stamps(named, installed_house.places) != before
+    assert stamps(files_to_check(named, installed_house.places)) != before

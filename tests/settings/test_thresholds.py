@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES, Unit
@@ -149,6 +149,6 @@ def test_the_keys_are_named_after_their_units():
     }
     numbers = [setting for setting in SETTINGS.values() if re.fullmatch(r"[0-9]+", setting.default)]
     plain = {setting.key for setting in numbers if setting.unit is Unit.NONE}
-    assert plain == {"GPU_LIMIT", "ECC_CORRECTED", "SMTP_PORT"}
+    assert plain == {"GPU_LIMIT", "ECC_CORRECTED", "SMTP_PORT", "EXPORT_PROCESSES"}
     united = [setting for setting in SETTINGS.values() if setting.unit is not Unit.NONE]
     assert [s.key for s in united if not s.key.endswith(suffixes[s.unit])] == []

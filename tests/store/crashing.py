@@ -18,7 +18,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from gpuwatch_tray.engine import Engine, late_digest, no_desktop
+from gpuwatch_tray.engine import Engine, HostRules, late_digest, no_desktop
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.notify.outbox_worker import LEASE, deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError
@@ -119,7 +119,7 @@ def life(folder: Path, now: float, reading) -> None:
         return Instant(now, now - START + 500.0, "boot")
 
     with closing(Store(folder, "box", lambda: (now - START + 500.0, "boot"), keeper=True)) as store:
-        Engine(store, POLICY, HEAD, instant, no_desktop).evaluate(reading)
+        Engine(HostRules(), store, POLICY, HEAD, instant, no_desktop).evaluate(reading)
         gather = late_digest(HEAD)
         deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0, gather=gather)
         Disk.full = False

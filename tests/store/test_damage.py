@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.engine import Engine, no_desktop
+from gpuwatch_tray.engine import Engine, HostRules, no_desktop
 from gpuwatch_tray.store import Store, StoreError, state_file
 from gpuwatch_tray.store.state_file import READERS
 from gpuwatch_tray.store.tables import TABLES, memory_database
@@ -133,7 +133,7 @@ def test_a_row_that_makes_no_sense_is_damage_too(store, garbage):
 def test_an_evaluator_whose_state_is_damaged_writes_it_again_and_mails_once(tmp_path, table):
     """It holds the alerts: they are on the new file after its next poll; only a lost cooldown tells twice."""
     with closing(Store(tmp_path, "box", keeper=True)) as store:
-        evaluator = Engine(store, POLICY, HEAD, lambda: NOW, no_desktop)
+        evaluator = Engine(HostRules(), store, POLICY, HEAD, lambda: NOW, no_desktop)
         evaluator.evaluate(BUSY)
         (row,) = store.lease_due(START, 60)
         store.mark_sent(row.id, START, "250 ok")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.common import host
-from gpuwatch_tray.engine import Engine, no_desktop
+from gpuwatch_tray.engine import Engine, HostRules, no_desktop
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import Receipt
 from gpuwatch_tray.store import Store, StoreError, state_file
@@ -109,7 +109,7 @@ def holder(path):
 def test_an_evaluation_that_finds_the_file_locked_is_taken_by_the_next_poll(tmp_path, journal, impatient):
     """The trouble is said, the alert is shown, and its mail is queued once when the file is free."""
     store = Store(tmp_path, "box", keeper=True)
-    evaluator = Engine(store, POLICY, HEAD, lambda: NOW, no_desktop)
+    evaluator = Engine(HostRules(), store, POLICY, HEAD, lambda: NOW, no_desktop)
     with closing(holder(store.path)):
         for _ in range(2):
             outcome = evaluator.evaluate(BUSY)

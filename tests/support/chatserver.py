@@ -174,12 +174,15 @@ class ChatServer:
                 if reply is None:
                     return
                 status, named, content = reply
+                drips = chats.mood.get(_service_at(request) or "") == "drip"
+                if drips:
+                    status, content = 200, content or b" "
                 self.send_response(status)
                 for name, value in named.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                if chats.mood.get(_service_at(request) or "") == "drip":
+                if drips:
                     self.wfile.write(content[:-1])
                     chats.released.wait(60)
                 self.wfile.write(content)

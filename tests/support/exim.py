@@ -22,13 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import pytest
 import trustme
 
 from tests.support.installed import closed_port
+from tests.support.unpacked import ROOT, unpacked
 
-ROOT = Path(__file__).parents[2] / ".build" / "debian" / "root"
-PROGRAM = ROOT / "usr/sbin/exim4"
 NOBODY = 65534  # whose it is where the tests run as root: it refuses to be root's
 ACCOUNT = "Debian-exim"  # built into it
 READY = 10.0  # seconds
@@ -115,9 +113,7 @@ class Exim:
         return [_queued(head) for head in sorted(self.folder.glob("spool/input/*-H"), key=_written)]
 
     def __enter__(self) -> Self:
-        if not PROGRAM.exists():
-            lacking = "Exim is not unpacked: `make test` does it where there is apt-get"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+        self._program = unpacked("usr/sbin/exim4")
         self.folder = Path(tempfile.mkdtemp(prefix="exim-"))
         self.ca_file = self.folder / "ca.pem"
         try:
@@ -169,7 +165,7 @@ class Exim:
         }
         ports = f"<; 127.0.0.1.{self.port} ; 127.0.0.1.{self.tls_port}"
         self._running = subprocess.Popen(
-            [str(PROGRAM), "-bdf", "-C", str(self.folder / "configuration"), "-oX", ports],
+            [str(self._program), "-bdf", "-C", str(self.folder / "configuration"), "-oX", ports],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -51,11 +51,13 @@ class Installed:
             "GPUWATCH_CONFIG": str(self.folder / "gpu-watch.env"),
             "GPUWATCH_NOTIFY_CONFIG": str(self.folder / "notify.env"),
             "GPUWATCH_SMTP_CONFIG": str(self.folder / "smtp.env"),
+            "GPUWATCH_LAB_CONFIG": str(self.folder / "lab.env"),
             "GPUWATCH_CACHE": str(self.state),
         }
         self.environment = driver.environment(self.scenario, base | self.environment)
         self.write("notify.env")
         self.write("smtp.env")
+        self.write("lab.env")
         self.configure()
 
     def play(self, scenario: Scenario) -> None:

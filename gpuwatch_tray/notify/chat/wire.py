@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from msgspec import Struct, field
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
@@ -36,8 +36,7 @@ class NotLetThroughError(requests.RequestException):
     """A request that is not made or not followed; Apprise takes it for a failed connection."""
 
 
-@dataclass
-class Wire:
+class Wire(Struct):
     """What was answered, in order: a status, or the error in place of one; `wait` is what a server asked."""
 
     plain_text: bool  # plain http may leave this computer

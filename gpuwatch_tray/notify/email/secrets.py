@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify import system_keyring
 from gpuwatch_tray.notify.system_keyring import UNLOCK_TIMEOUT
 from gpuwatch_tray.notify.transport import configuration_error
-from gpuwatch_tray.settings import Secret, SmtpSecurity, read_password
+from gpuwatch_tray.settings import Secret, SecretFileError, SmtpSecurity, read_password, read_secret_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +36,6 @@ def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT)
 def delete_password(account: str, timeout: float = UNLOCK_TIMEOUT) -> bool:
     """Delete the password of `account`; False where there is none; TransportError."""
     return system_keyring.delete_secret(SERVICE, account, _(KEYRING_MEND), timeout)
-
-
-LONGEST_FILE = 4096  # bytes: a longer file is not the one that was meant
 
 
 def smtp_password(smtp: SmtpSettings) -> Secret:
@@ -74,24 +70,7 @@ def password_source(smtp: SmtpSettings) -> str:
 
 
 def _read_password_file(file: Path) -> Secret:
-    alone = _("it must contain only the password")
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
-            raise configuration_error(_("SMTP_PASS_FILE {file} is not a plain file").format(file=file), alone)
-        with file.open("rb") as stream:
-            content = stream.read(LONGEST_FILE + 1)
-    except OSError as error:
-        text = _("SMTP_PASS_FILE {file} cannot be read: {why}").format(file=file, why=error.strerror)
-        raise configuration_error(text, _("write the password into it, and chmod 600")) from None
-    if len(content) > LONGEST_FILE or b"\n" in content.strip():
-        raise configuration_error(_("SMTP_PASS_FILE {file} has more than one line").format(file=file), alone)
-    try:
-        secret = read_password(content.decode("utf-8-sig"))
-    except ValueError as error:
-        why = _("is not UTF-8") if isinstance(error, UnicodeDecodeError) else str(error)
-        text = _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why)
-        raise configuration_error(text, alone) from None
-    if not secret.reveal():
-        text = _("SMTP_PASS_FILE {file} is empty").format(file=file)
-        raise configuration_error(text, _("write the password into it"))
-    return secret
+        return read_secret_file("SMTP_PASS_FILE", file, read_password)
+    except SecretFileError as error:
+        raise configuration_error(error.text, error.mend) from None

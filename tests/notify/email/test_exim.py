@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email.sendmail import SYSTEM_FOLDERS
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
 from tests.notify.email.failures import send_failure
-from tests.support.exim import CRAM_MD5, LOGIN, PROGRAM, Exim
+from tests.support.exim import CRAM_MD5, LOGIN, Exim
 from tests.support.installed import Installed
+from tests.support.unpacked import ROOT
 
 TO = ("one@example.org",)
 
@@ -135,5 +136,5 @@ def test_the_server_under_test_is_not_this_computers_mailer(exim):
     """It is unpacked, not installed: what `auto` finds as mail, mailx or sendmail is none of its files."""
     for program in ("mail", "mailx", "sendmail"):
         found = shutil.which(program, path=os.pathsep.join((os.environ["PATH"], *SYSTEM_FOLDERS)))
-        assert str(PROGRAM.parents[2]) not in str(found)
-    assert shutil.which("exim4") != str(PROGRAM)
+        assert str(ROOT) not in str(found)
+    assert shutil.which("exim4") != str(ROOT / "usr/sbin/exim4")

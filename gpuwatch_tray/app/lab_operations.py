@@ -1,0 +1,100 @@
+"""What a person does with the alerts and reminders of the lab, which have a state of their own."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.app.bootstrap import create_lab_engine, open_store
+from gpuwatch_tray.app.context import WorkError, lab_context
+from gpuwatch_tray.app.control import alerts_json
+from gpuwatch_tray.app.lab_json import build_lab
+from gpuwatch_tray.app.lab_monitor import read_lab_once
+from gpuwatch_tray.common import host
+from gpuwatch_tray.engine.lab_rule_book import complete_view
+from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import LabStatus
+from gpuwatch_tray.rules.lab_rules import LAB_RULES, host_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.model import LabView
+    from gpuwatch_tray.store import Store
+
+
+_NUMBER = re.compile(r"[Ll](\d+)")  # an alert of the lab: the states count alike
+
+
+@contextmanager
+def lab_store(context: RunContext) -> Iterator[Store | None]:
+    """Yield the store of the lab; None where there is no lab."""
+    lab = lab_context(context)
+    if lab is None:
+        yield None
+        return
+    with closing(open_store(lab)) as store:
+        yield store
+
+
+def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of this computer's alerts and rules, and those of the lab's as its state has them."""
+    here, there = [], []
+    for name in names:
+        number = _NUMBER.fullmatch(name)
+        if number is not None:
+            there.append(number[1])
+        elif name.startswith("lab/") or name in LAB_RULES:
+            there.append(name)
+        else:
+            here.append(name)
+    return here, there
+
+
+def operate_on_lab(context: RunContext, operation: Callable[[AlertOperations], str]) -> str:
+    """Do it on the lab's state, which the running program reads with its next poll. Raises WorkError."""
+    with lab_store(context) as store:
+        if store is None:
+            raise WorkError(_("there is no lab: lab.env names none"))
+        try:
+            return operation(AlertOperations(store, host.now))
+        except NoSuchAlertError as error:
+            raise WorkError(str(error)) from error
+
+
+def lab_alerts(context: RunContext) -> dict[str, Any] | None:
+    """Return the lab's alerts as `alerts --json` has them; None where there is no lab."""
+    with lab_store(context) as store:
+        return None if store is None else alerts_json(store, host.now())
+
+
+def forget_host(store: Store, name: str) -> bool:
+    """Forget a host and its GPUs, or one of these by HOST/UUID; whether it was known."""
+    prefix = host_prefix(name)
+    rows = [row.uuid for row in store.gpus() if row.uuid.startswith(prefix) or row.uuid == name]
+    forgotten = [uuid for uuid in rows if store.forget_gpu(uuid)]
+    return bool(forgotten)
+
+
+def lab_now(context: RunContext) -> dict[str, Any]:
+    """Read the lab once, as nobody watches it, and judge it without a trace. Raises WorkError."""
+    lab = lab_context(context)
+    if lab is None:
+        raise WorkError(
+            _("there is no lab: set LAB_HOSTS or LAB_PROMETHEUS in lab.env (`gpuwatch-tray setup config`)")
+        )
+    view = read_lab_once(lab)
+    with closing(open_store(lab)) as store:
+        return build_lab(_status(lab, store, view))
+
+
+def _status(context: RunContext, store: Store, view: LabView) -> LabStatus:
+    status = create_lab_engine(context, store).preview(view)
+    completed = complete_view(view, store.gpus())
+    return LabStatus(
+        status.level, status.headline, time.time(), completed, status.alerts, view.notes, status.snoozed_until
+    )

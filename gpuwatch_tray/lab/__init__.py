@@ -1,0 +1,1 @@
+"""The lab: many machines, as a Prometheus or ssh tells of them."""

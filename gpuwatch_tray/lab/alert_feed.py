@@ -1,0 +1,62 @@
+"""
+Whether what an Alertmanager says can be believed. Pure.
+
+An Alertmanager that nobody feeds answers 200 and an empty list, as one does where all is well. So what it has
+is compared with what fires in Prometheus.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpuwatch_tray.i18n import ngettext
+from gpuwatch_tray.model import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+AlertKey: TypeAlias = tuple[str, str]  # alertname and host, as they came
+
+POLLS = 2  # that an alert must be missing for: a new one is on its way
+
+
+class FeedJudge:
+    """Compares poll by poll the alerts that fire in Prometheus with those of the Alertmanager."""
+
+    def __init__(self) -> None:
+        self._missing: dict[AlertKey, int] = {}  # for how many polls
+        self._had: set[AlertKey] = set()  # fires, and was there once
+        self._last = Feed.UNKNOWN
+
+    def judge(
+        self, firing: AbstractSet[AlertKey] | None, there: AbstractSet[AlertKey] | None
+    ) -> tuple[Feed, str]:
+        """
+        Return how far it can be believed, and why not.
+
+        `firing` is None where Prometheus could not be asked, `there` where the Alertmanager could not.
+        """
+        if there is None:
+            return Feed.UNREACHABLE, ""
+        if firing is None:
+            return Feed.UNKNOWN, ""
+        self._missing = {key: self._missing.get(key, 0) + 1 for key in firing - there}
+        matched = firing & there
+        self._had = (self._had | matched) & firing
+        # What it never had may be dropped on the way on purpose, as long as others come through.
+        lost = [
+            key
+            for key, polls in self._missing.items()
+            if polls >= POLLS and (key in self._had or not matched)
+        ]
+        if lost:
+            self._last = Feed.UNFED
+            text = ngettext(
+                "{count} alert fires in Prometheus that it does not have",
+                "{count} alerts fire in Prometheus that it does not have",
+                len(lost),
+            )
+            return Feed.UNFED, text.format(count=len(lost))
+        if matched or not firing:
+            self._last = Feed.FED
+        return self._last, ""

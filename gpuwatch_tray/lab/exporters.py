@@ -1,0 +1,161 @@
+"""
+The exporters of GPU metrics that a lab may have, and how far the metrics of each go.
+
+Besides our own: dcgm-exporter (NVIDIA, etc/default-counters.csv), nvitop-exporter (its exporter.py; the units
+stand at the ends of its names) and nvidia_gpu_exporter (utkuozdemir, docs/METRICS.md). What one does not have
+is not guessed: it stays unknown, and `lacks` names it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from gpuwatch_tray.i18n import N_, _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+IDLE = "10m"  # for how long a GPU must have been idle to look free
+IDLE_MEMORY = 0.05  # of the memory, at most: a driver and a display take some
+
+
+class Exporter(Struct, frozen=True):
+    """
+    One exporter. `queries` are PromQL with $JOB, $ME and $NAMES, which give a number an instance.
+
+    The one of `reading` is there for a host whose GPUs could be read. It is the wall time of the last one,
+    or a smaller number that is another one after each reading, or 0 where nothing tells when that was.
+    """
+
+    name: str
+    prefix: str  # of its metrics
+    sign: str  # a metric that it always has
+    queries: Mapping[str, str]
+    lacks: tuple[str, ...] = ()  # what it cannot tell, for people
+
+
+def _looks_free(used: str, total: str, use: str, labels: str) -> str:
+    """Count the GPUs with next to no memory in use that have not computed for ten minutes."""
+    idle = f"max by ({labels}) (max_over_time({use}[{IDLE}])) == 0"
+    # Seen for all of that time: a GPU, or an exporter, that has just come has no past.
+    seen = f"{use} offset {IDLE}"
+    small = f"max by ({labels}) ({used}) / max by ({labels}) ({total}) < {IDLE_MEMORY}"
+    looking = f"count by (instance) (({small}) and on ({labels}) ({idle}) and on ({labels}) {seen})"
+    # A host of which none looks free has a row as well.
+    return f"{looking} or on (instance) (0 * count by (instance) ({use}))"
+
+
+_MINE = "sum by (instance) (gpuwatch_user_gpus{$JOB,user=~$NAMES})"
+# 0 is known only where the owner of every process is told.
+_NONE_MINE = "(0 * (max by (instance) (gpuwatch_user_list_complete{$JOB}) == 1))"
+
+GPUWATCH = Exporter(
+    "gpuwatch-tray",
+    "gpuwatch_",
+    "gpuwatch_build_info",
+    {
+        "reading": "max by (instance) (gpuwatch_last_reading_timestamp_seconds{$JOB}"
+        " and on (instance) (gpuwatch_reading_ok{$JOB} == 1))",
+        "blind": "min by (instance) (gpuwatch_reading_ok{$JOB}) == 0",
+        "gpus": "max by (instance) (gpuwatch_gpus_visible{$JOB})",
+        "expected": "max by (instance) (gpuwatch_gpus_expected{$JOB})",
+        "free": "sum by (instance) (gpuwatch_gpu_free{$JOB})",
+        "largest_free": "max by (instance) ((gpuwatch_gpu_memory_total_bytes{$JOB}"
+        " - gpuwatch_gpu_memory_used_bytes{$JOB})"
+        " and on (instance, gpu, uuid) (gpuwatch_gpu_free{$JOB} == 1))",
+        "mine": f"{_MINE} or on (instance) {_NONE_MINE}",
+        "oldest_start": "min by (instance) (gpuwatch_user_oldest_start_timestamp_seconds{$JOB,user=~$NAMES})",
+        "clock": "max by (instance) (gpuwatch_host_clock_timestamp_seconds{$JOB}"
+        " - timestamp(gpuwatch_host_clock_timestamp_seconds{$JOB}))",
+        "hottest": "max by (instance) (gpuwatch_gpu_temperature_celsius{$JOB})",
+    },
+)
+DCGM = Exporter(
+    "dcgm-exporter",
+    "DCGM_FI_",
+    "DCGM_FI_DEV_GPU_UTIL",
+    {
+        "reading": "0 * count by (instance) (DCGM_FI_DEV_GPU_UTIL{$JOB})",
+        "gpus": "count by (instance) (count by (instance, UUID) (DCGM_FI_DEV_GPU_UTIL{$JOB}))",
+        "hottest": "max by (instance) (DCGM_FI_DEV_GPU_TEMP{$JOB})",
+        "looks_free": _looks_free(
+            "DCGM_FI_DEV_FB_USED{$JOB}",
+            "(DCGM_FI_DEV_FB_USED{$JOB} + DCGM_FI_DEV_FB_FREE{$JOB})",
+            "DCGM_FI_DEV_GPU_UTIL{$JOB}",
+            "instance, UUID",
+        ),
+    },
+    (
+        N_("processes and their owners, so neither free GPUs nor yours"),
+        N_("how many GPUs the host should have, so no lost one"),
+        N_("when it last read its GPUs"),
+    ),
+)
+NVITOP = Exporter(
+    "nvitop-exporter",
+    "gpu_",
+    "gpu_utilization_Percentage",
+    {
+        # It serves its last values for ever; the host's uptime, read with the GPUs, stands still then.
+        "reading": "max by (instance) (host_uptime_Second{$JOB}) and on (instance)"
+        " gpu_utilization_Percentage{$JOB}",
+        # What it cannot read it serves as no number, which is not above 0.
+        "gpus": "count by (instance) (count by (instance, uuid) (gpu_memory_total_MiB{$JOB} > 0))",
+        "hottest": "max by (instance) (gpu_temperature_C{$JOB})",
+        # None is no 0: a process whose owner it cannot read is left out.
+        "mine": "count by (instance) (count by (instance, uuid) (process_gpu_memory_MiB{$JOB,username=$ME}))",
+        "looks_free": _looks_free(
+            "gpu_memory_used_MiB{$JOB}",
+            "gpu_memory_total_MiB{$JOB}",
+            "gpu_utilization_Percentage{$JOB}",
+            "instance, uuid",
+        ),
+    },
+    (
+        N_("which processes compute, and whether it lists all of them, so no free GPUs"),
+        N_("how many GPUs the host should have, so no lost one"),
+        N_("that none of your processes is on a host: only that some are"),
+    ),
+)
+NVIDIA_SMI = Exporter(
+    "nvidia_gpu_exporter",
+    "nvidia_smi_",
+    "nvidia_smi_utilization_gpu_ratio",
+    {
+        "reading": "max by (instance) (nvidia_smi_last_collect_success_timestamp_seconds{$JOB}"
+        " and on (instance) (nvidia_smi_last_collect_success{$JOB} == 1))",
+        "blind": "min by (instance) (nvidia_smi_last_collect_success{$JOB}) == 0",
+        "gpus": "count by (instance) (count by (instance, uuid) (nvidia_smi_utilization_gpu_ratio{$JOB}))",
+        "hottest": "max by (instance) (nvidia_smi_temperature_gpu{$JOB})",
+        # With --collect.compute-apps.
+        "free": "sum by (instance) ((nvidia_smi_compute_apps{$JOB} == bool 0) and on (instance)"
+        " (nvidia_smi_compute_apps_last_collect_success{$JOB} == 1))",
+        "looks_free": _looks_free(
+            "nvidia_smi_memory_used_bytes{$JOB}",
+            "nvidia_smi_memory_total_bytes{$JOB}",
+            "nvidia_smi_utilization_gpu_ratio{$JOB}",
+            "instance, uuid",
+        ),
+    },
+    (
+        N_("the owners of processes, so none of yours; free GPUs only with --collect.compute-apps"),
+        N_("how many GPUs the host should have, so no lost one"),
+    ),
+)
+EXPORTERS = (GPUWATCH, DCGM, NVITOP, NVIDIA_SMI)  # a host that has two is read by the first
+
+
+def found_exporters(names: Iterable[str]) -> tuple[Exporter, ...]:
+    """Return the exporters that have one of these metrics; our own where there is none."""
+    present = set(names)
+    return tuple(exporter for exporter in EXPORTERS if exporter.sign in present) or (GPUWATCH,)
+
+
+def missing_notes(exporters: tuple[Exporter, ...]) -> tuple[str, ...]:
+    """Say for each exporter that is not ours what it does not tell."""
+    text = _("{exporter} does not tell {what}")
+    return tuple(
+        text.format(exporter=exporter.name, what=_(what)) for exporter in exporters for what in exporter.lacks
+    )

@@ -1,0 +1,162 @@
+"""One host in detail: what its exporter tells, as the snapshot that the host itself would have. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.lab.answers import harmless
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    Field,
+    Gpu,
+    GpuProcess,
+    Missing,
+    Problem,
+    ProcessKind,
+    Snapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpuwatch_tray.lab.answers import Sample
+
+
+_PREFIX = "gpuwatch_"
+_PERCENT = 100
+LONGEST_NUMBER = 10  # digits: no index and no PID has more
+_OF_ALL = {
+    "gpu_info",
+    "gpu_list_complete",
+    "gpu_healthy",
+    "gpu_xid_total",
+}  # of one that cannot be read as well
+
+
+class _GpuKey(NamedTuple):
+    number: int
+    uuid: str
+
+
+class _ProcessKey(NamedTuple):
+    gpu: int
+    uuid: str
+    pid: int
+    user: str
+    name: str
+    type: str
+
+
+def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
+    """Return the host's GPUs and processes, `me` being the user's name there; what is not told is unknown."""
+    at = max((sample.at for sample in samples), default=0.0)
+    alone: dict[str, float] = {}
+    gpus: dict[_GpuKey, dict[str, float]] = {}
+    names: dict[_GpuKey, str] = {}
+    boards: dict[int, str] = {}  # the physical GPUs' UUIDs
+    processes: dict[_ProcessKey, dict[str, float]] = {}
+    for sample in samples:
+        metric = sample.labels.get("__name__", "").removeprefix(_PREFIX)
+        key = _gpu_key(sample.labels)
+        if metric.startswith("process_"):
+            process = _process_key(sample.labels)
+            if process is not None:
+                processes.setdefault(process, {})[metric] = sample.value
+        elif metric.startswith("gpu_"):
+            if key is not None:
+                gpus.setdefault(key, {})[metric] = sample.value
+                if metric == "gpu_info":
+                    names[key] = harmless(sample.labels.get("name", ""))
+                    if sample.labels.get("kind") != "mig":
+                        boards[key.number] = key.uuid
+        elif not metric.startswith("user_"):
+            alone[metric] = sample.value
+    if alone.get("reading_ok") != 1:
+        return Snapshot(source, at, problem=Problem(_("the host cannot read its GPUs")))
+    clock = alone.get("host_clock_timestamp_seconds")
+    return Snapshot(
+        source,
+        at,
+        gpus=tuple(
+            replace(
+                _gpu(key, gpus[key]),
+                name=names.get(key) or UNKNOWN,
+                physical=boards.get(key.number, "") if boards.get(key.number) != key.uuid else "",
+            )
+            for key in sorted(gpus)
+        ),
+        processes=tuple(_process(key, processes[key], me, clock) for key in sorted(processes)),
+    )
+
+
+def _gpu(key: _GpuKey, values: Mapping[str, float]) -> Gpu:
+    omitted = int(values.get("gpu_processes_omitted", 0))
+    if values.get("gpu_list_complete") != 1:
+        process_problem: str | None = _("the host does not know all of its processes")
+    elif omitted:
+        process_problem = _("{count} more processes are not told").format(count=omitted)
+    else:
+        process_problem = None
+    return Gpu(
+        key.number,
+        key.uuid,
+        problem=None if values.keys() - _OF_ALL else _("the host cannot read it"),
+        memory_used=_whole(values.get("gpu_memory_used_bytes")),
+        memory_total=_whole(values.get("gpu_memory_total_bytes")),
+        utilisation=_whole(values.get("gpu_utilization_ratio"), _PERCENT),
+        temperature=_whole(values.get("gpu_temperature_celsius")),
+        power=_number(values.get("gpu_power_watts")),
+        power_limit=_number(values.get("gpu_power_limit_watts")),
+        fan=_whole(values.get("gpu_fan_ratio"), _PERCENT),
+        process_problem=process_problem,
+        energy=_number(values.get("gpu_energy_joules_total")),
+        ecc_uncorrected=_whole(values.get("gpu_ecc_uncorrected_total")),
+    )
+
+
+def _process(key: _ProcessKey, values: Mapping[str, float], me: str, clock: float | None) -> GpuProcess:
+    start = _number(values.get("process_start_timestamp_seconds"))
+    known_start = None if isinstance(start, Missing) else start
+    kinds = {kind for kind in ProcessKind if kind.value in key.type}
+    return GpuProcess(
+        key.pid,
+        key.gpu,
+        frozenset(kinds),
+        memory=_whole(values.get("process_memory_bytes")),
+        user=harmless(key.user) if key.user else UNKNOWN,
+        mine=key.user == me if key.user and me else None,
+        started=start,
+        # By the host's clock both: how far that one is off does not matter.
+        elapsed=UNKNOWN if known_start is None or clock is None else max(clock - known_start, 0.0),
+        identity="" if known_start is None else f"{known_start:.0f}",
+        name=harmless(key.name) if key.name else UNKNOWN,
+    )
+
+
+def _gpu_key(labels: Mapping[str, str]) -> _GpuKey | None:
+    index = labels.get("gpu", "")
+    return _GpuKey(int(index), harmless(labels.get("uuid", ""))) if _is_number(index) else None
+
+
+def _process_key(labels: Mapping[str, str]) -> _ProcessKey | None:
+    gpu, pid = labels.get("gpu", ""), labels.get("pid", "")
+    if not _is_number(gpu) or not _is_number(pid):
+        return None
+    told = (labels.get(name, "") for name in ("user", "name", "type"))
+    return _ProcessKey(int(gpu), labels.get("uuid", ""), int(pid), *told)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
+def _whole(value: float | None, times: float = 1) -> Field[int]:
+    return UNKNOWN if value is None or not math.isfinite(value) or value < 0 else round(value * times)
+
+
+def _number(value: float | None) -> Field[float]:
+    return UNKNOWN if value is None or not math.isfinite(value) or value < 0 else value

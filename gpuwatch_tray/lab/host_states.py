@@ -1,0 +1,230 @@
+"""
+What Prometheus's answers say of each host: which is read, and which only was. Pure.
+
+No row, no knowledge: a host is OK where Prometheus scraped it a moment ago, it answered, its GPUs were read,
+and the time of that reading moves on. All else is named; a host that was once seen is never left out.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.lab.answers import harmless
+from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE
+from gpuwatch_tray.model import UNKNOWN, Field, HostAlert, HostState, HostView, Missing, Why
+from gpuwatch_tray.model.units import rough_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCRAPES = 3  # that may be missed before what is known counts as old
+LONGEST_OLD = 300.0  # seconds: what is older Prometheus does not answer with
+READING_AGE = (
+    180.0  # seconds that a last reading of the GPUs may lie back: a file is written, and read, once a minute
+)
+_MOST = 1_000_000  # GPUs of a host, and more than any number here can be
+_EPOCH = 1e9  # smaller than any wall time of today, and larger than an uptime
+_TOO_MANY = Missing(Why.ERROR, N_("not a count"))
+
+
+class LabAnswers(Struct, frozen=True):
+    """The answers of one poll, as numbers by `instance`; `at` is the server's wall time that they are of."""
+
+    at: float
+    scraped: Mapping[str, float] = field(default_factory=dict)  # wall time
+    down: Mapping[str, float] = field(default_factory=dict)
+    gone: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by the names of `host_queries`
+    firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
+
+
+class _Seen(Struct, frozen=True):
+    """What is remembered of a host: its state, since when (wall time), and its last reading."""
+
+    state: HostState
+    since: float | None
+    reading: float | None = None
+    moved: float | None = (
+        None  # when that last changed, on a clock that nobody sets; None: not seen to change yet
+    )
+
+
+class HostMemory(Struct, frozen=True):
+    """What is remembered from poll to poll, by instance."""
+
+    hosts: Mapping[str, _Seen] = field(default_factory=dict)
+
+    def interrupted(self, now: Moment) -> HostMemory:
+        """Note that nothing is known of any host from now on."""
+        unknown = HostState.UNKNOWN
+        return HostMemory(
+            {
+                name: seen if seen.state is unknown else replace(seen, state=unknown, since=now.wall)
+                for name, seen in self.hosts.items()
+            }
+        )
+
+    def without(self, instances: Iterable[str]) -> HostMemory:
+        """Forget hosts."""
+        left = set(instances)
+        return HostMemory({name: seen for name, seen in self.hosts.items() if name not in left})
+
+
+class Moment(Struct, frozen=True):
+    """The present: wall time here, and a clock that nobody sets, in seconds."""
+
+    wall: float
+    steady: float
+
+
+def oldest_allowed(interval: float) -> float:
+    """Return how many seconds ago a host may have been scraped, where `interval` lie between two scrapes."""
+    return min(SCRAPES * interval, LONGEST_OLD)
+
+
+def newest_age(answers: LabAnswers) -> float | None:
+    """Return how long ago any host was scraped, in seconds by the server's clock; None without targets."""
+    return answers.at - max(answers.scraped.values()) if answers.scraped else None
+
+
+def judge_hosts(
+    answers: LabAnswers, memory: HostMemory, now: Moment, *, interval: float
+) -> tuple[dict[str, HostView], HostMemory]:
+    """
+    Return each host by its instance, and what to remember.
+
+    `interval` is that of the scrapes, in seconds. The views' names are the instances: what they are called is
+    decided where all are known.
+    """
+    views: dict[str, HostView] = {}
+    hosts: dict[str, _Seen] = {}
+    for instance in {*answers.scraped, *answers.gone, *memory.hosts}:
+        before = memory.hosts.get(instance)
+        seen = _remember_reading(answers, instance, before, now)
+        state, reason = _state(answers, instance, seen, now, interval)
+        known = before is not None and before.state is state
+        # When it began is known where it was seen to begin.
+        since = before.since if known and before else (None if before is None else now.wall)
+        hosts[instance] = replace(seen, state=state, since=since)
+        view = HostView(instance, state, since, reason)
+        views[instance] = _with_counts(view, answers, instance) if state is HostState.OK else view
+    return views, HostMemory(hosts)
+
+
+def _state(
+    answers: LabAnswers, instance: str, seen: _Seen, now: Moment, interval: float
+) -> tuple[HostState, str]:
+    scraped = answers.scraped.get(instance)
+    if scraped is None:
+        return HostState.GONE, _("Prometheus has it on its list no more")
+    age = answers.at - scraped
+    if age > oldest_allowed(interval):
+        text = _("Prometheus has not asked it for {time}")
+        return HostState.STALE, text.format(time=rough_duration(age))
+    if instance in answers.down:
+        return HostState.DOWN, _("it does not answer")
+    if instance not in answers.values.get("reading", {}):
+        if instance in answers.values.get("blind", {}):
+            return HostState.BLIND, _("it answers, but cannot read its GPUs")
+        return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+    if isinstance(_count(answers.values.get("gpus", {}).get(instance)), Missing):
+        return HostState.UNKNOWN, _("it answers, but does not tell how many GPUs it has")
+    return _reading_state(seen, scraped, now)
+
+
+def _reading_state(seen: _Seen, scraped: float, now: Moment) -> tuple[HostState, str]:
+    """Judge by the last reading, which must move on: an exporter that hangs goes on telling it."""
+    if seen.reading is None or seen.reading == 0:
+        return HostState.OK, ""
+    text = _("it last read its GPUs {time} ago")
+    if seen.moved is not None:
+        still = now.steady - seen.moved
+        if still > READING_AGE:
+            return HostState.STALE, text.format(time=rough_duration(still))
+        return HostState.OK, ""
+    # Not seen to move yet: by the clocks, though the host's may be off.
+    age = scraped - seen.reading if seen.reading >= _EPOCH else 0.0
+    if abs(age) > READING_AGE:
+        return HostState.STALE, text.format(time=rough_duration(age)) if age > 0 else _(
+            "it read its GPUs in the future: its clock is off"
+        )
+    return HostState.OK, ""
+
+
+def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, now: Moment) -> _Seen:
+    """Note when the last reading changed. What was not told meanwhile has not moved."""
+    reading = answers.values.get("reading", {}).get(instance)
+    if before is None:
+        return _Seen(HostState.UNKNOWN, None, reading)
+    if reading is None or reading == before.reading:
+        return before
+    moved = now.steady if before.reading is not None else None
+    return replace(before, reading=reading, moved=moved)
+
+
+def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView:
+    values = answers.values
+
+    def count(name: str) -> Field[int]:
+        return _count(values.get(name, {}).get(instance))
+
+    gpus, free = count("gpus"), count("free")
+    if not isinstance(gpus, Missing) and not isinstance(free, Missing) and free > gpus:
+        free = _TOO_MANY
+    clock = values.get("clock", {}).get(instance)
+    start = values.get("oldest_start", {}).get(instance)
+    return replace(
+        view,
+        gpus=gpus,
+        expected=count("expected"),
+        free=free,
+        largest_free=_count(values.get("largest_free", {}).get(instance), math.inf),
+        looks_free=count("looks_free"),
+        mine=count("mine"),
+        oldest_start=UNKNOWN if start is None or not math.isfinite(start) else start,
+        clock=UNKNOWN if clock is None or not math.isfinite(clock) else clock,
+        hottest=count("hottest"),
+        firing=answers.firing.get(instance, UNKNOWN),
+    )
+
+
+def _count(value: float | None, most: float = _MOST) -> Field[int]:
+    if value is None:
+        return UNKNOWN
+    if not math.isfinite(value) or not 0 <= value <= most:
+        return _TOO_MANY
+    return int(value)
+
+
+def clocks_off(views: Iterable[HostView]) -> tuple[HostView, ...]:
+    """Return the hosts whose clocks are off by more than a scrape takes."""
+    return tuple(
+        view for view in views if not isinstance(view.clock, Missing) and abs(view.clock) > CLOCK_TOLERANCE
+    )
+
+
+def host_names(instances: Iterable[str]) -> dict[str, str]:
+    """Return what each instance is called: without its port, where no other is called so then."""
+    names = {instance: harmless(_without_port(instance)) for instance in instances}
+    taken = Counter(names.values())
+    names = {instance: name if taken[name] == 1 else harmless(instance) for instance, name in names.items()}
+    taken = Counter(names.values())  # of foreign names that look alike as soon as they are harmless
+    return {
+        instance: name if taken[name] == 1 else f"{name} #{zlib.crc32(instance.encode()):08x}"
+        for instance, name in names.items()
+    }
+
+
+def _without_port(instance: str) -> str:
+    name, colon, port = instance.rpartition(":")
+    bracketed = name.startswith("[") and name.endswith("]")
+    if not name or not colon or not port.isdecimal() or (":" in name and not bracketed):
+        return instance
+    return name[1:-1] if bracketed else name

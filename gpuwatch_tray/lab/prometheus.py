@@ -1,0 +1,324 @@
+"""The lab as a Prometheus and its Alertmanager know it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
+
+from gpuwatch_tray.common.threads import call_with_timeout
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.lab.alert_feed import FeedJudge
+from gpuwatch_tray.lab.alertmanager import Alertmanagers, AlertsRead
+from gpuwatch_tray.lab.answers import harmless, host_of
+from gpuwatch_tray.lab.exporters import missing_notes
+from gpuwatch_tray.lab.host_detail import snapshot_of
+from gpuwatch_tray.lab.host_states import (
+    HostMemory,
+    Moment,
+    clocks_off,
+    host_names,
+    judge_hosts,
+    newest_age,
+    oldest_allowed,
+)
+from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
+from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
+from gpuwatch_tray.model import (
+    Feed,
+    HostState,
+    HostView,
+    LabView,
+    Problem,
+    RemoteSilence,
+    Snapshot,
+    known,
+)
+from gpuwatch_tray.model.units import rough_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.lab.silences_made import SilencesMade
+    from gpuwatch_tray.settings import LabSettings, Secret
+
+T = TypeVar("T")
+
+POLL_SECONDS = 10.0  # for all of a poll
+PROMETHEUS_SECONDS = 7.0  # of them at most, so that the Alertmanager is asked too
+_GRACE = 0.5  # seconds for what gives up by itself to say why
+DETAIL_SECONDS = 5.0
+DETAIL_KEPT = 15.0  # seconds
+_MOST_DETAILS = 20
+
+
+class OneAtATime:
+    """Runs calls on a thread beside, for at most so many seconds; while one still hangs, none is begun."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._busy = threading.Lock()
+
+    def call(self, call: Callable[[], T], seconds: float, wait: float = 0.0) -> T:
+        """
+        Return or raise what `call` does; LabError where it takes longer, or another one still runs.
+
+        For the end of that one it waits `wait` seconds.
+        """
+        if not self._busy.acquire(timeout=wait):
+            raise LabError(LabFailure.UNREACHABLE, _("the last question is still without an answer"))
+
+        def run() -> T:
+            try:
+                return call()
+            finally:
+                self._busy.release()
+
+        try:
+            return call_with_timeout(seconds, run, self._name)
+        except TimeoutError:
+            text = _("no answer within {seconds:.0f} s").format(seconds=seconds)
+            raise LabError(LabFailure.UNREACHABLE, text) from None
+
+
+class PrometheusLab:
+    """
+    The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
+
+    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
+    called from several threads.
+    """
+
+    def __init__(
+        self,
+        settings: LabSettings,
+        secret: Callable[[], Secret],
+        made: SilencesMade,
+        *,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._clock, self._steady = clock, steady
+
+        def server(address: str) -> LabServer:
+            return LabServer(address, settings, secret)
+
+        # A client each for what runs side by side: an answer that hangs keeps its connection.
+        self._clients = deque(PrometheusClient(server(address), settings) for address in settings.prometheus)
+        self._detail_clients = {
+            client.server.address: PrometheusClient(server(client.server.address), settings)
+            for client in self._clients
+        }
+        self._alertmanagers = Alertmanagers(list(map(server, settings.alertmanager)), made)
+        self._feed = FeedJudge()
+        self._polls, self._alert_reads, self._details = map(OneAtATime, ("lab", "lab-alerts", "lab-detail"))
+        self._memory = HostMemory()
+        self._instances: dict[str, str] = {}  # by the host's name
+        self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
+        self._source = f"Prometheus {self._clients[0].server.name}"
+
+    @property
+    def name(self) -> str:
+        """The source's name, as people read it."""
+        return self._source
+
+    def read(self) -> LabView:
+        """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
+        began = time.monotonic()
+        problem: Problem | None = None
+        poll: PrometheusPoll | None = None
+        try:
+            poll = self._polls.call(
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
+            )
+        except LabError as error:
+            problem = error.problem
+        read = self._read_alerts(began + POLL_SECONDS)
+        now = Moment(self._clock(), self._steady())
+        if poll is None:
+            self._memory = self._memory.interrupted(now)
+            return self._with_alerts(self._blank(now, problem), None, read)
+        views, self._memory = judge_hosts(poll.answers, self._memory, now, interval=poll.interval)
+        hosts = self._named(views)
+        view = LabView(
+            self._source,
+            now.wall,
+            hosts,
+            self._whole_problem(poll),
+            notes=(*self._clock_notes(poll, hosts), *poll.notes, *missing_notes(poll.exporters)),
+        )
+        return self._with_alerts(view, poll, read)
+
+    def detail(self, host: str) -> Snapshot:
+        """Return one host GPU by GPU, at most 15 s old; what cannot be asked is the snapshot's problem."""
+        kept = self._kept.get(host)
+        if kept is not None and self._steady() - kept[0] < DETAIL_KEPT:
+            return kept[1]
+        instance = self._instances.get(host)
+        if instance is None:
+            return Snapshot(host, self._clock(), problem=Problem(_("the lab has no such host")))
+        client = self._detail_clients[self._clients[0].server.address]
+        end = time.monotonic() + DETAIL_SECONDS
+        query = detail_query(self._settings.job, instance)
+        try:
+            samples = self._details.call(lambda: client.query(query, end), DETAIL_SECONDS)
+        except LabError as error:
+            return Snapshot(host, self._clock(), problem=error.problem)
+        snapshot = snapshot_of(host, samples, self._settings.me)
+        while len(self._kept) >= _MOST_DETAILS:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[host] = self._steady(), snapshot
+        return snapshot
+
+    def silence(self, fingerprint: str, seconds: float, *, author: str, comment: str) -> RemoteSilence:
+        """Silence one alert for everyone; raises LabError. See `Alertmanagers.silence`."""
+        if not self._settings.silence:
+            raise LabError(
+                LabFailure.CONFIGURATION,
+                _("silences for everyone are off"),
+                _("set LAB_SILENCE=on in lab.env"),
+            )
+        end = time.monotonic() + POLL_SECONDS
+        return self._alert_reads.call(
+            lambda: self._alertmanagers.silence(
+                fingerprint, seconds, author=author, comment=comment, now=self._clock(), end=end
+            ),
+            POLL_SECONDS,
+            POLL_SECONDS,
+        )
+
+    def expire(self, silence_id: str) -> None:
+        """End a silence that was made here; raises LabError."""
+        end = time.monotonic() + POLL_SECONDS
+        self._alert_reads.call(
+            lambda: self._alertmanagers.expire(silence_id, end), POLL_SECONDS, POLL_SECONDS
+        )
+
+    def forget(self, host: str) -> None:
+        """Forget a host that is gone for good; one that Prometheus still has comes again."""
+        instance = self._instances.pop(host, None)
+        if instance is not None:
+            self._memory = self._memory.without([instance])
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in (*self._clients, *self._detail_clients.values()):
+            client.server.close()
+        self._alertmanagers.close()
+
+    def _ask_first_fresh(self, end: float) -> PrometheusPoll:
+        """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
+        best: PrometheusPoll | None = None
+        failure: LabError | None = None
+        for left in range(len(self._clients), 0, -1):
+            client = self._clients[0]
+            share = (end - time.monotonic()) / left
+            try:
+                poll = client.poll(time.monotonic() + share)
+            except LabError as error:
+                failure = failure or error
+            else:
+                if _is_fresh(poll):
+                    return poll  # it stays in front for the next poll
+                if best is None or (poll.answers.scraped and not best.answers.scraped):
+                    best = poll
+            self._clients.rotate(-1)
+        if best is not None:
+            return best
+        if failure is None:
+            raise LabError(LabFailure.CONFIGURATION, _("LAB_PROMETHEUS is empty"))
+        raise failure
+
+    def _read_alerts(self, end: float) -> AlertsRead | None:
+        """Ask the Alertmanagers; None where there are none."""
+        if not self._settings.alertmanager:
+            return None
+        left = end - time.monotonic()
+        try:
+            return self._alert_reads.call(lambda: self._alertmanagers.read(end - _GRACE), left)
+        except LabError as error:
+            return AlertsRead((), {}, (error,), answered=False)
+
+    def _blank(self, now: Moment, problem: Problem | None) -> LabView:
+        """Return a view in which nothing is known of any host, though each is there."""
+        hosts = {
+            instance: HostView(instance, HostState.UNKNOWN, reason=_("Prometheus cannot be asked"))
+            for instance in self._memory.hosts
+        }
+        return LabView(self._source, now.wall, self._named(hosts), problem)
+
+    def _named(self, views: dict[str, HostView]) -> tuple[HostView, ...]:
+        """Give the hosts their names, add those that must be there and are not, and sort them."""
+        names = host_names(views)
+        self._instances = {name: instance for instance, name in names.items()}
+        named = [replace(view, name=names[instance]) for instance, view in views.items()]
+        named += [
+            HostView(pin, HostState.UNKNOWN, reason=_("Prometheus does not have it"))
+            for pin in self._settings.pins
+            if pin not in self._instances
+        ]
+        return tuple(sorted(named, key=lambda view: view.name))
+
+    def _whole_problem(self, poll: PrometheusPoll) -> Problem | None:
+        age = newest_age(poll.answers)
+        if age is None:
+            text = _("Prometheus has no target of the job {job}").format(job=self._settings.job)
+            return Problem(text, _("see LAB_JOB in lab.env, and `gpuwatch-tray setup prometheus`"))
+        if age > oldest_allowed(poll.interval):
+            text = _("Prometheus has asked no host for {time}: what it answers is old")
+            return Problem(
+                text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
+            )
+        return None
+
+    def _clock_notes(self, poll: PrometheusPoll, hosts: tuple[HostView, ...]) -> tuple[str, ...]:
+        notes = []
+        if poll.clock is not None and abs(poll.clock) > CLOCK_TOLERANCE:
+            text = _("the clocks of this computer and of Prometheus differ by {time}")
+            notes.append(text.format(time=rough_duration(abs(poll.clock))))
+        off = clocks_off(hosts)
+        if off:
+            text = ngettext(
+                "the clock of {count} host is off: {hosts}",
+                "the clocks of {count} hosts are off: {hosts}",
+                len(off),
+            )
+            shown = ", ".join(view.name for view in off[:3]) + (" …" if len(off) > 3 else "")  # noqa: PLR2004
+            notes.append(text.format(count=len(off), hosts=shown))
+        return tuple(notes)
+
+    def _with_alerts(self, view: LabView, poll: PrometheusPoll | None, read: AlertsRead | None) -> LabView:
+        if read is None:
+            return view
+        there = {(entry.labels.get("alertname", ""), host_of(entry.labels)) for entry in read.entries}
+        feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
+        if feed is Feed.UNREACHABLE and read.failures:
+            why = str(read.failures[0].problem)
+        by_instance = {instance: name for name, instance in self._instances.items()}
+
+        def name_of(instance: str) -> str:
+            return by_instance.get(instance) or host_names([instance])[instance]
+
+        mine = {host.name for host in view.hosts if (known(host.mine) or 0) > 0}
+        standing = (
+            frozenset() if poll is None else (poll.firing or frozenset()) | (poll.pending or frozenset())
+        )
+        failed = () if feed is Feed.UNREACHABLE else tuple(error.text for error in read.failures)
+        return replace(
+            view,
+            alerts=self._alertmanagers.shown(read, name_of, mine, self._settings.me),
+            feed=feed,
+            feed_problem=why,
+            standing=frozenset((harmless(name), name_of(instance)) for name, instance in standing),
+            notes=(*view.notes, *failed),
+        )
+
+
+def _is_fresh(poll: PrometheusPoll) -> bool:
+    age = newest_age(poll.answers)
+    return age is not None and age <= oldest_allowed(poll.interval)

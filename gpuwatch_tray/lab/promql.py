@@ -1,0 +1,88 @@
+"""
+The questions of a poll in PromQL, by the metrics that the hosts' exporters have.
+
+Each is one small instant query, asked of the same moment, that gives one number a host (label `instance`).
+They are so put that nothing good follows from the absence of a row: a host counts as read, free or without
+one's processes only where a row says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.lab.answers import HOST_LABELS
+from gpuwatch_tray.lab.exporters import GPUWATCH
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.lab.exporters import Exporter
+
+GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
+CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
+ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
+
+
+def quote(text: str) -> str:
+    """Write a text as PromQL has strings: those of Go, as JSON's are."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def selector(**labels: str) -> str:
+    """Write the matchers for these labels, without braces."""
+    return ",".join(f"{name}={quote(value)}" for name, value in labels.items())
+
+
+def target_queries(job: str) -> dict[str, str]:
+    """Return the questions about the targets of a job: what Prometheus itself knows of them."""
+    up = f"up{{{selector(job=job)}}}"
+    return {
+        # Of two targets with one name the worse counts.
+        "scraped": f"min by (instance) (timestamp({up}))",
+        "down": f"min by (instance) ({up}) == 0",
+        "gone": f"count by (instance) (last_over_time({up}[{GONE_WINDOW}])) unless on (instance) {up}",
+    }
+
+
+def host_queries(job: str, me: str, exporters: tuple[Exporter, ...]) -> dict[str, str]:
+    """Return the questions about the hosts' GPUs, by name; one that no exporter answers is left out."""
+    # Our own exporter may tell users by other names that stand for them.
+    names = "|".join(map(re.escape, (me, redact.pseudonym(me))))
+    places = {"$JOB": selector(job=job), "$ME": quote(me), "$NAMES": quote(names)}
+    asked: dict[str, list[str]] = {}
+    for exporter in exporters:
+        for name, text in exporter.queries.items():
+            if not me and ("$ME" in text or "$NAMES" in text):
+                continue
+            filled = re.sub(r"\$[A-Z]+", lambda place: places[place[0]], text)
+            asked.setdefault(name, []).append(filled)
+    return {name: _either(parts) for name, parts in asked.items()}
+
+
+def _either(parts: list[str]) -> str:
+    """Ask each exporter's hosts by its own metrics; a host that has two is read by the first."""
+    return parts[0] if len(parts) == 1 else " or on (instance) ".join(f"({part})" for part in parts)
+
+
+def exporters_query(job: str, exporters: tuple[Exporter, ...]) -> str:
+    """Ask which exporters there are, by a metric that each always has."""
+    names = "|".join(exporter.sign for exporter in exporters)
+    return f"count by (__name__) ({{__name__=~{quote(names)},{selector(job=job)}}})"
+
+
+def scrapes_query(job: str, instance: str) -> str:
+    """Ask for when one target was scraped within the last minutes: the samples themselves."""
+    return f"up{{{selector(job=job, instance=instance)}}}[5m]"
+
+
+def detail_query(job: str, instance: str) -> str:
+    """Ask for all that the exporter of one host tells: some 45 KB."""
+    return f"{{__name__=~{quote(GPUWATCH.prefix + '.+')},{selector(job=job, instance=instance)}}}"
+
+
+def host_alerts_query(job: str) -> str:
+    """Ask for what the hosts' own rules have found; a host where they are asked and find nothing has a 0."""
+    matchers = selector(job=job)
+    found = f"max by (instance, rule, severity, gpu) (gpuwatch_alert{{{matchers}}} == 1)"
+    return f"{found} or (0 * (max by (instance) (gpuwatch_alerts_evaluated{{{matchers}}}) == 1))"

@@ -1,0 +1,218 @@
+"""
+A lab as Prometheus and its Alertmanager would tell of it, in which only losses happen. Pure.
+
+It keeps what the real programs were seen to do (tests/lab/test_traps.py): samples are served for five minutes
+unless a failed scrape ends their series; a server that restarts goes on with what it has stored; alerts whose
+series vanish are resolved; an Alertmanager that nobody feeds answers with an empty list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gpuwatch_tray.lab.alertmanager import AlertsRead
+from gpuwatch_tray.lab.answers import AlertEntry
+from gpuwatch_tray.lab.exporters import GPUWATCH
+from gpuwatch_tray.lab.host_states import LabAnswers
+from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
+from gpuwatch_tray.model import HostAlert
+
+INTERVAL = 15.0
+LOOKBACK = 300.0
+GPUS, FREE, MINE = 4, 1, 2  # of each host, for ever
+PORT = 9836
+WATCHDOG = ("Watchdog", "")
+
+
+def unreachable() -> LabError:
+    return LabError(LabFailure.UNREACHABLE, "nobody answers")
+
+
+@dataclass
+class WorldHost:
+    """What a host goes on doing, and what Prometheus has of it."""
+
+    name: str
+    lost: int = 0  # GPUs, from the beginning on
+    target: bool = True
+    asked: bool = True  # by Prometheus, though it is a target
+    answers: bool = True
+    reads: bool = True  # its driver
+    moves: bool = True  # its readings are new ones
+    ours: bool = True  # its exporter has our metrics
+    users: bool = True
+    reading: float = 0.0
+    up: tuple[float, float] | None = None  # time and value of the last sample
+    seen: tuple[float, dict[str, float]] | None = None  # time and values of the last metrics
+
+    @property
+    def instance(self) -> str:
+        return f"{self.name}:{PORT}"
+
+    def scrape(self, now: float) -> None:
+        if not self.answers:
+            self.up, self.seen = (now, 0.0), None
+            return
+        if self.moves:
+            self.reading = now
+        self.up = now, 1.0
+        values = {"reading": self.reading, "gpus": GPUS - self.lost, "expected": GPUS, "free": FREE}
+        if self.users:
+            values["mine"] = MINE
+        if not self.reads:
+            values = {"blind": 0.0}
+        self.seen = now, values if self.ours else {}
+
+
+@dataclass
+class LostWorld:
+    """The servers and hosts; `advance` lets time pass, the other methods each lose something for good."""
+
+    hosts: dict[str, WorldHost]
+    now: float
+    running: bool = True
+    scraping: bool = True
+    fed: bool = True
+    manager: bool = True
+    refused: set[str] = field(default_factory=set)
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            step = min(INTERVAL, end - self.now)
+            self.now += step
+            if self.running and self.scraping:
+                for host in self.hosts.values():
+                    if host.target and host.asked:
+                        host.scrape(self.now)
+
+    # --- losses
+
+    def hang(self, name: str) -> None:
+        self.hosts[name].answers = False
+
+    def pass_over(self, name: str) -> None:
+        self.hosts[name].asked = False
+
+    def go_blind(self, name: str) -> None:
+        self.hosts[name].reads = False
+
+    def stand_still(self, name: str) -> None:
+        self.hosts[name].moves = False
+
+    def become_another(self, name: str) -> None:
+        self.hosts[name].ours = False
+
+    def hide_users(self, name: str) -> None:
+        self.hosts[name].users = False
+
+    def leave(self, name: str) -> None:
+        host = self.hosts[name]
+        host.target, host.up, host.seen = False, None, None
+
+    def restart_without_targets(self, _name: str) -> None:
+        self.scraping = False
+
+    def begin_anew(self, _name: str) -> None:
+        """An empty disk, and no targets."""
+        self.scraping = False
+        for host in self.hosts.values():
+            host.up, host.seen = None, None
+
+    def stop_prometheus(self, _name: str) -> None:
+        self.running = False
+
+    def stop_alertmanager(self, _name: str) -> None:
+        self.manager = False
+
+    def stop_feeding(self, _name: str) -> None:
+        self.fed = False
+
+    def refuse_counts(self, _name: str) -> None:
+        self.refused |= {"free", "mine", "gpus"}
+
+    def refuse_alerts(self, _name: str) -> None:
+        self.refused.add("alerts")
+
+    # --- what is told
+
+    def firing(self) -> set[tuple[str, str]]:
+        """The alerts whose series are there, by name and instance, and the one that always fires."""
+        return {WATCHDOG} | {
+            ("GpuLost", host.instance)
+            for host in self.hosts.values()
+            if host.seen and self._served(host.seen[0]) and host.seen[1].get("gpus", GPUS) < GPUS
+        }
+
+    def _served(self, at: float) -> bool:
+        return self.now - at <= LOOKBACK
+
+    def poll(self, _end: float) -> PrometheusPoll:
+        if not self.running:
+            raise unreachable()
+        targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
+        values: dict[str, dict[str, float]] = {}
+        for host in targets:
+            if host.seen and self._served(host.seen[0]):
+                for name, value in host.seen[1].items():
+                    if name not in self.refused:
+                        values.setdefault(name, {})[host.instance] = value
+        firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
+        known = None if "alerts" in self.refused else self.firing()
+        return PrometheusPoll(
+            LabAnswers(
+                self.now,
+                {host.instance: host.up[0] for host in targets},
+                {host.instance: 0.0 for host in targets if host.up[1] == 0},
+                {host.instance: 1.0 for host in self.hosts.values() if not host.target},
+                values,
+                firing,
+            ),
+            INTERVAL,
+            (GPUWATCH,),
+            None if known is None else frozenset(known),
+            None if known is None else frozenset(),
+            None,
+            0,
+        )
+
+    def read(self, _end: float) -> AlertsRead:
+        """What the Alertmanager answers; at once without what it is not told any more, which is the worst."""
+        if not self.manager:
+            return AlertsRead((), {}, (unreachable(),), answered=False)
+        there = self.firing() if self.fed and self.running else set()
+        entries = [
+            AlertEntry(
+                f"{name}{instance.partition(':')[0]}",
+                {
+                    "alertname": name,
+                    "instance": instance,
+                    "severity": "critical" if instance else "none",
+                },
+                "a GPU is lost",
+                self.now,
+                (),
+                inhibited=False,
+            )
+            for name, instance in there
+        ]
+        return AlertsRead(tuple(entries), {}, (), answered=True)
+
+
+LOSSES = (
+    LostWorld.hang,
+    LostWorld.pass_over,
+    LostWorld.go_blind,
+    LostWorld.stand_still,
+    LostWorld.become_another,
+    LostWorld.hide_users,
+    LostWorld.leave,
+    LostWorld.restart_without_targets,
+    LostWorld.begin_anew,
+    LostWorld.stop_prometheus,
+    LostWorld.stop_alertmanager,
+    LostWorld.stop_feeding,
+    LostWorld.refuse_counts,
+    LostWorld.refuse_alerts,
+)
