@@ -66,6 +66,76 @@ class StoreLease(Struct):
         self.lock.describe(self.holder)
 
 
+def create_context(
+    environ: Mapping[str, str],
+    wanted: SourceKind | None,
+    loaded: tuple[Settings, tuple[ConfigProblem, ...]] | None = None,
+) -> RunContext:
+    """Choose the source: `wanted`, else `command` where MYGPU is set, else `nvml`. Raises UsageError."""
+    settings, problems = loaded or load_settings(environ)
+    kind = wanted or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
+    if kind is SourceKind.AUTO and settings.mygpu:
+        kind = SourceKind.COMMAND
+    if kind is SourceKind.COMMAND and not settings.mygpu:
+        raise UsageError(
+            _("--source command needs the variable MYGPU: a program that prints the process list")
+        )
+    trial = wanted in {SourceKind.AUTO, SourceKind.DEMO}
+    context = RunContext(settings, problems, kind, host.host(), host.user(environ), trial)
+    if kind is SourceKind.AUTO:
+        context = _resolve_auto(context)
+    return _as_demo(context) if context.simulated else context
+
+
+def lab_context(context: RunContext) -> RunContext | None:
+    """Return the context of the lab beside this host's; None where none is configured, and in a demo."""
+    if context.simulated or not context.settings.lab.configured:
+        return None
+    return replace(context, lab=True)
+
+
+def lab_limits(lab: LabSettings) -> LabLimits:
+    """Return the thresholds over the hosts of the lab; what is asked by ssh was chosen host by host."""
+    everything = lab.alerts is LabAlerts.ALL
+    pins = frozenset(lab.pins)
+    return LabLimits(
+        lab.gpu_limit,
+        bool(lab.hosts) or everything,
+        everything,
+        pins,
+        bool(lab.alertmanager),
+        bool(lab.prometheus),
+        lab.poll,
+    )
+
+
+def with_settings(context: RunContext, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> RunContext:
+    """Return `context` with the settings `loaded` anew; the source, and with it the state, stay."""
+    settings, problems = loaded
+    new = replace(context, settings=settings, problems=problems)
+    return _as_demo(new) if context.simulated else new
+
+
+def _resolve_auto(context: RunContext) -> RunContext:
+    """Choose the real GPUs where there is a driver, even a failing one; else simulated ones."""
+    probe = replace(context, source=SourceKind.NVML)
+    with closing(open_source(probe)) as source:
+        problem = read_once(probe, source).problem
+    return replace(context, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
+
+
+def _as_demo(context: RunContext) -> RunContext:
+    from gpuwatch_tray.sources import simulated
+
+    # The demo has its own limits and pace, whatever the user's settings are.
+    # The other user's process on GPU 0 would fire first, and all the time.
+    limit = context.settings.limits.max_etime
+    limits = Limits(max_etime=simulated.MAX_ETIME if limit is None else limit, use=UseLimits(intruder=False))
+    limits = simulated.demo_limits(limits)
+    settings = replace(context.settings, limits=limits, poll=min(context.settings.poll, DEMO_POLL))
+    return replace(context, problems=(), settings=settings)
+
+
 def write_missing_settings() -> tuple[Path, ...]:
     """Write the files of settings that are missing, and return them. Raises WorkError."""
     try:
