@@ -151,7 +151,7 @@ def test_whether_its_end_was_seen_or_only_its_absence_is_said():
 
 
 def test_what_it_met_while_it_was_there_is_kept():
-    """Full memory, who else held it, and the kernel's count: what is read once it is gone is not what it met."""
+    """Full memory, who else held it, and the kernel's count: what is read later is not what it met."""
     full = replace(THERE.gpus[0], memory_used=24 * 2**30, memory_total=24 * 2**30)
     other = process(8, 0, mine=False, memory=MIB)
     clock, watch = ends(local=True)

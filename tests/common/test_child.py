@@ -155,11 +155,11 @@ def test_files_that_it_would_inherit_it_does(kept):
 
 def relay_of(pid):
     """The process that passes on the output: the child that has a session of its own."""
-    for folder in Path("/proc").iterdir():
+    for number in [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]:
         with suppress(OSError):
-            if folder.name.isdecimal() and f"PPid:\t{pid}\n" in (folder / "status").read_text():
-                if os.getsid(int(folder.name)) == int(folder.name):
-                    return int(folder.name)
+            child = f"PPid:\t{pid}\n" in Path(f"/proc/{number}/status").read_text()
+            if child and os.getsid(number) == number:
+                return number
     return None
 
 
@@ -168,9 +168,9 @@ def test_who_passes_on_holds_nothing_of_others(kept):
     reading, writing = os.pipe()
     with started(kept, *sh("echo begun; sleep 600"), pass_fds=[writing]) as it:
         assert it.stdout.readline() == b"begun\n"
-        files = {os.readlink(file) for file in Path(f"/proc/{relay_of(it.pid)}/fd").iterdir()}
-        assert os.readlink(f"/proc/self/fd/{writing}") not in files
-        assert os.readlink(f"/proc/{it.pid}/fd/1") in files
+        files = {file.readlink() for file in Path(f"/proc/{relay_of(it.pid)}/fd").iterdir()}
+        assert Path(f"/proc/self/fd/{writing}").readlink() not in files
+        assert Path(f"/proc/{it.pid}/fd/1").readlink() in files
         it.terminate()
         it.wait(60)
     os.close(reading)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from gpuwatch_tray.common.oom import HostWatch, count_oom_kills, kill_lines
 
-KILLED = b"6,2431,13006740919,-;Memory cgroup out of memory: Killed process %d (python) total-vm:8kB\n SUBSYSTEM=x\n"
+SAID = "Memory cgroup out of memory: Killed process 7 (python) total-vm:8kB"
+KILLED = b"6,2431,13006740919,-;Memory cgroup out of memory: Killed process %d (python) total-vm:8kB\n S=x\n"
 
 
 def test_the_line_about_a_process_is_found():
-    """By its PID, the latest of several, without what /dev/kmsg adds; not that of another or of long before."""
+    """By its PID, without what /dev/kmsg adds; not that of another or of long before."""
     records = [b"6,1,5,-;usb 1-1: new device\n", KILLED % 77, KILLED % 7, b"6,3,13006740920,-;oom-kill:x\n"]
-    assert kill_lines(records, 7, 13000.0) == (
-        "Memory cgroup out of memory: Killed process 7 (python) total-vm:8kB",
-    )
+    assert kill_lines(records, 7, 13000.0) == (SAID,)
     assert kill_lines(records, 8, 0.0) == ()
     assert kill_lines(records, 7, 14000.0) == ()
 
