@@ -119,7 +119,17 @@ WORDS = (
     *(N_("tray"), N_("watch"), N_("alert"), N_("rule")),
     # the topics of `doctor`
     *(N_("program"), N_("settings"), N_("driver"), N_("source"), N_("Xid errors"), N_("popups")),
-    *(N_("presence"), N_("autostart"), N_("mail"), N_("outbox"), N_("state"), N_("log"), N_("secrets")),
+    *(
+        N_("presence"),
+        N_("autostart"),
+        N_("mail"),
+        N_("outbox"),
+        N_("chat"),
+        N_("lab"),
+        N_("state"),
+        N_("log"),
+        N_("secrets"),
+    ),
     N_("watching"),
     # the transitions of an alert
     *(N_("fired"), N_("severity rose"), N_("severity fell"), N_("firing again")),

@@ -13,12 +13,14 @@ from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import SourceKind, WorkError
+from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
+from gpuwatch_tray.common import host
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
 from gpuwatch_tray.desktop.autostart import AutostartError
-from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
+from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.model.units import HOUR
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.app.lab_monitor import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
-    from gpuwatch_tray.engine.operations import AlertOperations, Reminders
+    from gpuwatch_tray.engine.operations import Reminders
     from gpuwatch_tray.notify.sinks import PopupSink
 
 
@@ -236,6 +239,7 @@ class ActionDispatcher:
         popups: PopupSink,
         show_extras: Callable[[MenuExtras], None],
         perform: Callable[[MenuAction], None],
+        lab: LabWatch | None = None,
     ) -> None:
         """Set what the actions work on; `perform` queues a menu action, which may take long."""
         self._monitor = monitor
@@ -243,6 +247,7 @@ class ActionDispatcher:
         self._popups = popups
         self._show_extras = show_extras
         self._perform = perform
+        self._lab = lab
         self._terminations = TerminationTracker(popups, self.refresh_extras)
         self._sign_in = SignInAction(self._context, popups, monitor.send_mails_now)
         self.refresh_extras()
@@ -303,6 +308,9 @@ class ActionDispatcher:
 
     def on_popup_button(self, key: str, button: Button) -> None:
         """Do what a `button` of the popup with this key asks for."""
+        if key.startswith(PREFIX) and self._lab is not None and self._lab.monitor is not None:
+            self._on_lab_button(self._lab, self._lab.monitor.alerts_of_popup(key), button)
+            return
         fingerprints = self._alerts_of_popup(key)
         if button is Button.SHOW:
             self._show_details(fingerprints)
@@ -320,6 +328,19 @@ class ActionDispatcher:
             self._sign_in.begin()
         elif button is Button.KILL and key.startswith(KILL_KEY):
             self._end(key.removeprefix(KILL_KEY), kill=True)
+
+    def _on_lab_button(self, lab: LabWatch, fingerprints: tuple[str, ...], button: Button) -> None:
+        """Do what a button of a popup about the lab asks for; its alerts are in a state of their own."""
+        if lab.lease is None:
+            return
+        operations = AlertOperations(lab.lease.store, host.now)
+        if button is Button.SHOW:
+            self._show_details(fingerprints)
+        elif button is Button.ACKNOWLEDGE and fingerprints:
+            self._operate(operations.acknowledge, *fingerprints)
+        elif button is Button.SNOOZE and fingerprints:
+            self._operate(operations.snooze, HOUR, *fingerprints)
+        lab.check_now()
 
     def _show_details(self, fingerprints: tuple[str, ...] = ()) -> None:
         """Open the page in the browser; where that cannot be, show these alerts in a popup."""

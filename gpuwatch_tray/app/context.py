@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import EmailWhen, Limits, Problem, Snapshot, UseLimits
-from gpuwatch_tray.settings import ResolvedChannel
+from gpuwatch_tray.model import LabLimits, Limits, Problem, Snapshot, UseLimits
+from gpuwatch_tray.settings import LabAlerts, ResolvedChannel
 from gpuwatch_tray.settings import load as load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.engine import Policy
     from gpuwatch_tray.ipc.lock import StoreLock
     from gpuwatch_tray.notify.render import MailIdentity
-    from gpuwatch_tray.settings import ConfigProblem, Settings
+    from gpuwatch_tray.settings import ConfigProblem, LabSettings, Settings
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import Store
 
@@ -33,6 +33,8 @@ STALE_POLLS = 3
 STALE_AT_LEAST = 5.0  # seconds: on a busy machine a short interval is missed
 BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 PROGRAM_DELAY = 20.0  # seconds beyond the interval: MYGPU's program may ask another machine
+LAB_DELAY = 150.0  # seconds: a read takes 17 s at most, and a lab that cannot be read is left alone for 2 min
+LAB_NAME = "lab"  # names it in mails, fingerprints and the state's file
 
 
 class SourceKind(Enum):
@@ -61,6 +63,7 @@ class RunContext(Struct, frozen=True):
     host: str
     user: str
     trial: bool = False
+    lab: bool = False  # whether this is about the lab, with a state of its own, and not about this host
 
     @property
     def simulated(self) -> bool:
@@ -70,6 +73,8 @@ class RunContext(Struct, frozen=True):
     @property
     def state_name(self) -> str:
         """The host's name, with a suffix for MYGPU's program: over NFS two machines share no state."""
+        if self.lab:
+            return f"{self.host}-{LAB_NAME}"
         if self.source is not SourceKind.COMMAND:
             return self.host
         import hashlib  # late: with it comes OpenSSL
@@ -84,7 +89,10 @@ class RunContext(Struct, frozen=True):
         from gpuwatch_tray.notify.render import MailIdentity
 
         return MailIdentity(
-            self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
+            LAB_NAME if self.lab else self.host,
+            self.user,
+            redact.visible(str(self.settings.config)),
+            self.settings.threading,
         )
 
     @property
@@ -95,16 +103,23 @@ class RunContext(Struct, frozen=True):
         settings = self.settings
         return Policy(
             settings.limits,
-            replace(settings.routing, mails=bool(settings.to_email) and not self.simulated),
-            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
-            and settings.routing.email_when is not EmailWhen.NEVER,
+            replace(
+                settings.routing,
+                mails=bool(settings.to_email) and not self.simulated,
+                chats=() if self.simulated else settings.routing.chats,
+            ),
+            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved,
+            resolved_chat=ResolvedChannel.CHAT in settings.tell_resolved,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after + BLIND_EVERY,
+            lab=lab_limits(settings.lab),
         )
 
     @property
     def stale_after(self) -> float:
         """Seconds after which a reading says nothing about the present."""
+        if self.lab:
+            return STALE_POLLS * self.settings.lab.poll + LAB_DELAY
         delay = PROGRAM_DELAY if self.source is SourceKind.COMMAND else 0.0
         return max(STALE_POLLS * self.settings.poll, STALE_AT_LEAST) + delay
 
@@ -115,7 +130,14 @@ class RunContext(Struct, frozen=True):
 
     def require_recipient(self) -> None:
         """Raise UsageError with every problem of the settings, and with why nobody is mailed, if so."""
-        nobody = not self.settings.to_email and not self.simulated
+        self._require(nobody=not self.settings.to_email and not self.simulated)
+
+    def require_channel(self) -> None:
+        """Raise the same where there is no chat either."""
+        nobody = not self.settings.to_email and not self.settings.chats
+        self._require(nobody=nobody and not self.simulated)
+
+    def _require(self, *, nobody: bool) -> None:
         if self.problems or nobody:
             lines = [*map(str, self.problems), *([self.settings.no_recipient] if nobody else [])]
             raise UsageError("\n".join(dict.fromkeys(lines)))
@@ -221,6 +243,28 @@ def create_context(
     if kind is SourceKind.AUTO:
         context = _resolve_auto(context)
     return _as_demo(context) if context.simulated else context
+
+
+def lab_context(context: RunContext) -> RunContext | None:
+    """Return the context of the lab beside this host's; None where none is configured, and in a demo."""
+    if context.simulated or not context.settings.lab.configured:
+        return None
+    return replace(context, lab=True)
+
+
+def lab_limits(lab: LabSettings) -> LabLimits:
+    """Return the thresholds over the hosts of the lab; what is asked by ssh was chosen host by host."""
+    everything = lab.alerts is LabAlerts.ALL
+    pins = frozenset(lab.pins)
+    return LabLimits(
+        lab.gpu_limit,
+        bool(lab.hosts) or everything,
+        everything,
+        pins,
+        bool(lab.alertmanager),
+        bool(lab.prometheus),
+        lab.poll,
+    )
 
 
 def with_settings(context: RunContext, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> RunContext:

@@ -14,6 +14,7 @@ from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
@@ -22,6 +23,7 @@ from gpuwatch_tray.app.context import open_source, reconfigure_source
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.installation import Relaunch
+from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader
@@ -71,25 +73,32 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     outputs = Outputs(
         output.show,
         mail=create_outbox_process(context, lease.store),
+        chats=create_chat_processes(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
     source, engine = open_source(context, lease.store), create_engine(context, lease.store)
     monitor = Monitor(context, source, engine, outputs, recorder=create_recorder(context, lease.store))
-    reloader = SettingsReloader(
-        context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)
-    )
+
+    def reconfigure(new: RunContext) -> None:
+        reconfigure_source(source, new)
+        lab.reconfigure(new)
+
+    reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure)
+    lab = LabWatch("watch", monitor.set_lab)
     done = threading.Event()
     installation = relaunch.watch(monitor, None, done.set, partial(can_stop, monitor, lease))
     stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
-    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
+    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set, lab):
         monitor.start()
+        lab.start(context)
         reloader.start()
         installation.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
             pass
     reloader.stop()
     installation.stop()
+    lab.stop(STOP_WITHIN)
     monitor.stop(STOP_WITHIN)
     output.stop(STOP_WITHIN)
 

@@ -32,6 +32,7 @@ class ResponderInfo(Struct, frozen=True):
     source: str
     simulated: bool = False
     mails_waiting: int = 0
+    chats_waiting: Mapping[str, int] = field(default_factory=dict)  # by the chat's name, where some wait
     pid: int = field(default_factory=os.getpid)
 
 
@@ -49,10 +50,14 @@ def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
         "simulated": responder.simulated,
         "in_use": status.in_use,
         "gpus": [_gpu(gpu) for gpu in (status.snapshot.gpus if status.snapshot is not None else ())],
-        "alerts": [_alert(alert) for alert in status.alerts],
+        "alerts": [alert_json(alert) for alert in status.alerts],
         "snoozed_until": status.snoozed_until,
         "mails_waiting": responder.mails_waiting,
+        "chats_waiting": dict(responder.chats_waiting),
         "notes": list(status.notes),
+        "lab": None
+        if status.lab is None
+        else {"state": status.lab.level.name.lower(), "headline": status.lab.headline, "at": status.lab.at},
     }
 
 
@@ -66,7 +71,8 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """Return an alert as `status --json` has it."""
     return {
         "id": alert.id,
         "rule": alert.rule,
@@ -97,10 +103,20 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "", _("everything is snoozed until {time}").format(time=recent_time(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
+    if (lab := answer.get("lab")) is not None:
+        state = i18n.translate_key(lab.get("state", "?"))
+        yield "", _("lab: {state}: {headline}").format(state=state, headline=lab.get("headline", ""))
     yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
     if waiting := answer.get("mails_waiting"):
         mails = ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting)
         yield "", mails.format(count=waiting)
+    for name, count in (answer.get("chats_waiting") or {}).items():
+        text = ngettext(
+            "{count} message to chat {name} waits to be sent",
+            "{count} messages to chat {name} wait to be sent",
+            count,
+        )
+        yield "", text.format(count=count, name=name)
     face, rest = i18n.translate_key(answer.get("face", "?")), ("pid", "host", "version", "source")
     who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
     yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})

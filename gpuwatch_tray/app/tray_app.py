@@ -19,6 +19,7 @@ from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
@@ -35,6 +36,7 @@ from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
 from gpuwatch_tray.app.installation import Relaunch
+from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
@@ -268,11 +270,13 @@ def _show(
             create_outbox_process(context, store),
             lambda trouble: lease.describe(trouble=trouble),
             welcome.on_snapshot,
+            create_chat_processes(context, store),
         )
         engine = create_engine(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
-        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
+        lab = LabWatch("tray", monitor.set_lab, popups, detector.check)
+        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform, lab)
         stop_on_signals(tray.stop)
 
         def reconfigure(new: RunContext) -> None:
@@ -280,6 +284,7 @@ def _show(
             detector.adjust(new.settings.away)
             reconfigure_source(source, new)
             dispatcher.reconfigure(new)
+            lab.reconfigure(new)
 
         reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
         installation = relaunch.watch(monitor, popups, tray.stop, partial(can_stop, monitor, lease))
@@ -287,6 +292,7 @@ def _show(
 
         def start() -> None:
             monitor.start()
+            lab.start(context)
             if context.problems:
                 popups.show(problem_popup(context, _("The settings have an error")))
             reloader.start()
@@ -294,14 +300,15 @@ def _show(
 
         if bus is not None and tray.needs_panel:
             _warn_without_a_panel(bus, popups)
-        with answering(context, lease, monitor, tray.stop):
+        with answering(context, lease, monitor, tray.stop, lab):
             tray.run(start)
             reloader.stop()
             installation.stop()
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
-        return monitor.stop(STOP_WITHIN)
+        lab_ended = lab.stop(STOP_WITHIN)
+        return monitor.stop(STOP_WITHIN) and lab_ended
 
 
 def _show_error(popups: PopupSink, what: str) -> None:

@@ -34,7 +34,7 @@ def add_commands(commands: CommandGroup) -> None:
         _("offer this machine's GPUs to a Prometheus"),
         "export",
         "export --once",
-        "export --textfile /var/lib/prometheus/node-exporter/gpuwatch.prom",
+        "export --textfile /srv/node-exporter/gpuwatch.prom",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(

@@ -11,7 +11,7 @@ from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
-from gpuwatch_tray.common import openssl
+from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ SECTIONS = {
     N_("getting started"): ("ps", "watch", "setup", "doctor"),
     N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
-    N_("mail"): ("check", "mail"),
+    N_("mail and chat"): ("check", "mail", "chat", "outbox"),
     N_("history"): ("report",),
-    N_("many machines"): ("export",),
+    N_("many machines"): ("lab", "export"),
 }
 # The module of each command, in the order of the man page.
 MODULES = {
@@ -40,7 +40,10 @@ MODULES = {
     "runs": "runs",
     "check": "check",
     "mail": "mail",
+    "chat": "chat",
+    "outbox": "chat",
     "report": "report",
+    "lab": "lab",
     "export": "export",
     "setup": "setup",
 }
@@ -115,7 +118,7 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
 
 def _run_tray(context: RunContext, _args: argparse.Namespace) -> int:
     """Run the tray, or without a desktop the loop in the terminal."""
-    with openssl.left_out():
+    with lasting_imports():
         from gpuwatch_tray.app import tray_app
 
     return tray_app.run(context)

@@ -8,10 +8,12 @@ from typing import Any, cast
 
 def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """Return what has the methods of `re.compile(pattern, flags)`; a mistake is told at the first use."""
-    return cast("re.Pattern[str]", _LatePattern(pattern, flags))
+    return cast("re.Pattern[str]", LatePattern(pattern, flags))
 
 
-class _LatePattern:
+class LatePattern:
+    """A pattern that compiles itself, and has the methods of a compiled one."""
+
     def __init__(self, pattern: str, flags: int) -> None:
         self._source = pattern, flags
 

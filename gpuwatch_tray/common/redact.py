@@ -59,18 +59,18 @@ _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
 # What stands in place of a value and is none: code that reads it, a file's contents.
 _READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
-    r"|<[a-z][\w -]{1,40}>|[\"']?\$?\{\{|[a-z_][\w.]{0,64}\([^()\"']{0,64}\)|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
+    r"|<[a-z][\w -]{1,40}>|[\"']?\$?\{\{|[a-z_][\w.]{0,64}\([^()\"']{0,64}\)"
+    r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
 # A message about it: `token: expected identifier`, `auth: plugin loaded`, `api_key: field required`.
 _PROSE = late_pattern(
     r"(?i:(?:token|auth|session|license): [a-z]{1,20} [a-z])"
-    r"|[\w.-]{1,64}: (?i:(?:not|is|was|must|should|field|required|missing|invalid|expected|unexpected|cannot|could|has|no"
-    r"|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
-    r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)(?: [a-z]|,? ?\Z))"
+    r"|[\w.-]{1,64}: (?i:(?:not|is|was|must|should|field|required|missing|invalid|expected|unexpected|cannot"
+    r"|could|has|no|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
+    r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)"
+    r"(?: [a-z]|,? ?\Z))"
 )
-_OWNER_BEFORE = late_pattern(
-    r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|licen[sc]e|app|user)\s\Z"
-)
+_OWNER_BEFORE = late_pattern(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|license|app|user)\s\Z")
 _IS = late_pattern(
     r"\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64}:\s{1,9}|(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
     r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})"
@@ -94,8 +94,8 @@ _PLAIN = late_pattern(r"[^\s\"'\\$`]++")
 _OPEN = late_pattern(r"[\"'].*", re.DOTALL)
 _FLAG_LIKE = late_pattern(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
 _LOGIN_OPTION = late_pattern(
-    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
-    r"(?!\d++(?!\S))[^\s\"']++"
+    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/\"']{1,256}[:%][\"']?)"
+    r"(?!\d++(?!\S))(?:(?:[a-z]{4} ){3}[a-z]{4}(?![^\s\"'])|[^\s\"']++)"  # with Google's, which has blanks
 )
 _Q = r"\\{0,3}[\"']"
 _OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
@@ -106,26 +106,29 @@ _CALL = late_pattern(
 )
 # The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
 _GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
-_READS_A_PASSWORD = (
-    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd|passphrase-fd"
-    r"|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
+_TAKES_INPUT = (
+    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd"
+    r"|passphrase-fd|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
 )
-_HERE = late_pattern(rf"({_READS_A_PASSWORD}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
+_HERE = late_pattern(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
 # Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
 _SAID = late_pattern(
     r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
 )
+_OF_NPM = late_pattern(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
 _SLASH_P = late_pattern(
     r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
 )
 _SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
 _PIPED = late_pattern(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
-    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_READS_A_PASSWORD}|base64))"
+    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_TAKES_INPUT}|base64))"
 )
 # A command in a script or a log whose secret is told by its place: its words are looked at one by one.
 _COMMAND = late_pattern(
-    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}|net(?=\s{{1,9}}user?\s))[ \t][^\n|;&\"'`()<>]{{1,256}}"
+    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}"
+    r"|net(?=\s{1,9}user?\s)|mc(?=\s{1,9}alias\s)|bw(?=\s{1,9}(?:unlock|login)\s))"
+    r"[ \t][^\n|;&\"'`()<>]{1,256}"
 )
 _PARTS = late_pattern(r"(\s++)")
 _LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
@@ -138,9 +141,12 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
+    for pattern in (_LOGIN_OPTION, _CALL, _OF_NPM):
         s = pattern.sub(rf"\1{REDACTED}", s)
-    s = _COMMAND.sub(_hide_in_command, s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_OPEN_LOGIN, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
+            s = pattern.sub(rf"\1{REDACTED}", s)
+        s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
     line = ProgramLine()
     shown: list[str] = []
@@ -301,7 +307,7 @@ _NAMED_VALUE = late_pattern(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\
 _NAME = late_pattern(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
 _SCHEME = late_pattern(r"(?i)bearer|basic|token")
 _SCRIPT_FLAG_NAME = late_pattern(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
-_LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
+_LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/]*+[:%])(?P<password>.+)", re.DOTALL)
 # `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
 _LOGIN_PAIR = late_pattern(
     r"(?P<user>(?:[\w.-]{1,64}[/\\])?[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
@@ -375,11 +381,8 @@ def _redact_argument(argument: str, plain: str, before: str, line: ProgramLine) 
     """Redact one argument, by the one before it and the line so far."""
     if glued := line.glued(plain):
         return argument[: len(glued)] + REDACTED
-    is_login = (
-        line.takes_login(before)
-        or before in _LOGIN_OPTIONS
-        or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
-    )
+    is_login = before in _LOGIN_OPTIONS or line.takes_login(before)
+    is_login |= "curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before) is not None
     if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
         return login["user"] + REDACTED
     pair = _LOGIN_PAIR.fullmatch(argument)
@@ -408,6 +411,8 @@ def _announced(plain: str, before: str, line: ProgramLine) -> Secrecy:
         return Secrecy.NONE
     if scheme := _SCHEME.fullmatch(plain):
         return Secrecy.ALWAYS if scheme[0].lower() == "bearer" else Secrecy.IF_RANDOM
+    if plain.endswith((":_auth", ":_authToken", ":_password")):
+        return Secrecy.ALWAYS  # `npm config set //host/:_auth X`
     named = _NAME.fullmatch(plain)
     if named is None:
         return Secrecy.NONE

@@ -171,8 +171,10 @@ _HARMLESS = frozenset({"", REDACTED}) | words_of(
 # Not the secret, whatever the name: where it is (`-passin file:/etc/pw`, `--secret id=hf,src=hf.txt`), a
 # variable of a shell, the type of a Python argument.
 _ELSEWHERE = late_pattern(
-    # a command that reads it: `--password-command "cat /run/pw"`
-    r"(?:cat|head|pass|gpg2?|op|bw|lpass|vault|sops|age|secret-tool|keyring)(?=[^\n]{0,200}[/-])(?: [\w./~@:-]{1,256}){1,20}|"
+    # a command that reads it (`--password-command "cat /run/pw"`), a key's file
+    r"(?:cat|head|pass|gpg2?|op|bw|lpass|vault|sops|age|secret-tool|keyring)(?=[^\n]{0,200}[/-])"
+    r"(?: [\w./~@:-]{1,256}){1,20}"
+    r"|(?:~|\.{1,2})?/[\w./-]{1,256}(?:\.(?:pem|key|ppk|p12|pfx|json|txt)|/id_(?:rsa|ecdsa|ed25519))|"
     r"(?:file|env|fd):[\w./-]+|(?:type|id|src|source|target)=[\w./-]+(?:,[a-z]+=[\w./-]+)*+"
     r"|(?:(?i:bearer|token) )?\$\{?[A-Z]+(?:_[A-Z0-9]+)+\}?|(?:str|bytes|int|bool|float)[,)]?"
 )

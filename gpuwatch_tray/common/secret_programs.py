@@ -9,7 +9,8 @@ from gpuwatch_tray.common.secret_names import Secrecy, words_of
 _PROGRAM_OPTIONS = {
     program: tuple(options.split())
     for options, programs in {
-        "-p": "elasticsearch-users sshpass mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop cypher-shell",
+        "-p": "sshpass mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop cypher-shell"
+        " elasticsearch-users",
         "-P": "zip unzip sqlcmd bcp tsql ipmitool",
         "-a": "redis-cli http https xh",
         "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
@@ -23,6 +24,7 @@ _PROGRAM_OPTIONS = {
         "-pw": "plink pscp psftp",
         "/p": "signtool",
         "--plaintext": "caddy",
+        "/rp": "schtasks",
         "-K": "ccrypt",
         "-k": "mcrypt",
         "-pas": "gbak gfix isql-fb",
@@ -45,9 +47,8 @@ _LOGIN_PAIRS = {
     "bfgminer": words_of("-O"),
     "cgminer": words_of("-O"),
 }
-_SECRET_STORES = frozenset(
-    {"pulumi", "gcloud", "docker", "podman", "buildah", "nerdctl"}
-)  # --secret is its name
+# --secret is its name.
+_SECRET_STORES = frozenset({"gcloud", "docker", "podman", "buildah", "nerdctl", "pulumi"})
 _LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
 # Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
 _OTHER_P = words_of(
@@ -66,8 +67,8 @@ _LOGIN_WORDS = words_of(
     authorize_account authenticate auth signin unlock activate add_user adduser create-user createuser
     """
 )
-# Where the secret is known by its place: behind which word of which program, how many words are before it, and
-# how many it takes. From the manuals; options are not counted.
+# Where the secret is known by its place: behind which word of which program, how many words are before it,
+# and how many it takes. From the manuals; options are not counted.
 _PLACES = {
     "wpa_passphrase": {"wpa_passphrase": (1, 1)},
     "qpdf": {"--encrypt": (0, 2)},
@@ -86,6 +87,7 @@ _PLACES = {
     "mullvad": {"login": (0, 1)},
     "net": {"user": (1, 1), "use": (1, 1)},
     "pulumi": {"--secret": (1, 1)},
+    "bw": {"unlock": (0, 1), "login": (1, 1)},
     "db2": {"using": (0, 1)},
     "adb": {"pair": (1, 1)},
     "x11vnc": {"-storepasswd": (0, 1)},
@@ -96,7 +98,7 @@ TEXT_PROGRAMS = (
     | frozenset(_PLACES)
     | frozenset(_PROGRAM_OPTIONS)
     | words_of("poetry composer huggingface-cli sqlplus lftp nmcli")
-) - words_of("net mc cf az oc adb security http https zip influx")
+) - words_of("net mc bw cf az oc adb security http https zip influx")
 # Whose setting is a bare name with its value behind it.
 _NAMES_VALUES = words_of("pdftk nmcli wpa_cli uci snapctl")
 _KNOWN_PROGRAMS = (

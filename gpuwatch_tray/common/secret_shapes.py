@@ -37,12 +37,14 @@ _LOGIN_IN_URL = late_pattern(
     r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
     r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
 )
+_GO_DSN = late_pattern(r"(?<![\w.-])([\w.-]{1,64}:)[^\s@\"']{1,256}(?=@(?:tcp|unix)\()")
 _TOKEN_IN_PATH = late_pattern(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a conda channel's
 _HOOK = late_pattern(
     r"(\brtmps?://[^\s/]{0,64}(?:youtube|twitch|ttvnw|facebook)[^\s/]{0,64}/\w{1,32}/|hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
 )
 _PHRASE = late_pattern(
-    r"(?i)(\b(?:(?:seed|recovery|backup|secret)[ _-]?(?:phrase|words)|mnemonic)[\"']?\s{0,3}[:=]\s{0,9}[\"']?)"
+    r"(?i)(\b(?:(?:seed|recovery|backup|secret)[ _-]?(?:phrase|words)|mnemonic)"
+    r"[\"']?\s{0,3}[:=]\s{0,9}[\"']?)"
     r"[a-z]{3,10}(?: [a-z]{3,10}){5,23}"
 )
 # `Your verification code is 482913`
@@ -77,11 +79,11 @@ _DIGEST_NAME = late_pattern(
     r"(?i)(?<![a-z])(?:(?:md5|sha(?:1|256|512)?(?:sums?)?|commit|rev|revision|hash|digest|checksum|etag|snapshots?"
     r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show"
     r"|origin|upstream|fetch|rebase|diff)(?:[-_]?(?:id|hash|digest|sha))?"
-    r"|-{1,2}id|inspect|attach|logs|(?:rsa|e[cd]dsa|ed25519|dsa)\skey|recv-keys?|fingerprint|fpr|default-key|local-user"
+    r"|-{1,2}id|subscription|tenant|inspect|attach|logs|(?:rsa|e[cd]dsa|ed25519|dsa)\skey|recv-keys?|fingerprint|fpr|default-key|local-user"
     r"|(?:md5|sha(?:1|256|512))(?:sums?)?(?:\s(?:mismatch|expected|actual|hash|digest|check|of)){1,3}"
     r"|(?:(?:run|job|trace|exp|experiment|study|sample|scan|image|part|disk|fs|device|gpu)[-_]?)?(?:uu|gu)id|[\w-]{0,20}reporter"
     r"|(?:run|job|trace|exp|experiment|study|request|correlation|message|event|task|process|build|pod|container"
-    r"|node|machine|boot|cluster|instance|workflow|dataset|span|artifact|sweep|batch)[-_]?id)[\"']?[=:/@\s]{1,3}[\"']?\Z"
+    r"|subscription|tenant|node|machine|boot|cluster|instance|workflow|dataset|span|artifact|sweep|batch)[-_]?id)[\"']?[=:/@\s]{1,3}[\"']?\Z"
 )
 _DIGEST_NAME_MOST = 40
 _RUNS = late_pattern(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
@@ -96,10 +98,11 @@ def hide_shapes(s: str) -> str:
     s = _PEM.sub(REDACTED, s)
     s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
     s = _HOOK.sub(rf"\1{REDACTED}", s)
-    s = _PHRASE.sub(rf"\1{REDACTED}", s)
-    s = _CODE.sub(rf"\1{REDACTED}", s)
     s = _TOKEN_IN_PATH.sub(rf"\1{REDACTED}", s)
-    s = _BEARER.sub(rf"\1{REDACTED}", s)
+    s = _GO_DSN.sub(rf"\1{REDACTED}", s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_PHRASE, _CODE, _BEARER):
+            s = pattern.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)
     parts = _KEEP.split(s)
     parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]

@@ -18,6 +18,7 @@ from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Phase, known
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 from gpuwatch_tray.rules import RULES
+from gpuwatch_tray.rules.lab_rules import LAB_RULES
 from gpuwatch_tray.store import Transition
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class AlertOperations:
             self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
-        rules = [name for name in names if name in RULES]
-        alerts = self._find([name for name in names if name not in RULES])
+        rules = [name for name in names if name in RULES or name in LAB_RULES]
+        alerts = self._find([name for name in names if name not in rules])
         for rule in rules:
             self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))
         for alert in alerts:
@@ -176,7 +177,7 @@ class Reminders:
         condition = ProcessEnds(
             pid,
             process.identity,
-            _clipped(redact.command(process)),
+            clipped(redact.command(process)),
             snapshot.boot_id,
             snapshot.source == LOCAL and bool(process.identity),
             tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None})),
@@ -261,8 +262,9 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
 
 def shown_command(argv: Sequence[str]) -> str:
     """Return what may be shown of a command that the user has typed."""
-    return _clipped(redact.one_line(" ".join(redact.arguments(argv))))
+    return clipped(redact.one_line(" ".join(redact.arguments(argv))))
 
 
-def _clipped(command: str) -> str:
+def clipped(command: str) -> str:
+    """Cut what is shown of a command to a length."""
     return command if len(command) <= LONGEST_COMMAND else command[: LONGEST_COMMAND - 1] + "…"

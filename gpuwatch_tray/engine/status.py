@@ -92,6 +92,13 @@ def _sum(alerts: Sequence[Alert]) -> str:
     return alerts[0].message
 
 
+def without_gpus(snapshot: Snapshot) -> Status:
+    """Return the status of a computer that has no driver, and never had GPUs that were read."""
+    return Status(
+        Level.NO_DATA, _("No data: {problem}").format(problem=snapshot.problem), snapshot.at, snapshot
+    )
+
+
 def lab_status_of(
     view: LabView, active: Mapping[str, Alert], gaps: Sequence[str], snoozed_until: float | None = None
 ) -> Status:
@@ -144,6 +151,9 @@ def with_lab(status: Status, lab: LabStatus | None) -> Status:
     if lab is None:
         return status
     joined = replace(status, lab=lab)
+    problem = None if status.snapshot is None else status.snapshot.problem
+    if problem is not None and problem.no_driver and not status.alerts:  # a desk without a GPU of its own
+        return replace(joined, level=lab.level, headline=_("Lab: {text}").format(text=lab.headline))
     fires = {Level.WARNING, Level.CRITICAL}
     if lab.level in fires and (status.level not in fires or lab.level > status.level):
         return replace(joined, level=lab.level, headline=_("Lab: {text}").format(text=lab.headline))

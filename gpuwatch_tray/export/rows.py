@@ -8,7 +8,7 @@ users and `EXPORT_PROCESSES` a GPU.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
@@ -51,9 +51,10 @@ class ReadingTally(Struct):
         """Take the next snapshot."""
         if snapshot.problem is None:
             self.good = snapshot
-        for event in snapshot.events:
-            key = event.uuid, event.code
-            self.xids[key] = self.xids.get(key, 0) + 1
+        if snapshot.events:
+            counts = Counter(self.xids)
+            counts.update((event.uuid, event.code) for event in snapshot.events)
+            self.xids = dict(counts)  # a new one: a thread that answers may be reading the old one
 
 
 def blind_rows(good: float | None = None) -> Rows:
@@ -85,14 +86,17 @@ def build_rows(
         return rows
     rows["reading_ok"] = {(): 1.0}
     boards = [gpu for _name, gpu in snapshot.boards]
-    rows["gpus_visible"] = {(): float(sum(gpu.problem is None for gpu in boards))}
-    rows["gpus_expected"] = {(): float(len(boards))}
+    if boards and not any(_is_nameless(gpu) for gpu in boards):  # an empty process list tells of no GPU
+        rows["gpus_visible"] = {(): float(sum(gpu.problem is None for gpu in boards))}
+        rows["gpus_expected"] = {(): float(len(boards))}
     found: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
     _add_gpus(found, snapshot, alerts or ())
+    _add_sums(found)
     _add_xids(found, snapshot, tally.xids)
     _add_processes(found, snapshot, export)
-    complete = all(value == 1.0 for value in found["gpu_list_complete"].values())
-    rows["user_list_complete"] = {(): float(_add_users(found, snapshot, limits, export) and complete)}
+    lists = found["gpu_list_complete"].values()
+    complete = _add_users(found, snapshot, limits, export) and bool(lists) and all(lists)
+    rows["user_list_complete"] = {(): float(complete)}
     return rows | found
 
 
@@ -114,9 +118,10 @@ def _add_gpus(
         kind = "mig" if gpu.physical else "gpu"
         found["gpu_info"][(*labels, _label(known(gpu.name) or ""), kind)] = 1.0
         whole = gpu.problem is None and gpu.process_problem is None and None not in busy
-        found["gpu_list_complete"][labels] = float(whole)
+        found["gpu_list_complete"][labels] = float(whole and not _is_nameless(gpu))
         if not gpu.physical:
-            found["gpu_healthy"][labels] = float(_works(gpu) and gpu.index not in critical)
+            if not _is_nameless(gpu):
+                found["gpu_healthy"][labels] = float(_works(gpu) and gpu.index not in critical)
             if gpu.index in busy:
                 found["gpu_free"][labels] = 0.0
             elif gpu.uuid in free:
@@ -134,6 +139,26 @@ def _add_gpus(
         ):
             if gpu.problem is None and not isinstance(value, Missing):
                 found[name][labels] = value / divisor
+
+
+def _is_nameless(gpu: Gpu) -> bool:
+    """Tell whether it is from a process list, which may have one user's processes alone, and no idle GPU."""
+    return not gpu.uuid and gpu.problem is None and not gpu.asleep
+
+
+def _add_sums(found: Mapping[str, dict[Labels, float]]) -> None:
+    """Add what is told of all GPUs together, where it is told of any."""
+    free = found["gpu_free"]
+    if free:
+        found["gpus_free"][()] = sum(free.values())
+    used, total = found["gpu_memory_used_bytes"], found["gpu_memory_total_bytes"]
+    room = [
+        total[gpu] - used[gpu] for gpu, is_free in free.items() if is_free and gpu in total and gpu in used
+    ]
+    if room:
+        found["free_gpu_memory_bytes"][()] = max(room)
+    if found["gpu_temperature_celsius"]:
+        found["hottest_gpu_celsius"][()] = max(found["gpu_temperature_celsius"].values())
 
 
 def _busy(snapshot: Snapshot) -> set[int | None]:
@@ -172,7 +197,7 @@ def _add_processes(
                 found["process_memory_bytes"][row] = float(process.memory)
             if not isinstance(process.started, Missing):
                 found["process_start_timestamp_seconds"][row] = process.started
-        if gpu.process_problem is None:
+        if gpu.process_problem is None and not _is_nameless(gpu):
             found["gpu_processes"][labels] = float(len(processes))
             silent = sum(
                 isinstance(process.memory, Missing) and isinstance(process.started, Missing)

@@ -25,7 +25,8 @@ from gpuwatch_tray.lab.host_states import (
     newest_age,
     oldest_allowed,
 )
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
 from gpuwatch_tray.model import (
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLL_SECONDS = 10.0  # for all of a poll
-_PROMETHEUS_SECONDS = 7.5  # of them at most, so that the Alertmanager is asked too
+PROMETHEUS_SECONDS = 7.0  # of them at most, so that the Alertmanager is asked too
+_GRACE = 0.5  # seconds for what gives up by itself to say why
 DETAIL_SECONDS = 5.0
 DETAIL_KEPT = 15.0  # seconds
 _MOST_DETAILS = 20
@@ -114,12 +116,18 @@ class PrometheusLab:
             for client in self._clients
         }
         self._alertmanagers = Alertmanagers(list(map(server, settings.alertmanager)), made)
+        self._made = made
         self._feed = FeedJudge()
         self._polls, self._alert_reads, self._details = map(OneAtATime, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
         self._instances: dict[str, str] = {}  # by the host's name
         self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
         self._source = f"Prometheus {self._clients[0].server.name}"
+
+    @property
+    def name(self) -> str:
+        """The source's name, as people read it."""
+        return self._source
 
     def read(self) -> LabView:
         """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
@@ -128,7 +136,7 @@ class PrometheusLab:
         poll: PrometheusPoll | None = None
         try:
             poll = self._polls.call(
-                lambda: self._ask_first_fresh(began + _PROMETHEUS_SECONDS), _PROMETHEUS_SECONDS
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
             )
         except LabError as error:
             problem = error.problem
@@ -193,6 +201,10 @@ class PrometheusLab:
             lambda: self._alertmanagers.expire(silence_id, end), POLL_SECONDS, POLL_SECONDS
         )
 
+    def made_here(self) -> tuple[str, ...]:
+        """Return the ids of the silences that were made here and last."""
+        return tuple(sorted(self._made.ids()))
+
     def forget(self, host: str) -> None:
         """Forget a host that is gone for good; one that Prometheus still has comes again."""
         instance = self._instances.pop(host, None)
@@ -234,7 +246,7 @@ class PrometheusLab:
             return None
         left = end - time.monotonic()
         try:
-            return self._alert_reads.call(lambda: self._alertmanagers.read(end), left)
+            return self._alert_reads.call(lambda: self._alertmanagers.read(end - _GRACE), left)
         except LabError as error:
             return AlertsRead((), {}, (error,), answered=False)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpuwatch_tray.model import LabView, Snapshot
     from gpuwatch_tray.settings import LabSettings
 
@@ -26,8 +30,20 @@ class LabSource(Protocol):
         """End a read under way and let go of what is held; there will be no further read."""
 
 
-def open_lab(settings: LabSettings, user: str) -> LabSource:
-    """Open the source that the settings name; `user` is this account's name."""
+def open_lab(settings: LabSettings, user: str, silences: Path) -> LabSource:
+    """
+    Open the source that the settings name: a Prometheus, else the hosts by ssh.
+
+    `user` is this account's name, `silences` the file of the silences that were made here.
+    """
+    # Late imports: who asks by ssh needs no HTTP library.
+    if settings.prometheus:
+        from gpuwatch_tray.lab.login import read_login
+        from gpuwatch_tray.lab.prometheus import PrometheusLab
+        from gpuwatch_tray.lab.silences_made import SilencesMade
+
+        known = replace(settings, me=settings.me or user)
+        return PrometheusLab(known, lambda: read_login(settings), SilencesMade(silences))
     from gpuwatch_tray.lab.ssh_hosts import SshHosts
 
     return SshHosts(settings, user)

@@ -13,6 +13,8 @@ from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapsh
 if TYPE_CHECKING:
     from gpuwatch_tray.model.alerts import Severity
 
+SETTLING = 120.0  # seconds: Prometheus evaluates its rules once a minute, unless told otherwise
+
 
 class HostState(Enum):
     """What is known of a host now. Only of an OK one are there counts."""
@@ -109,14 +111,17 @@ class LabView(Struct, frozen=True):
     standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
     simulated: bool = False
+    # Hosts that were asked GPU by GPU beside this view, as somebody waits for a process there.
+    details: tuple[tuple[str, Snapshot], ...] = ()
 
     def tells_end_of(self, alert: RemoteAlert) -> bool:
         """
         Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
 
         Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
-        one is over only where both can be believed, and its host, or without one every host, is OK. Of a
-        host that is none of the lab's, Prometheus's word is all there is.
+        one is over only where both can be believed, and its host, or without one every host, is OK, and for
+        so long that the rules have looked at it again. Of a host that is none of the lab's, Prometheus's word
+        is all there is.
         """
         if self.problem is not None or self.feed is not Feed.FED:
             return False
@@ -124,10 +129,12 @@ class LabView(Struct, frozen=True):
             return False
         if any(one.fingerprint == alert.fingerprint for one in self.alerts):
             return False
-        states = {host.name: host.state for host in self.hosts}
         if alert.host:
-            return states.get(alert.host, HostState.OK) is HostState.OK
-        return set(states.values()) <= {HostState.OK, HostState.GONE}
+            return all(self._is_settled(host) for host in self.hosts if host.name == alert.host)
+        return all(self._is_settled(host) for host in self.hosts if host.state is not HostState.GONE)
+
+    def _is_settled(self, host: HostView) -> bool:
+        return host.state is HostState.OK and (host.since is None or self.at - host.since >= SETTLING)
 
 
 class ExportUsers(Enum):

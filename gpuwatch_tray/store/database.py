@@ -35,16 +35,14 @@ RETRY_SECONDS = 15.0  # seconds between attempts to get back to the file
 CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
 CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
 CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
-TRUSTED_READINGS = 11  # in a row that may be old ones: at the twelfth a file damaged in place would show
 ATTEMPTS = 4  # the file, the one made in its place, the one that stands in, memory
 
 
 class DatedReading(Struct, Generic[T], frozen=True):
-    """What was read, of which `version` of the file (see `Database.read_again`), and how often used again."""
+    """What was read, and of which `version` of the file: see `Database.read_again`."""
 
     content: T
     version: tuple[sqlite3.Connection, int, int]
-    uses: int = 0
 
 
 class Database:
@@ -118,8 +116,8 @@ class Database:
             # First the version: what is written between it and the reading is read once more next time.
             (theirs,) = database.execute("PRAGMA data_version").fetchone()
             version = (database, self._writes, theirs)
-            if last is not None and last.version == version and last.uses < TRUSTED_READINGS:
-                return DatedReading(last.content, version, last.uses + 1)
+            if last is not None and last.version == version:
+                return last
             return DatedReading(in_transaction(database, work, "BEGIN"), version)
 
         with self._lock:

@@ -183,12 +183,12 @@ def test_the_run_outlives_a_kill_of_the_one_who_waits_for_it(installed, server):
         assert started.stdout.readline() == b"step 1\n"
         (record,) = wait_until(lambda: [one for one in runs(installed) if one["pid"]], "the record")
         started.kill()
-        started.wait(20)
+        started.wait(60)
         started.stdin.write(b"\n")
         started.stdin.flush()
         assert started.stdout.readline() == b"step 2\n"
         os.kill(record["pid"], signal.SIGTERM)
-        started.communicate(timeout=20)
+        started.communicate(timeout=60)
         shown = wait_until(
             lambda: (said := installed.run("runs", "show", "1").stdout) and "why:" in said and said, "the end"
         )
@@ -280,12 +280,12 @@ def test_the_end_of_a_process_of_another_program_is_explained_by_its_gpu(install
             installed.play(Scenario(gpus=[gpu], events=[FakeEvent(1, gpu.uuid, 13)]))
             wait_until(lambda: "Xid" in installed.run("alerts").stdout, "the error")
             worker.kill()
-            worker.wait(20)
+            worker.wait(60)
             mail = wait_until(lambda: next(filter(is_end, server.messages), None), "the mail")
         assert "Xid 13" in mail.text
     finally:
         worker.kill()
-        worker.wait(20)
+        worker.wait(60)
 
 
 def is_end(mail):

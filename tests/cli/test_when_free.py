@@ -82,7 +82,7 @@ def test_two_that_wait_never_get_the_same(installed):
         assert "not free within 2 s: the command was not started" in late.stderr
     finally:
         first.terminate()
-        first.communicate(timeout=30)
+        first.communicate(timeout=60)
 
 
 def test_a_claim_lasts_as_long_as_the_command(installed):
@@ -152,7 +152,7 @@ def test_one_that_was_killed_while_it_waited_never_started(installed):
     waiting = start(installed, "1", *SHOW)
     wait_until(lambda: [one for one in runs(installed) if one["waits"]], "the wait")
     waiting.send_signal(signal.SIGKILL)
-    waiting.communicate(timeout=20)
+    waiting.communicate(timeout=60)
     assert "it never started: the wait for 1 GPU was ended" in installed.run("runs").stdout
 
 

@@ -27,6 +27,7 @@ _Static_assert(sizeof(EventData) == 32, "nvmlEventData_t");
 typedef struct {
     unsigned session; /* 0: free */
     int waiting;
+    int moved; /* see watch_scenario */
     struct {
         char uuid[TEXT];
         unsigned long long types;
@@ -58,10 +59,25 @@ static unsigned last_event(const Scenario *scenario)
 void forget_events(void)
 {
     for (size_t i = 0; i < MAX_SETS; i++) {
-        if (sets[i].session != 0 && sets[i].waiting)
+        if (sets[i].session == 0)
+            continue;
+        if (sets[i].waiting)
             note("while_waiting");
         sets[i].session = 0;
+        close(sets[i].moved);
     }
+}
+
+/* What becomes readable when a file is moved to the scenario's folder, as a new scenario is; -1 for nothing. */
+static int watch_scenario(void)
+{
+    const char *path = getenv("FAKE_NVML_SCENARIO");
+    char folder[PATH_MAX];
+    if (path == NULL || strlen(path) >= sizeof folder)
+        return -1;
+    int moved = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO);
+    return moved;
 }
 
 API nvmlEventSetCreate(Handle *handle)
@@ -72,7 +88,7 @@ API nvmlEventSetCreate(Handle *handle)
         if (sets[i].session != 0)
             continue;
         int waiting = sets[i].waiting;
-        sets[i] = (Set){.session = session(), .waiting = waiting};
+        sets[i] = (Set){.session = session(), .waiting = waiting, .moved = watch_scenario()};
         *handle = (Handle)((uintptr_t)session() << 16 | (i + 1));
         return end(SUCCESS);
     }
@@ -115,18 +131,6 @@ static int take(Set *set, const Scenario *scenario, EventData *to)
     return 0;
 }
 
-/* What becomes readable when a file is moved to the scenario's folder, as a new scenario is; -1 for nothing. */
-static int watch_scenario(void)
-{
-    const char *path = getenv("FAKE_NVML_SCENARIO");
-    char folder[PATH_MAX];
-    if (path == NULL || strlen(path) >= sizeof folder)
-        return -1;
-    int moved = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO);
-    return moved;
-}
-
 static void await_scenario(int moved, int ms)
 {
     struct pollfd waited = {moved, POLLIN, 0};
@@ -136,10 +140,9 @@ static void await_scenario(int moved, int ms)
             continue;
 }
 
-static int await_event(Handle handle, EventData *data, unsigned timeout, int moved)
+API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
 {
     /* The real one sleeps in the kernel until something happens: so does this one until a scenario comes. */
-    const int step = timeout < 50 ? 5 : timeout < 2000 ? (int)timeout / 10 : 200;
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     const Scenario *scenario;
@@ -156,20 +159,12 @@ static int await_event(Handle handle, EventData *data, unsigned timeout, int mov
             return end(TIMEOUT);
         set->waiting++;
         end(SUCCESS);
-        await_scenario(moved, step);
+        await_scenario(set->moved, timeout - passed < 400 ? (int)(timeout - passed) : 400);
         scenario = resume();
         set->waiting--;
         if (scenario == NULL || set_of(handle) != set)
             return end(UNINITIALIZED);
     }
-}
-
-API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
-{
-    int moved = watch_scenario();
-    int code = await_event(handle, data, timeout, moved);
-    close(moved);
-    return code;
 }
 
 API nvmlEventSetFree(Handle handle)
@@ -181,7 +176,9 @@ API nvmlEventSetFree(Handle handle)
         code = INVALID_ARGUMENT;
     if (code == SUCCESS && set->waiting)
         note("while_waiting");
-    if (code == SUCCESS)
+    if (code == SUCCESS) {
         set->session = 0;
+        close(set->moved);
+    }
     return end(code);
 }

@@ -12,7 +12,8 @@ from gpuwatch_tray.lab.ssh_hosts import SshHosts, control_path
 from gpuwatch_tray.model import HostState, Missing
 from gpuwatch_tray.settings import LabSettings
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.support.installed import MIB, Installed
+from tests.support.installed import MIB
+from tests.support.ssh_machines import add_machine
 from tests.support.sshd import SshLab
 
 LIST = """#!/bin/sh
@@ -47,25 +48,14 @@ def opened(lab):
         source.close()
 
 
-def machine(lab, name, *gpus):
-    """A machine with these GPUs of the made-up driver, on which this very program is installed."""
-    home = lab.folder / f"{name}-home"
-    home.mkdir()
-    installed = Installed(home)
-    installed.play(Scenario(gpus=list(gpus)))
-    lines = [f"export {key}='{value}'" for key, value in installed.environment.items() if key != "PATH"]
-    lab.add(name, "\n".join(["#!/bin/sh", *lines, f'exec {installed.script} "$@"\n']))
-    return installed
-
-
 def by_name(view):
     return {host.name: host for host in view.hosts}
 
 
 def test_the_gpus_of_each_machine_are_known(lab, opened, two):
     """With the JSON of gpuwatch-tray there, the idle GPUs are known, and on which one computes."""
-    machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)), FakeGpu.numbered(1))
-    machine(lab, "gpu2", FakeGpu.numbered(0))
+    add_machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)), FakeGpu.numbered(1))
+    add_machine(lab, "gpu2", FakeGpu.numbered(0))
     source = opened()
     view = source.read()
     assert view.problem is None
@@ -80,14 +70,14 @@ def test_the_gpus_of_each_machine_are_known(lab, opened, two):
 
 def test_who_one_is_there_can_be_told(lab, opened, two):
     """LAB_ME names another account: what the login's own processes hold is then somebody else's."""
-    machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)))
+    add_machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)))
     (host,) = opened(me="nobody-of-this-name").read().hosts
     assert (host.free, host.mine) == (0, 0)
 
 
 def test_each_machine_fails_alone(lab, opened):
     """One hangs, one is silent, one has another host key, one lacks the program, one talks nonsense."""
-    machine(lab, "good", FakeGpu.numbered(0))
+    add_machine(lab, "good", FakeGpu.numbered(0))
     lab.add("hangs", "#!/bin/sh\nexec sleep 60\n")
     lab.add("lacks", None)
     lab.add("talks", "#!/bin/sh\necho 'Welcome to the lab!'\n")
@@ -127,7 +117,7 @@ def test_the_bash_tools_list_does(lab, opened):
 
 def test_a_machine_that_cannot_read_its_gpus_is_blind(lab, opened):
     """It answers, and says why its driver does not: no count of it is a 0."""
-    installed = machine(lab, "gpu1", FakeGpu.numbered(0))
+    installed = add_machine(lab, "gpu1", FakeGpu.numbered(0))
     installed.play(Scenario(init_error=9))
     (host,) = opened().read().hosts
     assert host.state is HostState.BLIND

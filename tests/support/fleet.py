@@ -22,6 +22,8 @@ from typing import Any, Self
 from gpuwatch_tray.export.endpoint import metrics_text
 from gpuwatch_tray.export.rows import FiringAlert, ReadingTally, blind_rows, build_rows
 from gpuwatch_tray.model import (
+    ExportSettings,
+    ExportUsers,
     Gpu,
     GpuProcess,
     Limits,
@@ -29,7 +31,6 @@ from gpuwatch_tray.model import (
     Snapshot,
 )
 from gpuwatch_tray.model.units import GIB, MIB
-from gpuwatch_tray.settings import ExportSettings, ExportUsers
 
 PORT = 9836
 

@@ -1,0 +1,294 @@
+"""The monitor of the lab, beside the one of this computer: its own pace, state and mails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.bootstrap import (
+    AlreadyRunningError,
+    acquire_store,
+    create_chat_processes,
+    create_lab_engine,
+    create_outbox_process,
+    create_policy,
+)
+from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
+from gpuwatch_tray.app.telling import ResultTeller
+from gpuwatch_tray.common.threads import PeriodicThread
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.lock import LockError
+from gpuwatch_tray.lab.source import open_lab
+from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
+from gpuwatch_tray.model.units import MINUTE
+from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.engine import EvaluationResult, LabEngine
+    from gpuwatch_tray.lab.source import LabSource
+    from gpuwatch_tray.model import PresenceResult, Snapshot
+    from gpuwatch_tray.notify.outbox_process import OutboxProcess
+    from gpuwatch_tray.notify.sinks import PopupSink
+
+
+log = logging.getLogger(__name__)
+
+PREFIX = "lab:"  # begins the keys of the lab's popups
+LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
+HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+
+
+class LabMonitor:
+    """The loop of polls over the lab: `start`, then `check_now` at will, then `stop`."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        source: LabSource,
+        engine: LabEngine,
+        show: Callable[[LabStatus], None],
+        mail: OutboxProcess | None = None,
+        popups: PopupSink | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        chats: tuple[OutboxProcess, ...] = (),
+    ) -> None:
+        self._context = context
+        self._source = source
+        self._engine = engine
+        self._show = show
+        self._outboxes = (*([] if mail is None else [mail]), *chats)
+        self._monotonic = monotonic
+        self._teller = ResultTeller(engine, popups, monotonic, PREFIX)
+        self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
+        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "lab housekeeper", delay=1.0)
+        self._lock = threading.Lock()
+        self._status = LabStatus(Level.NO_DATA, _("Reading the lab for the first time"), time.time())
+        self._view: LabView | None = None  # the last that was evaluated
+        self._pause = self._not_before = 0.0
+        self._evaluated_blind_at = 0.0
+        self.is_stale = False
+
+    def start(self) -> None:
+        """Show that the first poll is under way, and poll."""
+        self._show(self._status)
+        self._poller.start()
+        self._housekeeper.start()
+
+    def check_now(self) -> None:
+        """Poll now."""
+        self._not_before = 0.0
+        self._poller.run_now()
+
+    def reconfigure(self, context: RunContext) -> None:
+        """Go by the rules and the channels of these settings; the same hosts are asked."""
+        self._context = context
+        popups = self._engine.popups
+        self._engine.reconfigure(create_policy(context, popups=popups), context.mail_identity)
+        self.check_now()
+
+    @property
+    def status(self) -> LabStatus:
+        """The status that is shown at present."""
+        return self._status
+
+    def detail(self, host: str) -> Snapshot:
+        """Return one host GPU by GPU."""
+        return self._source.detail(host)
+
+    @property
+    def source(self) -> LabSource:
+        """Where the lab is read."""
+        return self._source
+
+    def alerts_of_popup(self, key: str) -> tuple[str, ...]:
+        """Return the fingerprints of the alerts that the popup with this key, PREFIX included, tells of."""
+        return self._engine.alerts_of_popup(key.removeprefix(PREFIX))
+
+    def explain(self) -> tuple[str, ...]:
+        """Say of each rule what it makes of the last view, and what will be sent, when and why."""
+        with self._lock:
+            view = self._view
+        return (_("nothing has been read yet"),) if view is None else self._engine.explain(view)
+
+    def stop(self, timeout: float) -> bool:
+        """End both threads; False when the poller is stuck, which is then left alone."""
+        self._poller.stop(0.0)
+        self._source.close()
+        self._housekeeper.stop(HOUSEKEEPING)
+        ended = self._poller.stop(timeout)
+        for outbox in self._outboxes:
+            outbox.kick()
+            outbox.tick()
+        return ended
+
+    def _poll(self) -> None:
+        if self._monotonic() < self._not_before:
+            return
+        view = self._source.read()
+        # A server that does not answer is not asked at each poll.
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._context.settings.lab.poll)
+        if view.problem is None:
+            self._pause = 0.0
+        self._not_before = self._monotonic() + self._pause if self._pause else 0.0
+        if view.problem is None:
+            view = replace(view, details=self._awaited_details(view))
+        self.on_view(view)
+
+    def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
+        """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
+        waiting = {row.target.partition("@")[2] for row in self._status.awaited if not row.due}
+        asked = [
+            host.name
+            for host in view.hosts
+            if host.name in waiting and host.state is HostState.OK and host.detail is None
+        ]
+        return tuple((name, self._source.detail(name)) for name in asked)
+
+    def on_view(self, view: LabView) -> None:
+        """Evaluate `view`, and hand on what came of it."""
+        result = self._engine.evaluate(view)
+        with self._lock:
+            self._view, self.is_stale = view, False
+        self._publish(result, view)
+
+    def housekeep(self) -> None:
+        """Check whether the last view is too old and whether mail is to be sent; about once a second."""
+        silence = self._poller.seconds_since_success()
+        if silence > self._context.stale_after and (
+            not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY
+        ):
+            self.is_stale = True
+            self._evaluated_blind_at = self._monotonic()
+            problem = Problem(_("reading the lab hangs"))
+            blind = LabView(self._source.name, time.time(), problem=problem)
+            self._publish(self._engine.evaluate(blind), blind)
+        for outbox in self._outboxes:
+            changed = outbox.tick()
+            self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
+
+    def _publish(self, result: EvaluationResult, view: LabView) -> None:
+        status = result.status
+        notes = (*view.notes, *filter(None, [result.trouble]))
+        shown = result.lab_view or view
+        self._status = LabStatus(
+            status.level,
+            status.headline,
+            view.at,
+            shown,
+            status.alerts,
+            notes,
+            status.snoozed_until,
+            status.awaited,
+        )
+        self._show(self._status)
+        for outbox in self._outboxes if result.mails or result.chats else ():
+            outbox.kick()
+        self._teller.tell(result)
+
+
+class LabWatch:
+    """
+    The lab beside the monitor of this computer: started, ended and started anew as the settings have it.
+
+    `show` gets its status, None where there is no lab. Another process that watches the lab is left to it.
+    """
+
+    def __init__(
+        self,
+        face: str,
+        show: Callable[[LabStatus | None], None],
+        popups: PopupSink | None = None,
+        presence: Callable[[], PresenceResult] | None = None,
+    ) -> None:
+        self._face = face
+        self._show = show
+        self._popups = popups
+        self._presence = presence
+        self._running = ExitStack()
+        self._context: RunContext | None = None
+        self.monitor: LabMonitor | None = None
+        self.lease: StoreLease | None = None
+
+    def start(self, context: RunContext) -> None:
+        """Watch the lab of these settings, if they name one."""
+        lab = self._context = lab_context(context)
+        if lab is None:
+            self._show(None)
+            return
+        try:
+            self.lease = self._running.enter_context(acquire_store(lab, self._face))
+        except AlreadyRunningError as other:
+            log.info("the lab is watched already: %s", other)
+            self._show(None)
+            return
+        except (StoreError, LockError) as error:
+            log.warning("the lab is not watched: %s", error)
+            headline = _("The lab is not watched: {why}").format(why=error)
+            self._show(LabStatus(Level.NO_DATA, headline, time.time()))
+            return
+        store = self.lease.store
+        source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
+        engine = create_lab_engine(lab, store, presence=self._presence)
+        mail = create_outbox_process(lab, store)
+        chats = create_chat_processes(lab, store)
+        self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups, chats=chats)
+        self.monitor.start()
+
+    def reconfigure(self, context: RunContext) -> None:
+        """Go by changed settings; where the lab itself or its mail is another now, begin anew."""
+        new, old = lab_context(context), self._context
+        if new is not None and old is not None and self.monitor is not None and _same_way(old, new):
+            self._context = new
+            self.monitor.reconfigure(new)
+            return
+        if (new, self.monitor) != (None, None):
+            self.stop(HOUSEKEEPING)
+            self.start(context)
+
+    def explain(self) -> tuple[str, ...]:
+        """Say of each rule what it makes of the lab, below a heading; nothing where there is none."""
+        if self.monitor is None:
+            return ()
+        return ("", _("The lab:"), "", *self.monitor.explain())
+
+    def check_now(self) -> None:
+        """Poll the lab now."""
+        if self.monitor is not None:
+            self.monitor.check_now()
+
+    def stop(self, timeout: float) -> bool:
+        """End it; False where its thread is stuck."""
+        ended = self.monitor is None or self.monitor.stop(timeout)
+        self.monitor = self.lease = None
+        self._running.close()
+        return ended
+
+
+def _same_way(old: RunContext, new: RunContext) -> bool:
+    """Whether the hosts are asked, and mail and messages are sent, as before."""
+    return (old.settings.lab, old.settings.to_email, old.settings.chats) == (
+        new.settings.lab,
+        new.settings.to_email,
+        new.settings.chats,
+    )
+
+
+def silences_file(context: RunContext) -> Path:
+    """Return the file of the silences that were made from this account."""
+    return context.settings.state / f"silences-{context.host}.json"
+
+
+def read_lab_once(context: RunContext) -> LabView:
+    """Read the lab for a command, without a running tray."""
+    with closing(open_lab(context.settings.lab, context.user, silences_file(context))) as source:
+        return source.read()

@@ -1,0 +1,205 @@
+"""What turns a naive tray green, played on the real programs."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from gpuwatch_tray.model import Feed, HostState, Missing
+from tests.lab.rig import Rig, hosts, read_until, states
+from tests.support.prometheus import Alertmanager, Prometheus
+from tests.support.timing import wait_until
+
+
+def alert_names(view):
+    return [(alert.name, alert.host) for alert in view.alerts]
+
+
+def test_a_lab_that_is_well_is_known(rig):
+    """Hosts, GPUs, one's own, free ones and the alert are told as they are, a token in its text is not."""
+    view = rig.settled()
+    assert (view.problem, view.feed, view.notes) == (None, Feed.FED, ())
+    assert set(states(view).values()) == {"ok"}
+    found = hosts(view)
+    assert [(found[n].gpus, found[n].expected, found[n].free, found[n].mine) for n in ("h1", "h3")] == [
+        (4, 4, 2, 2),
+        (4, 4, 4, 0),
+    ]
+    assert (found["h2"].gpus, found["h2"].expected, found["h2"].free) == (3, 4, 3)
+    assert isinstance(found["h2"].mine, Missing)  # a run on the lost GPU is not told
+    assert abs(found["h1"].oldest_start - rig.fleet["h1"].started) < 1
+    assert alert_names(view) == [("GpuLost", "h2")]
+    assert "hunter2secret" not in repr(view)
+    assert "a GPU of h2:9836 is lost" in view.alerts[0].text
+
+
+def test_a_hung_exporter_resolves_alerts_that_are_not_over(rig):
+    """Prometheus ends the alert of a host that hangs, and is slow when it is back: neither is its end."""
+    view = rig.settled()
+    lost = view.alerts[0]
+    lab = rig.desk(speed=60)  # as the rules are evaluated each second here, and not once a minute
+    rig.fleet["h2"].hangs = True
+    view = read_until(lab, lambda view: not view.alerts, "the Alertmanager has no alert of a lost GPU")
+    assert states(view)["h2"] == "down"
+    assert isinstance(hosts(view)["h2"].gpus, Missing)
+    assert view.feed is Feed.FED
+    assert not view.tells_end_of(lost)
+    rig.fleet["h2"].hangs = False
+    back = read_until(lab, lambda view: states(view)["h2"] == "ok", "h2 is back")
+    while not back.alerts:  # until the rules look at it, and for as long as the alert is pending again
+        assert not back.tells_end_of(lost), back
+        back = lab.read()
+    rig.fleet["h2"].lost.clear()
+    view = read_until(lab, lambda view: not view.alerts, "the alert is over")
+    assert read_until(lab, lambda view: view.tells_end_of(lost), "which is told")
+    rig.fleet["h2"].lost.add(3)
+
+
+def test_what_hosts_can_do_besides_is_told_apart(rig):
+    """Blind, closed, behind a password, another exporter, a clock that is off: each by its state or note."""
+    rig.settled()
+    lab = rig.desk()
+    lab.read()
+    fleet = rig.fleet
+    fleet["h3"].blind, fleet["h4"].down, fleet["h5"].password = True, True, "x:y"
+    fleet["h6"].other, fleet["h7"].skew = "node_load1 1\n", -400.0
+    expected = {"h3": "blind", "h4": "down", "h5": "down", "h6": "unknown", "h7": "ok"}
+    view = read_until(lab, lambda view: expected.items() <= states(view).items(), "each state is told")
+    for host in view.hosts:
+        assert isinstance(host.free, Missing) is (host.state is not HostState.OK)
+        assert bool(host.reason) is (host.state is not HostState.OK)
+    view = read_until(lab, lambda view: view.notes, "the clock is told of")
+    assert view.notes == ("the clock of 1 host is off: h7",)
+    for name in expected:
+        host = fleet[name]
+        host.blind = host.down = False
+        host.password, host.other, host.skew = "", "", 0.0
+    read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
+
+
+def test_hosts_that_swap_addresses_swap_what_is_told(rig):
+    """After a change of leases the runs are where they are now, with their own starts."""
+    rig.settled()
+    lab = rig.desk()
+    assert (hosts(lab.read())["h1"].mine, hosts(lab.read())["h3"].mine) == (2, 0)
+    rig.fleet.swap("h1", "h3")
+    view = read_until(lab, lambda view: hosts(view)["h3"].mine == 2, "the runs are at the other address")
+    assert (hosts(view)["h1"].mine, hosts(view)["h1"].free) == (0, 4)
+    assert [gpu.uuid for gpu in lab.detail("h3").gpus][:1] == ["GPU-h1-0"]
+    rig.fleet.swap("h1", "h3")
+    read_until(lab, lambda view: hosts(view)["h1"].mine == 2, "they are back")
+
+
+def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
+    """It answers 200 and an empty list while Prometheus fires; no alert ends by that."""
+    lost = rig.settled().alerts[0]
+    with Alertmanager() as idle:
+        lab = rig.desk(alertmanager=(idle.url,))
+        first, second = lab.read(), lab.read()
+        assert (first.feed, first.alerts) == (Feed.UNKNOWN, ())
+        assert second.feed is Feed.UNFED
+        assert "that it does not have" in second.feed_problem
+        assert not first.tells_end_of(lost)
+        assert not second.tells_end_of(lost)
+        # Beside one that is fed it does no harm: what either has counts.
+        both = rig.desk(alertmanager=(idle.url, rig.manager.url)).read()
+        assert (both.feed, alert_names(both)) == (Feed.FED, [("GpuLost", "h2")])
+    gone = lab.read()
+    assert (gone.feed, gone.alerts) == (Feed.UNREACHABLE, ())
+    assert "cannot be reached" in gone.feed_problem
+    assert not gone.tells_end_of(lost)
+
+
+def test_detail_is_the_snapshot_of_the_host(rig):
+    """GPU by GPU, with the processes of all users, and kept for a while so that a menu costs one question."""
+    rig.settled()
+    lab = rig.desk()
+    lab.read()
+    detail = lab.detail("h1")
+    assert [gpu.index for gpu in detail.gpus] == [0, 1, 2, 3]
+    assert [(p.gpu, p.user, p.mine) for p in detail.processes] == [
+        (0, "ada", True),
+        (1, "ada", True),
+        (1, "bob", False),
+    ]
+    assert detail.processes[0].elapsed == pytest.approx(time.time() - rig.fleet["h1"].started, abs=5)
+    assert lab.detail("h1") is detail
+    lost = lab.detail("h2")
+    assert [gpu.problem for gpu in lost.gpus] == [None, None, None, "the host cannot read it"]
+    assert "no such host" in str(lab.detail("h99").problem)
+
+
+def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
+    """It answers them for five minutes, all `up`; by their age nothing is known, and nothing is OK."""
+    with Rig() as rig:
+        lost = rig.settled().alerts[0]
+        lab = rig.desk()
+        assert lab.read().problem is None
+        rig.prometheus.stop()
+        away = lab.read()
+        assert "cannot be reached" in str(away.problem)
+        assert set(states(away).values()) == {"unknown"}
+        rig.prometheus.scrape([])
+        rig.prometheus.start()
+        view = read_until(lab, lambda view: "has asked no host" in str(view.problem), "the age is told")
+        naive = rig.prometheus.ask("up")
+        assert [row["value"][1] for row in naive] == ["1"] * 8, "the trap itself"
+        assert {host.state for host in view.hosts} == {HostState.STALE}
+        assert not view.tells_end_of(lost)
+        fresh = rig.desk().read()
+        assert (fresh.problem is not None, {host.state for host in fresh.hosts}) == (True, {HostState.STALE})
+
+
+def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
+    """One without targets, one that hangs and one that is away are passed over."""
+    rig.settled()
+    with Prometheus() as empty:
+        empty_first = rig.desk(prometheus=("http://127.0.0.1:9", empty.url, rig.prometheus.url))
+        view = empty_first.read()
+        assert (view.problem, len(view.hosts)) == (None, 8)
+        assert len(rig.desk(prometheus=(empty.url,)).read().hosts) == 0
+        assert "no target of the job" in str(rig.desk(prometheus=(empty.url,)).read().problem)
+        monkeypatch.setattr("gpuwatch_tray.lab.prometheus.PROMETHEUS_SECONDS", 1.0)
+        empty.pause()
+        view = empty_first.read()  # the good one is in front now
+        assert view.problem is None
+        hung = rig.desk(prometheus=(empty.url,)).read()
+        assert "did not answer within" in str(hung.problem)
+        empty.go_on()
+
+
+def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
+    """Each says that it has no such page: nothing is known, and no alert list is believed."""
+    view = rig.desk(prometheus=(rig.manager.url,), alertmanager=(rig.prometheus.url,)).read()
+    assert "no such page" in str(view.problem)
+    assert (view.feed, view.hosts, view.alerts) == (Feed.UNREACHABLE, (), ())
+
+
+def test_names_with_all_that_promql_has_as_signs_are_asked_as_they_are(rig):
+    """A user's name with quotes, backslashes and signs of regular expressions is text, and nobody else's."""
+    rig.settled()
+    strange = 'a"b\\c.*{x}\n|ada'
+    rig.fleet["h4"].extra = f"gpuwatch_user_gpus{{user={json.dumps(strange)}}} 3\n"
+    lab = rig.desk(me=strange)
+    view = read_until(lab, lambda view: hosts(view)["h4"].mine == 3, "what is told of that name")
+    assert (view.problem, hosts(view)["h1"].mine) == (None, 0)
+    assert len(rig.desk(job='no"such}job').read().hosts) == 0
+    rig.fleet["h4"].extra = ""
+
+
+def test_a_host_that_leaves_the_list_is_gone_and_not_forgotten(rig):
+    """It has no `up` at all, not 0, and sums have no row for it: it is GONE, and its GPUs are unknown."""
+    rig.settled()
+    lab = rig.desk()
+    lab.read()
+    rig.prometheus.scrape(rig.fleet.targets("h1", "h2", "h3", "h4", "h5", "h6", "h7"))
+    wait_until(lambda: len(rig.prometheus.ask("up")) == 7, "Prometheus has one host less")
+    view = lab.read()
+    assert rig.prometheus.ask('sum by (instance) (gpuwatch_gpu_free{instance="h8:9836"})') == []
+    assert (states(view)["h8"], hosts(view)["h8"].since is not None) == ("gone", True)
+    # Who has never seen it hears of it as well.
+    fresh = rig.desk().read()
+    assert (states(fresh)["h8"], isinstance(hosts(fresh)["h8"].free, Missing)) == ("gone", True)
+    rig.prometheus.scrape(rig.fleet.targets())
