@@ -35,13 +35,12 @@ test-desktops: desktop-packages $(VENV)/.dev
 	@sh tests/install-packages $$(grep -v '^#' tests/packages-desktops.txt)
 	$(BIN)/python -m pytest -m desktops --numprocesses=2 --dist=loadfile $(ARGS)
 
-# What a poll costs beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own;
-# and what the tray does on a panel, from its start on.
+# What it costs, with the goal beside each figure, in some six minutes (ARGS=--quick: two; ARGS=--shells: also on GNOME
+# and KDE): beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own.
 bench: $(VENV)/.dev desktop-packages
 	@test -x $(VENV)/bench/bin/python || $(PYTHON) -m venv $(VENV)/bench
 	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet nvitop gpustat
-	$(BIN)/python -m tests.bench.compare $(VENV)/bench/bin/python
-	$(BIN)/python -m tests.bench.tray_cost
+	$(BIN)/python -m tests.bench.table $(VENV)/bench/bin/python $(ARGS)
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation

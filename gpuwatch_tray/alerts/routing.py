@@ -6,8 +6,9 @@ The popup goes at once; the mail when nobody is there to see it, or reacts. Ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity, schema
 
@@ -21,8 +22,7 @@ class Channel(Enum):
     DESKTOP = "desktop"
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingPolicy:
+class RoutingPolicy(Struct, frozen=True):
     """
     Which channels there are, and when they are used: `cooldown` and `escalate` in seconds.
 
@@ -36,8 +36,7 @@ class RoutingPolicy:
     escalate: float = schema.ESCALATE_MIN.default_value
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryState:
+class DeliveryState(Struct, frozen=True):
     """What a channel has already had of an alert."""
 
     last: Instant | None = None  # the last successful delivery
@@ -47,8 +46,7 @@ class DeliveryState:
     given_up: Instant | None = None  # when the last mail was refused for good, or dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """
     What is done about an alert on a channel, and why; `step` is why the mail does not wait for ESCALATE_MIN.
 

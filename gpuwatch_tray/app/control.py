@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts.reminder_types import report_from_json
-from gpuwatch_tray.app.bootstrap import WorkError, open_source, read_once
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.export_answer import REQUEST, build_answer
 from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
@@ -30,16 +29,17 @@ from gpuwatch_tray.engine.operations import (
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.model import Missing, Phase, Why, gpu_subject
 from gpuwatch_tray.model.units import recent_time
 from gpuwatch_tray.notify import render
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 from gpuwatch_tray.runs.observed import observed_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.lab_monitor import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
@@ -288,7 +288,7 @@ def gpu_gap(gpu: Gpu) -> str:
     """Say why not all of a GPU is known; empty where it is."""
     if gpu.problem or gpu.process_problem:
         return gpu.problem or gpu.process_problem or ""
-    values = (getattr(gpu, field.name) for field in fields(gpu))
+    values = (getattr(gpu, name) for name in gpu.__struct_fields__)
     failed = [value for value in values if isinstance(value, Missing) and value.why is Why.ERROR]
     if not failed:
         return ""

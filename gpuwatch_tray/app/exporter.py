@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app.bootstrap import WorkError, open_source, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import WorkError, open_source
 from gpuwatch_tray.app.export_answer import export_request, rows_from_json
 from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import redact
@@ -31,7 +32,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.export.rows import Rows
     from gpuwatch_tray.model import ExportSettings
     from gpuwatch_tray.sources import Source
@@ -72,7 +73,7 @@ class ExportFeed:
         self._last: tuple[Rows, float | None] | None = None
         self._last_at = 0.0
         self._good: float | None = None  # wall time of the last reading that anybody told of
-        self._trouble = ""
+        self._trouble: dict[str, str] = {}
 
     def read(self) -> tuple[Rows, float | None]:
         """Return the rows, and since when (wall time) Xids are counted. Never raises."""
@@ -135,25 +136,34 @@ class ExportFeed:
                 self._tally = ReadingTally(time.time())
             source, tally = self._source, self._tally
         snapshot = source.read()
-        inventory: tuple[KnownGpu, ...] = ()
-        try:
-            with closing(open_store(self._context)) as store:
-                inventory = store.gpus()
-        except StoreError as error:
-            log.debug("export: the inventory is not known: %s", error)
-        snapshot = complete_snapshot(snapshot, inventory)
+        inventory = self._inventory()
+        snapshot = complete_snapshot(snapshot, inventory or ())
         tally.add(snapshot)
         self._tell(str(snapshot.problem or ""))
-        return build_rows(snapshot, tally, self._context.settings.limits, export, None), tally.since
+        rows = build_rows(snapshot, tally, self._context.settings.limits, export, None)
+        if inventory is None:
+            rows.pop("gpus_expected", None)  # a lost one would look as if it had never been there
+        return rows, tally.since
 
-    def _tell(self, trouble: str) -> None:
-        """Log why nothing can be read, once."""
-        if trouble != self._trouble:
+    def _inventory(self) -> tuple[KnownGpu, ...] | None:
+        """Return the GPUs that this machine is known to have; None where that cannot be told."""
+        try:
+            with closing(open_store(self._context)) as store:
+                found = store.gpus()
+        except StoreError as error:
+            self._tell(str(error), "inventory")
+            return None
+        self._tell("", "inventory")
+        return found
+
+    def _tell(self, trouble: str, about: str = "reading") -> None:
+        """Log why the GPUs, or the inventory of them, cannot be read: once, and its end too."""
+        if trouble != self._trouble.get(about, ""):
             if trouble:
                 log.warning("export: %s", redact.text(trouble))
             else:
-                log.warning("export: the GPUs can be read again")
-            self._trouble = trouble
+                log.warning("export: the %s works again", about)
+            self._trouble[about] = trouble
 
     def _dated(self, found: tuple[Rows, float | None]) -> tuple[Rows, float | None]:
         """Add what is true of this moment and this program."""

@@ -6,18 +6,18 @@ import logging
 import threading
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.app.bootstrap import (
-    BLIND_EVERY,
     AlreadyRunningError,
     acquire_store,
     create_lab_engine,
     create_outbox_process,
     create_policy,
-    lab_context,
 )
+from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.engine import EvaluationResult, LabEngine
     from gpuwatch_tray.lab.source import LabSource
     from gpuwatch_tray.model import PresenceResult, Snapshot

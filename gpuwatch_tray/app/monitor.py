@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import BLIND_EVERY
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_lab, with_notes, without_gpus
@@ -20,7 +22,7 @@ from gpuwatch_tray.notify import outbox_process
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.recorder import Recorder
     from gpuwatch_tray.engine import EvaluationResult, HostEngine, Policy
     from gpuwatch_tray.model import GpuSample, LabStatus, Limits
@@ -36,8 +38,7 @@ HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     """Where the results go; `report_trouble` describes trouble to a second instance."""
 
     show_status: Callable[[Status], None]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.app import bootstrap
+from gpuwatch_tray.app.context import with_settings
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Popup, Severity
@@ -17,7 +19,8 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.bootstrap import StoreLease
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
@@ -64,7 +67,7 @@ class SettingsReloader:
         loaded = self._changes.check()
         if loaded is None:
             return
-        new = bootstrap.with_settings(self._context, loaded)
+        new = with_settings(self._context, loaded)
         if new.problems:
             self._refuse(new)
         elif (new.settings, ()) != (self._context.settings, self._context.problems):

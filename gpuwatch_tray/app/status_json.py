@@ -8,8 +8,9 @@ temperature in degrees C, power in W, utilisation in %; null is unknown.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert, Gpu, Status
 
 
-@dataclass(frozen=True, slots=True)
-class ResponderInfo:
+class ResponderInfo(Struct, frozen=True):
     """The process that answers, and its source."""
 
     face: str  # tray, watch

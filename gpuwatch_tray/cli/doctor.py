@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, settings
-from gpuwatch_tray.app.bootstrap import (
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import (
     DRIVER_TIMEOUT,
     PROGRAM_TIMEOUT,
     RunContext,
@@ -20,7 +21,6 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     open_source,
-    open_store,
     standby_places,
 )
 from gpuwatch_tray.cli.base import terminal_columns
@@ -96,7 +96,7 @@ def log_tail(context: RunContext) -> list[str]:
 
 def _lab_checks(context: RunContext, timeout: float) -> list[Check]:
     """Return the check of the lab, where there is one."""
-    from gpuwatch_tray.app.bootstrap import lab_context
+    from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
     from gpuwatch_tray.doctor.checks import Check
     from gpuwatch_tray.doctor.lab_checks import LAB_TOPIC, check_lab

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import RunContext, WorkError
+from gpuwatch_tray.app.context import RunContext, WorkError
 from gpuwatch_tray.cli.base import show, terminal_columns
 from gpuwatch_tray.i18n import _
 
@@ -42,15 +42,18 @@ def _asked(context: RunContext) -> dict[str, Any] | None:
 
 def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     """Go the way to each machine and print what works and what does not; 1 where something does not."""
-    from gpuwatch_tray.app.bootstrap import lab_context
+    from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
     from gpuwatch_tray.doctor import CheckState
-    from gpuwatch_tray.doctor.lab_checks import check_lab
+    from gpuwatch_tray.doctor.lab_checks import check_lab, check_way
     from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
     lab = lab_context(context)
-    results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
+    if lab is not None and lab.settings.lab.prometheus:
+        results = tuple(check_way(lab.settings.lab, lab.user))
+    else:
+        results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
     print("\n".join(results_text(results, terminal_columns(sys.stdout))))
     return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
 

@@ -11,7 +11,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError, lab_context, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import OPERATIONS, NoSuchMailError, operate
 from gpuwatch_tray.cli.base import show, tcp_port, warn
 from gpuwatch_tray.common import redact
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.settings import SmtpSettings
     from gpuwatch_tray.store import Store

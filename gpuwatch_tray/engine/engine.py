@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Generic
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
@@ -39,6 +40,7 @@ from gpuwatch_tray.engine.reminder_evaluator import (
     ReminderResult,
     liveness_unknown,
     never_descends,
+    no_kernel_lines,
 )
 from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, H, Policy, R
 from gpuwatch_tray.model import (
@@ -77,7 +79,8 @@ class Engine(Generic[R, H]):
     """
     Evaluates the readings that a rule book is about, on one state. Safe to use from several threads.
 
-    `presence`, `lives` (a PID and identity) and `descends` (from one PID to another) all answer at once.
+    `presence`, `lives` (a PID and identity), `descends` (from one PID to another) and `kernel_lines` (about a
+    PID, of the last so many seconds) all answer at once.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Engine(Generic[R, H]):
         presence: Callable[[], PresenceResult] = no_desktop,
         lives: Callable[[int, str], bool | None] = liveness_unknown,
         descends: Callable[[int, int], bool] = never_descends,
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
         self._book = book
         self._store = store
@@ -102,7 +106,7 @@ class Engine(Generic[R, H]):
             book, store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
-        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
         self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationState(Generic[H]):
+class EvaluationState(Struct, Generic[H], frozen=True):
     """
     What the engine goes on from: the outcome of all evaluations before.
 
@@ -203,8 +204,7 @@ def evaluate_snapshot(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EndedAlerts:
+class EndedAlerts(Struct, frozen=True):
     """The alerts that have ended: whose end is mailed now, is owed later, and of which nothing is sent."""
 
     due: tuple[Alert, ...]

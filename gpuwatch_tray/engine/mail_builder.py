@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
@@ -23,8 +25,7 @@ PER_HOUR, PER_DAY = 20, 100
 AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxCapacity:
+class OutboxCapacity(Struct, frozen=True):
     """How many mails may still be queued now, and the held ones that there is room for."""
 
     free: int

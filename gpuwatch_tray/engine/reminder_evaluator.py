@@ -8,8 +8,10 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import (
     CommandEnds,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KERNEL_SLACK = 60.0  # seconds: its log has a clock of its own, and the reminder is younger than the process
 POPUP_KEY = "reminder:"  # begins the key of a popup about a reminder
 
 
@@ -51,8 +54,12 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotifications:
+def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
+    """Where the kernel's log is not for this user."""
+    return ()
+
+
+class ReminderNotifications(Struct, frozen=True):
     """
     What is to be told now: `mails` with the numbers of the reminders that each tells of.
 
@@ -72,8 +79,7 @@ class ReminderNotifications:
         return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderResult:
+class ReminderResult(Struct, frozen=True):
     """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
     reminders: tuple[Reminder, ...] = ()
@@ -81,8 +87,10 @@ class ReminderResult:
     notifications: ReminderNotifications = ReminderNotifications()
 
 
-def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
-    """Say why a process ended, whose end nobody reports, where driver or neighbours told of it."""
+def _with_cause(
+    old: Reminder, new: Reminder, snapshot: Snapshot, kernel_lines: Callable[[int, float], tuple[str, ...]]
+) -> Reminder:
+    """Say why a process ended, whose end nobody reports, where driver, kernel or neighbours told of it."""
     condition, notice = new.condition, new.notice
     if (
         old.notice is not None
@@ -91,11 +99,18 @@ def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
     ):
         return new
     from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
+    from gpuwatch_tray.runs.sentences import neighbours_line
 
-    cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
-    if cause == explain_end("", Unseen()):
-        return new  # nothing was told
-    details = (*filter(None, (cause.sentence, cause.fix)), *notice.details)
+    facts = observed_facts(observed_json(condition, snapshot), notice.at)
+    asked = max(0.0, notice.at - new.asked.wall)
+    facts = replace(facts, kernel_lines=kernel_lines(condition.pid, asked + KERNEL_SLACK))
+    cause = explain_end("", Unseen(), facts)
+    told: tuple[str, ...] = ()
+    if cause != explain_end("", Unseen()):
+        told = (cause.sentence, cause.fix, cause.evidence)
+    if not any(gpu.full for gpu in facts.gpus):  # else the sentence names them
+        told = (*told, neighbours_line(facts))
+    details = (*filter(None, told), *notice.details)
     severity = notice.severity if cause.kind is Kind.UNKNOWN else max(notice.severity, Severity.WARNING)
     return replace(new, notice=replace(notice, details=details, severity=severity, gpus=condition.devices))
 
@@ -113,11 +128,13 @@ class ReminderEvaluator:
         identity: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
         self._policy = policy
         self._identity = identity
         self._lives = lives
         self._descends = descends
+        self._kernel_lines = kernel_lines
         # By reminder: who is known to be its child.
         self._descent: dict[int, dict[tuple[int, str], bool]] = {}
         self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
@@ -146,7 +163,8 @@ class ReminderEvaluator:
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap, lab)), snapshot)
+            stepped = step_reminder(old, self._observe(old, snapshot, now, gap, lab))
+            new = _with_cause(old, stepped, snapshot, self._kernel_lines)
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)

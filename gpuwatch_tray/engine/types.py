@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.model import LabLimits
 
@@ -43,8 +44,7 @@ R = TypeVar("R", bound=Reading)
 H = TypeVar("H")  # what the rules about such readings remember
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
@@ -61,16 +61,14 @@ class Policy:
     lab: LabLimits = field(default_factory=LabLimits)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingPace:
+class ReadingPace(Struct, frozen=True):
     """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
 
     at: Instant | None = None
     interval: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation(Generic[R, H]):
+class Evaluation(Struct, Generic[R, H], frozen=True):
     """
     What a reading means, before anything is written or sent; `alerts` are active, by fingerprint.
 
@@ -90,8 +88,7 @@ class Evaluation(Generic[R, H]):
     voided: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(Struct, frozen=True):
     """
     What one evaluation came to, after its commit.
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
+import re
 import socket
 import ssl
 import sys
@@ -25,6 +27,7 @@ from prometheus_client.registry import Collector
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.export.metrics import METRICS, PREFIX, Kind
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.settings.validators import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +93,23 @@ def metrics_text(rows: Rows, since: float | None) -> str:
     return generate_latest(_registry(lambda: (rows, since))).decode()
 
 
+def _for_this_machine(app: Any) -> Any:
+    """
+    Answer only who asks for this machine by a name or address of its own.
+
+    A page in the browser may have its server's name lead here (DNS rebinding), and would read the answer.
+    """
+
+    def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        named = environ.get("HTTP_HOST", "localhost")
+        if is_loopback(re.sub(r":\d*$", "", named).strip("[]")):
+            return app(environ, start_response)
+        start_response("421 Misdirected Request", [("Content-Type", "text/plain")])
+        return [b"this is answered at localhost alone\n"]
+
+    return checked
+
+
 class EndpointError(Exception):
     """The endpoint cannot be opened: one line that says why."""
 
@@ -123,7 +143,8 @@ class _Server(ThreadingMixIn, WSGIServer):
         # Without the look-up of our own name that the library does here: it may take long.
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows it would let two programs have one port
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = map(str, self.server_address[:2])  # type: ignore[assignment]
@@ -200,7 +221,8 @@ class Endpoint:
                 )
             why = error.strerror or str(error)
             raise EndpointError(text.format(host=host, port=port, why=why)) from error
-        self._server.set_app(make_wsgi_app(_registry(read)))
+        app = make_wsgi_app(_registry(read))
+        self._server.set_app(_for_this_machine(app) if is_loopback(host) else app)
         self._thread: threading.Thread | None = None
 
     @property

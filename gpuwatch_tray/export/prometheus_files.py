@@ -8,8 +8,9 @@ an alert, so each rule goes on for an hour with what was known last, while anoth
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE
 
@@ -73,8 +74,7 @@ def _with_port(host: str) -> str:
     return host if ":" in host else f"{host}:{PORT}"
 
 
-@dataclass(frozen=True, slots=True)
-class AlertingRule:
+class AlertingRule(Struct, frozen=True):
     """One rule. `severity` empty: that of the series."""
 
     alert: str
@@ -112,11 +112,15 @@ def list_rules(
     rules = [
         AlertingRule("GpuwatchWatchdog", "vector(1)", "0s", "none",
             "Always fires: who gets this one gets the others too."),
-        AlertingRule("GpuwatchNoHosts", f"absent({up})", "5m", "critical",
+        AlertingRule("GpuwatchNoHosts", f"absent({up}) and on () absent({ok})", "5m", "critical",
             f"Prometheus asks no machine in the job {job}: nothing is known of any GPU."),
-        AlertingRule("GpuwatchHostDown", f"{up} == 0", "2m", "warning",
+        # One that writes a file for node_exporter has another job, and is known by what it told before.
+        AlertingRule("GpuwatchHostDown", f"{up} == 0 or (up == 0 and {here} (last_over_time({ok}[{KEPT}])"
+            ' or ALERTS{alertname="GpuwatchHostDown", alertstate="firing"}))', "2m", "warning",
             f"{host} does not answer: nothing is known of its GPUs."),
-        AlertingRule("GpuwatchHostGone", f"last_over_time({up}[{KEPT}]) unless {here} {up}", "5m", "info",
+        AlertingRule("GpuwatchHostGone",
+            f"(last_over_time({up}[{KEPT}]) or {here} last_over_time({ok}[{KEPT}])) unless {here} up",
+            "5m", "info",
             f"{host} was taken off the list of machines."),
         AlertingRule("GpuwatchExporterGone",
             f"(last_over_time({ok}[{KEPT}]) unless {here} {ok}) and {here} up == 1", "5m", "warning",

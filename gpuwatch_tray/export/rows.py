@@ -8,15 +8,16 @@ users and `EXPORT_PROCESSES` a GPU.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import type_text
-from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, known
-from gpuwatch_tray.rules.verdict import GpuLookup, computing, gpu_subject, physical_gpus
+from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, gpu_subject, known
+from gpuwatch_tray.rules.verdict import GpuLookup, computing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +32,7 @@ Labels: TypeAlias = tuple[str, ...]
 Rows: TypeAlias = dict[str, dict[Labels, float]]  # by the metric's name, then by the labels of `METRICS`
 
 
-@dataclass(frozen=True, slots=True)
-class FiringAlert:
+class FiringAlert(Struct, frozen=True):
     """An alert that fires, and the GPUs (indexes) that it is about; none: about the machine."""
 
     rule: str
@@ -40,8 +40,7 @@ class FiringAlert:
     gpus: tuple[int, ...] = ()
 
 
-@dataclass(slots=True)
-class ReadingTally:
+class ReadingTally(Struct):
     """What one reading alone cannot tell: which was the last good one, and the Xids since `since`."""
 
     since: float  # wall time
@@ -52,9 +51,10 @@ class ReadingTally:
         """Take the next snapshot."""
         if snapshot.problem is None:
             self.good = snapshot
-        for event in snapshot.events:
-            key = event.uuid, event.code
-            self.xids[key] = self.xids.get(key, 0) + 1
+        if snapshot.events:
+            counts = Counter(self.xids)
+            counts.update((event.uuid, event.code) for event in snapshot.events)
+            self.xids = dict(counts)  # a new one: a thread that answers may be reading the old one
 
 
 def blind_rows(good: float | None = None) -> Rows:
@@ -85,15 +85,17 @@ def build_rows(
     if snapshot is None or snapshot.problem is not None:
         return rows
     rows["reading_ok"] = {(): 1.0}
-    boards = [gpu for _name, gpu in physical_gpus(snapshot)]
-    rows["gpus_visible"] = {(): float(sum(gpu.problem is None for gpu in boards))}
-    rows["gpus_expected"] = {(): float(len(boards))}
+    boards = [gpu for _name, gpu in snapshot.boards]
+    if boards and not any(_is_nameless(gpu) for gpu in boards):  # an empty process list tells of no GPU
+        rows["gpus_visible"] = {(): float(sum(gpu.problem is None for gpu in boards))}
+        rows["gpus_expected"] = {(): float(len(boards))}
     found: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
     _add_gpus(found, snapshot, alerts or ())
     _add_xids(found, snapshot, tally.xids)
     _add_processes(found, snapshot, export)
-    complete = all(value == 1.0 for value in found["gpu_list_complete"].values())
-    rows["user_list_complete"] = {(): float(_add_users(found, snapshot, limits, export) and complete)}
+    lists = found["gpu_list_complete"].values()
+    complete = _add_users(found, snapshot, limits, export) and bool(lists) and all(lists)
+    rows["user_list_complete"] = {(): float(complete)}
     return rows | found
 
 
@@ -115,9 +117,10 @@ def _add_gpus(
         kind = "mig" if gpu.physical else "gpu"
         found["gpu_info"][(*labels, _label(known(gpu.name) or ""), kind)] = 1.0
         whole = gpu.problem is None and gpu.process_problem is None and None not in busy
-        found["gpu_list_complete"][labels] = float(whole)
+        found["gpu_list_complete"][labels] = float(whole and not _is_nameless(gpu))
         if not gpu.physical:
-            found["gpu_healthy"][labels] = float(_works(gpu) and gpu.index not in critical)
+            if not _is_nameless(gpu):
+                found["gpu_healthy"][labels] = float(_works(gpu) and gpu.index not in critical)
             if gpu.index in busy:
                 found["gpu_free"][labels] = 0.0
             elif gpu.uuid in free:
@@ -135,6 +138,11 @@ def _add_gpus(
         ):
             if gpu.problem is None and not isinstance(value, Missing):
                 found[name][labels] = value / divisor
+
+
+def _is_nameless(gpu: Gpu) -> bool:
+    """Tell whether it is from a process list, which may have one user's processes alone, and no idle GPU."""
+    return not gpu.uuid and gpu.problem is None and not gpu.asleep
 
 
 def _busy(snapshot: Snapshot) -> set[int | None]:
@@ -173,7 +181,7 @@ def _add_processes(
                 found["process_memory_bytes"][row] = float(process.memory)
             if not isinstance(process.started, Missing):
                 found["process_start_timestamp_seconds"][row] = process.started
-        if gpu.process_problem is None:
+        if gpu.process_problem is None and not _is_nameless(gpu):
             found["gpu_processes"][labels] = float(len(processes))
             silent = sum(
                 isinstance(process.memory, Missing) and isinstance(process.started, Missing)

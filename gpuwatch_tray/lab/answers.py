@@ -8,14 +8,15 @@ characters that nobody sees; what is sent back as a matcher stays as it came.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.model import HostAlert, RemoteSilence, Severity
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ HOST_LABELS = ("instance", "host", "hostname", "Hostname", "node", "nodename")
 _TEXTS = ("summary", "description", "message", "title")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One series of an instant query at one moment."""
 
     labels: Mapping[str, str]
@@ -44,8 +44,7 @@ class Sample:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class AlertEntry:
+class AlertEntry(Struct, frozen=True):
     """An alert as an Alertmanager has it, its labels as they came."""
 
     fingerprint: str
@@ -56,8 +55,7 @@ class AlertEntry:
     inhibited: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SilenceEntry:
+class SilenceEntry(Struct, frozen=True):
     """A silence as an Alertmanager has it. A matcher is (name, value, is equal, is regular expression)."""
 
     id: str
@@ -229,6 +227,8 @@ def _bounded(server: str, rows: list[Any]) -> list[Any]:
 
 
 def _labels(labels: Any) -> dict[str, str]:
+    if not isinstance(labels, dict):
+        raise TypeError
     if len(labels) > MOST_LABELS:
         labels = dict(sorted(labels.items())[:MOST_LABELS])
     if not all(isinstance(value, str) for value in labels.values()):

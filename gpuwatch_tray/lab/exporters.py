@@ -8,8 +8,9 @@ is not guessed: it stays unknown, and `lacks` names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -20,8 +21,7 @@ IDLE = "10m"  # for how long a GPU must have been idle to look free
 IDLE_MEMORY = 0.05  # of the memory, at most: a driver and a display take some
 
 
-@dataclass(frozen=True, slots=True)
-class Exporter:
+class Exporter(Struct, frozen=True):
     """
     One exporter. `queries` are PromQL with $JOB, $ME and $NAMES, which give a number an instance.
 
@@ -101,7 +101,8 @@ NVITOP = Exporter(
         # It serves its last values for ever; the host's uptime, read with the GPUs, stands still then.
         "reading": "max by (instance) (host_uptime_Second{$JOB}) and on (instance)"
         " gpu_utilization_Percentage{$JOB}",
-        "gpus": "count by (instance) (count by (instance, uuid) (gpu_utilization_Percentage{$JOB}))",
+        # What it cannot read it serves as no number, which is not above 0.
+        "gpus": "count by (instance) (count by (instance, uuid) (gpu_memory_total_MiB{$JOB} > 0))",
         "hottest": "max by (instance) (gpu_temperature_C{$JOB})",
         # None is no 0: a process whose owner it cannot read is left out.
         "mine": "count by (instance) (count by (instance, uuid) (process_gpu_memory_MiB{$JOB,username=$ME}))",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.answers import (
@@ -20,7 +21,7 @@ from gpuwatch_tray.lab.answers import (
 )
 from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, Exporter, found_exporters
 from gpuwatch_tray.lab.host_states import LabAnswers
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.promql import (
     ALERTS,
     exporters_query,
@@ -33,6 +34,7 @@ from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
     from gpuwatch_tray.lab.alert_feed import AlertKey
+    from gpuwatch_tray.lab.http import LabServer
     from gpuwatch_tray.settings import LabSettings
 
 QUERY_SECONDS = 5.0  # after which the server itself gives a query up
@@ -43,8 +45,7 @@ _OPTIONAL = frozenset(
 )  # what no decision to be green needs
 
 
-@dataclass(frozen=True, slots=True)
-class PrometheusPoll:
+class PrometheusPoll(Struct, frozen=True):
     """What one server answered. `firing` and `pending` are None where the rules could not be asked about."""
 
     answers: LabAnswers

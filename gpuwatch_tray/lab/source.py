@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,7 +42,8 @@ def open_lab(settings: LabSettings, user: str, silences: Path) -> LabSource:
         from gpuwatch_tray.lab.prometheus import PrometheusLab
         from gpuwatch_tray.lab.silences_made import SilencesMade
 
-        return PrometheusLab(settings, lambda: read_login(settings), SilencesMade(silences))
+        known = replace(settings, me=settings.me or user)
+        return PrometheusLab(known, lambda: read_login(settings), SilencesMade(silences))
     from gpuwatch_tray.lab.ssh_hosts import SshHosts
 
     return SshHosts(settings, user)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+from msgspec import Struct
 
 PROCESS = "process-"  # what `Instant.boot` begins with where only a process's own clock can be had
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(Struct, frozen=True):
     """One moment on two clocks: seconds since the epoch, and since a boot, which nobody sets."""
 
     wall: float
@@ -45,8 +45,7 @@ class Severity(IntEnum):
     CRITICAL = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One condition that a rule found to hold."""
 
     rule: str
@@ -57,8 +56,7 @@ class Finding:
     text: str = ""  # the sentence on the desktop; empty for the reason itself
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The answer of one rule about one snapshot: a subject that is not among `findings` is clear."""
 
     rule: str
@@ -117,8 +115,7 @@ class Reason(Enum):
     NO_CHANNEL = "no-channel"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """
     A finding that has become an alert: one incident, from `since` (wall time) to its end.
 

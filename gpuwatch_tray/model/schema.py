@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.model.units import GIB, HOUR, MINUTE
 
@@ -75,15 +76,17 @@ class ValueType(Enum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class _Described(Struct, frozen=True, kw_only=True):
+    about: str  # one line for a table
+
+
+class Setting(_Described, frozen=True):
     """One setting: a key at home in `file`, though it may stand in any of the files."""
 
     key: str
     file: str
     type: ValueType
     default: str = ""  # as people write it; empty for none
-    about: str = field(kw_only=True)  # one line for a table
     unit: Unit = Unit.NONE
     bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)  # lowest and highest, in `unit`
     off: bool = False  # `off` may stand in place of a number; `auto` likewise

@@ -10,8 +10,10 @@ import logging
 import random
 import time
 import traceback
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import HOUR
@@ -37,8 +39,7 @@ JITTER = 0.25  # of a delay, added at random, so that machines do not retry at t
 MOST_DOUBLINGS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """The delay after the nth failure: `first` * 2^n seconds, never more than `most`."""
 
     first: float
@@ -66,16 +67,14 @@ PERMANENT_FAILURES = frozenset({FailureKind.MESSAGE, FailureKind.RECIPIENT})
 Outbox: TypeAlias = "Store | PipedOutbox"
 
 
-@dataclass(frozen=True, slots=True)
-class SentMail:
+class SentMail(Struct, frozen=True):
     """A mail that was accepted."""
 
     id: int
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class FailedMail:
+class FailedMail(Struct, frozen=True):
     """A mail that was not sent, and when it is tried again (wall time); None once given up."""
 
     id: int
@@ -84,8 +83,7 @@ class FailedMail:
     at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryReport:
+class DeliveryReport(Struct, frozen=True):
     """The result of one run. `left` mails were due and not started; they are due again after the lease."""
 
     sent: tuple[SentMail, ...] = ()

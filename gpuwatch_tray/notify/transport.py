@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 
@@ -63,8 +64,7 @@ def configuration_error(text: str, mend: str) -> TransportError:
     return TransportError(FailureKind.CONFIGURATION, text, mend)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The server's answer when it accepted the mail; `missed` are recipients it refused meanwhile."""
 
     transport: str
@@ -72,8 +72,7 @@ class Receipt:
     missed: tuple[MissedRecipients, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MissedRecipients:
+class MissedRecipients(Struct, frozen=True):
     """Recipients refused for a mail that others got, and why."""
 
     recipients: tuple[str, ...]

@@ -8,9 +8,11 @@ judged whose GPUs are known in detail; of the others it is told what they have f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
@@ -47,8 +49,7 @@ COUNTED = frozenset({"gpu_limit", "max_etime", "gpu_lost"})  # judged here from 
 OF_ITSELF = "monitor_blind"  # the host's rule that HOST_BLIND stands for
 
 
-@dataclass(frozen=True, slots=True)
-class LabHistory:
+class LabHistory(Struct, frozen=True):
     """
     What the rules about a lab remember from poll to poll.
 
@@ -62,8 +63,7 @@ class LabHistory:
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LabFacts:
+class LabFacts(Struct, frozen=True):
     """
     A view of the lab, completed, with what is known besides.
 
@@ -86,8 +86,7 @@ class LabFacts:
         return tuple(host for host in self.view.hosts if host.state not in {HostState.OK, HostState.GONE})
 
 
-@dataclass(frozen=True, slots=True)
-class LabRule:
+class LabRule(Struct, frozen=True):
     """A rule about the lab: its title, how it judges, its terms, and the setting that switches it off."""
 
     title: str
@@ -276,8 +275,8 @@ def remote_subject(alert: RemoteAlert) -> str:
     return f"{host_prefix(alert.host)}{alert.fingerprint}/{alert.name}"
 
 
-def _remote(subject: str) -> RemoteAlert:
-    """Read back what the subject says of a remote alert."""
+def remote_of(subject: str) -> RemoteAlert:
+    """Return what the subject says of a remote alert: its host, fingerprint and name."""
     host, fingerprint, name = [*subject.split("/", 2), "", ""][:3]
     return RemoteAlert(fingerprint, name, unquote(host), Severity.INFO, "", 0.0)
 
@@ -300,7 +299,7 @@ def judge_remote(facts: LabFacts) -> Verdict:
     lost = [
         subject
         for subject in facts.history.remote
-        if subject not in there and not view.tells_end_of(_remote(subject))
+        if subject not in there and not view.tells_end_of(remote_of(subject))
     ]
     value = ngettext("{count} alert", "{count} alerts", len(view.alerts)).format(count=len(view.alerts))
     unknown = None
@@ -335,7 +334,7 @@ def remembered(facts: LabFacts, now: Instant) -> Mapping[str, Instant | None]:
     there: dict[str, Instant | None] = {remote_subject(alert): now for alert in view.alerts}
     kept = dict(facts.history.remote)
     for subject, at in facts.history.remote.items():
-        if at is None or not view.tells_end_of(_remote(subject)):
+        if at is None or not view.tells_end_of(remote_of(subject)):
             kept[subject] = now
         elif now.since(at) > REMOTE_KEPT:
             del kept[subject]

@@ -122,18 +122,19 @@ class Changes:
     def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
         self._environ = environ
         self._folders = folders or paths.settings_folders()
+        self._files = paths.files_to_check(environ, self._folders)
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
 
     def check(self) -> tuple[Settings, tuple[ConfigProblem, ...]] | None:
         """Read the files if they have changed and are at rest; return None otherwise."""
-        now = paths.stamps(self._environ, self._folders)
+        now = paths.stamps(self._files)
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
         settings, problems = load(self._environ, self._folders)
-        if paths.stamps(self._environ, self._folders) != now:
+        if paths.stamps(self._files) != now:
             return None
         self._read = now
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
@@ -141,7 +142,7 @@ class Changes:
         text = _("is gone: put it back, or restart to use the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
-            for place, file in enumerate(paths.files_to_check(self._environ, self._folders))
+            for place, file in enumerate(self._files)
             if place in self._there and now[place] is None and str(file) not in named
         ]
         return settings, (*gone, *problems)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A password that no repr, log line or traceback shows."""
 
     _text: str
@@ -51,8 +51,7 @@ class ResolvedChannel(Enum):
     POPUP = "popup"
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpSettings:
+class SmtpSettings(Struct, frozen=True):
     """A mail server and the account on it."""
 
     host: str
@@ -80,8 +79,7 @@ class LabAlerts(Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class LabSettings:
+class LabSettings(Struct, frozen=True):
     """Where the lab is known, and who one is there. Times are in seconds."""
 
     hosts: tuple[str, ...] = ()  # asked by ssh
@@ -117,8 +115,7 @@ _RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything that the files and variables say, checked. Times are in seconds."""
 
     config: Path  # the gpu-watch.env that was read, or its place
@@ -150,8 +147,7 @@ class Settings:
     warnings: tuple[str, ...] = ()  # lines for the user
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigProblem:
+class ConfigProblem(Struct, frozen=True):
     """One thing to mend: in which file (or variable), on which line, of which key."""
 
     path: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
@@ -16,7 +16,7 @@ from gpuwatch_tray.model.schema import LAB, NOTIFY, SMTP, WATCH_FILE
 from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 NAME = "gpuwatch-tray"
@@ -32,8 +32,7 @@ _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFolders:
+class SettingsFolders(Struct, frozen=True):
     """The folders of this installation and user. `checkout` is None in an installed one."""
 
     checkout: Path | None
@@ -64,8 +63,7 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
         return Path(named) / NAME
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """One of the files, or the place for it."""
 
     path: Path
@@ -103,8 +101,8 @@ def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tupl
     return tuple(found)
 
 
-def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
-    """Return what differs once any of those files has changed, come or gone; opens none."""
+def stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    """Return what differs once any of these files has changed, come or gone; opens none."""
 
     def stamp(path: Path) -> Stamp:
         try:
@@ -113,7 +111,7 @@ def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp,
             return None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
-    return tuple(map(stamp, files_to_check(environ, folders)))
+    return tuple(map(stamp, files))
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:

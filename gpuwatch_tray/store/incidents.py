@@ -7,8 +7,9 @@ Here, in `outbox` and in `reminders_and_gpus`: functions of a database, inside t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.alerts import Channel, Silence, SilenceScope
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
@@ -29,8 +30,7 @@ FIELDS = (
 COLUMNS = ", ".join(FIELDS).replace("phase_seconds", "held")  # the name that the column has
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """One event of an incident, at `at` (wall time): `what` happened, and the named reason `why`."""
 
     at: float
@@ -159,8 +159,7 @@ def _incident(row: tuple[Any, ...]) -> Alert:
         return Alert(**values | {"covered": bool(values["covered"])})
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Attention(Struct, frozen=True):
     """The silences, those just run out too, and the numbers of the acknowledged incidents."""
 
     silences: tuple[Silence, ...] = ()

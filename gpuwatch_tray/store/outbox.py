@@ -9,8 +9,10 @@ sender leases a row first, so that no other touches it. Rows with the same `dige
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
@@ -34,7 +36,7 @@ def details_to_json(details: MailDetails) -> str:
 def details_from_json(text: str) -> MailDetails:
     """Parse the details. Raises UnreadableRowError."""
     with checked_rows():
-        known = {field.name for field in fields(MailDetails)}  # a newer version may have written more
+        known = set(MailDetails.__struct_fields__)  # a newer version may have written more
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(text).items()
@@ -59,8 +61,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxMail:
+class OutboxMail(Struct, frozen=True):
     """
     One mail of the outbox, with the fingerprints of its alerts; `failure` is the class of its last `error`.
 
@@ -78,8 +79,7 @@ class OutboxMail:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxSummary:
+class OutboxSummary(Struct, frozen=True):
     """
     What waits in the outbox: how many mails, the oldest, the next attempt, the last error and its class.
 
@@ -198,8 +198,7 @@ AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows n
 DEAD_KEPT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class RemainingMail:
+class RemainingMail(Struct, frozen=True):
     """
     A mail that only some recipients got, for the others (`message.details.only`).
 

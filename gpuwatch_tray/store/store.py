@@ -6,16 +6,19 @@ Times are wall times, with the boot's own clock beside them where a span is meas
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.model.units import DAY
 from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
-from gpuwatch_tray.store.database import Database
+from gpuwatch_tray.store.database import Database, DatedReading
 from gpuwatch_tray.store.tables import StoreError
 
 if TYPE_CHECKING:
@@ -31,8 +34,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.reminders_and_gpus import KnownGpu
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit."""
 
     message: Message
@@ -40,8 +42,7 @@ class Mail:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """
     What one evaluation writes, all of it or nothing; `in_loop` when a loop made it, not a single run.
 
@@ -72,8 +73,7 @@ class Commit:
         return replace(self, alerts=(), ended=()) != Commit(self.at, self.in_loop)
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationInputs:
+class EvaluationInputs(Struct, frozen=True):
     """
     What others may have written since: the person, the mail process, another process.
 
@@ -90,8 +90,7 @@ class EvaluationInputs:
     reminders: tuple[Reminder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SavedState:
+class SavedState(Struct, frozen=True):
     """
     What the engine goes on from after a restart: see `Commit`.
 
@@ -233,6 +232,8 @@ class Store:
         self.path = folder / f"state-{host}.sqlite3"
         self._uptime = uptime
         self._database = Database(self.path, keeper=keeper, places=standby)
+        self._inputs: DatedReading[EvaluationInputs] | None = None
+        self._inputs_lock = threading.Lock()
 
     @property
     def trouble(self) -> str | None:
@@ -253,11 +254,16 @@ class Store:
         """Close the file, and write to it what is in memory only, if that is possible by now."""
         self._database.close()
 
+    def evaluation_inputs(self) -> EvaluationInputs:
+        """Return what others may have written, read anew where somebody has written anything."""
+        with self._inputs_lock:
+            self._inputs = self._database.read_again(read_evaluation_inputs, self._inputs)
+            return self._inputs.content
+
     # Each of these is one function of a database, in a transaction of its own.
     saved_state = _reading(read_saved_state)
     commit = _writing(write_commit)
     history = _reading(read_history)
-    evaluation_inputs = _reading(read_evaluation_inputs)
     add_transitions = _writing(incidents.add_transitions)
 
     attention = _reading(incidents.read_attention)

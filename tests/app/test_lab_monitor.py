@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher

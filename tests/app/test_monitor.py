@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine
+from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, create_engine
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.engine.operations import Reminders
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity

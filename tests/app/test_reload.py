@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import bootstrap
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, StoreLease
+from gpuwatch_tray.app.bootstrap import StoreLease
+from gpuwatch_tray.app.context import RunContext, SourceKind, with_settings
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import PROBLEM_KEY, SettingsReloader
 from gpuwatch_tray.app.tray_app import Welcome
@@ -145,9 +146,7 @@ def test_a_demo_keeps_its_own_rules(tmp_path):
     """Its story is not the settings': only what is no rule is taken over."""
     settings = Settings(tmp_path / "a", tmp_path)
     demo = RunContext(settings, (), SourceKind.DEMO, "box", "ada")
-    new = bootstrap.with_settings(
-        demo, (replace(settings, limits=Limits(gpu_limit=9), icon_badge=True), (WRONG,))
-    )
+    new = with_settings(demo, (replace(settings, limits=Limits(gpu_limit=9), icon_badge=True), (WRONG,)))
     assert (new.settings.icon_badge, new.problems) == (True, ())
     assert new.settings.limits.gpu_limit != 9
 

@@ -1,5 +1,5 @@
 """
-Ten thousand polls of the whole chain in one process: driver, rules, alerts, what is waited for, the state.
+Twenty thousand polls of the whole chain in one process: driver, rules, alerts, what is waited for, the state.
 
     .venv/bin/python -m tests.bench.steady FOLDER [POLLS]
 
@@ -13,8 +13,9 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.engine import Engine, HostRules, Policy
@@ -26,7 +27,7 @@ from tests.driver.scenario import FakeEvent, FakeGpu, FakeProcess, Scenario, loa
 from tests.support.fakes import MIB, Clock
 from tests.support.workers import workers
 
-POLLS = 10_000
+POLLS = 20_000
 TURN, TROUBLE = 1000, 30  # polls of a round, and those of them in trouble
 DELIVER = 20  # polls between two deliveries
 

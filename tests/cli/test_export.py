@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import signal
 import socket
 import subprocess
 from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 
 import pytest
+import trustme
 
+from gpuwatch_tray.lab.source import open_lab
+from gpuwatch_tray.model import UNKNOWN, HostState
+from gpuwatch_tray.settings import LabSettings
 from tests.driver.scenario import MIB, FakeEvent, FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.installed import busy
 from tests.support.prometheus import Prometheus
@@ -115,7 +120,17 @@ def test_a_driver_that_hangs_makes_it_blind_and_no_scrape_hang(installed, two):
         installed.play(busy(*two))
         wait_until(lambda: reads(port) == 1, "it reads again")
     assert running.returncode == 0
-    assert "the GPUs can be read again" in running.said[1]
+    assert "the reading works again" in running.said[1]
+
+
+def test_a_signal_ends_it_while_the_driver_hangs(installed):
+    """It need not wait for the driver."""
+    with exporting(installed, "--listen", "127.0.0.1:0") as running:
+        installed.play(Scenario(gpus=[FakeGpu.numbered(0)], hang={"temperature": 3600.0}))
+        wait_until(lambda: reads(port_of(running)) == 0, "the hang is told")
+        running.terminate()
+        running.wait(60)
+    assert running.returncode == 0
 
 
 @pytest.mark.configured(POLL_SEC=1)
@@ -130,6 +145,40 @@ def test_a_driver_that_hangs_under_watch_is_told(installed, two):
         assert not values(scrape(port), "gpu_free")
         installed.play(busy(*two))
         wait_until(lambda: reads(port) == 1, "it reads again")
+
+
+def test_a_watch_that_hangs_is_told(installed, two):
+    """What runs and does not answer may know more: nothing is read past it, and no scrape hangs."""
+    installed.play(busy(*two))
+    with installed.watching() as watch, exporting(installed, "--listen", "127.0.0.1:0") as running:
+        port = port_of(running)
+        assert values(scrape(port), "alerts_evaluated") == {"": 1}
+        watch.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: reads(port) == 0, "the hang is told")
+            assert not values(scrape(port), "gpu_free")
+        finally:
+            watch.send_signal(signal.SIGCONT)
+        wait_until(lambda: reads(port) == 1, "it answers again")
+
+
+def test_a_process_list_is_offered_as_far_as_it_goes(installed):
+    """MYGPU's program lists what is in use: how many GPUs there are, and who else computes, is not known."""
+    lines = (
+        "GPU=0  MEM=100MiB  PID=11  ETIME=01:00\n  CWD: /x\n  CMD: python train.py --token hunter22hunter\n"
+    )
+    (installed.folder / "list").write_text(lines)
+    done = installed.run("export", "--once", MYGPU=f"cat {installed.folder / 'list'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert promtool("check", "metrics", told=done.stdout) == (0, "")
+    assert values(done.stdout, "reading_ok") == {"": 1}
+    assert len(values(done.stdout, "process_memory_bytes")) == 1
+    assert [*values(done.stdout, "gpu_free").values()] == [0]
+    assert values(done.stdout, "user_list_complete") == {"": 0}
+    for name in ("gpus_visible", "gpus_expected", "gpu_healthy", "gpu_processes"):
+        assert not values(done.stdout, name)
+    for secret in ("train.py", "hunter22", "/x"):
+        assert secret not in done.stdout
 
 
 def test_a_lost_gpu_of_the_inventory_is_missed(installed):
@@ -282,11 +331,11 @@ def test_the_printed_configuration_and_rules_are_taken(installed, tmp_path):
 
 
 class Printed(Prometheus):
-    """A Prometheus with what `setup prometheus` prints, at its own pace of a second."""
+    """A Prometheus with what `setup prometheus` prints, at a pace of a second; `tls`: files beside it."""
 
-    def __init__(self, installed, target):
+    def __init__(self, installed, target, **tls):
         super().__init__()
-        self._installed, self._target = installed, target
+        self._installed, self._target, self._tls = installed, target, tls
 
     def set_up(self):
         super().set_up()
@@ -294,6 +343,12 @@ class Printed(Prometheus):
         config = printed.replace("interval: 15s", "interval: 1s").replace(
             "1s\n\nrule", "1s\n  scrape_timeout: 1s\n\nrule"
         )
+        if self._tls:
+            config = re.sub(
+                r"^    # ((?:scheme|tls_config|  \w+_file):)", r"    \1", config, flags=re.MULTILINE
+            )
+            for name, pem in self._tls.items():
+                pem.write_to_path(self.folder / name)
         (self.folder / "prometheus.yml").write_text(config)
         rules = self._installed.run("setup", "prometheus", "--rules").stdout
         (self.folder / "gpuwatch.rules.yml").write_text(rules)
@@ -327,3 +382,76 @@ def test_a_real_prometheus_reads_it(installed, two):
         wait_until(lambda: prometheus.only("up")[1] == 0, "the loss is seen")
         wait_until(lambda: not prometheus.only("gpuwatch_gpu_free"), "no GPU is told any more")
         assert prometheus.only(firing), "the loss of the data has not ended the alert"
+
+
+def test_a_prometheus_with_a_certificate_gets_in(installed, two):
+    """The lines for TLS of the printed configuration are right; one without a certificate gets nothing."""
+    authority, folder = trustme.CA(), installed.folder
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "host.pem")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    client = authority.issue_cert("prometheus@lab.example")
+    files = {
+        "our-lab.pem": authority.cert_pem,
+        "prometheus.pem": client.cert_chain_pems[0],
+        "prometheus.key": client.private_key_pem,
+    }
+    installed.play(busy(*two))
+    tls = ["--tls-cert", str(folder / "host.pem"), "--tls-client-ca", str(folder / "ca.pem")]
+    with exporting(installed, "--listen", "0.0.0.0:0", *tls) as running:
+        port = port_of(running)
+        assert running.greeting.startswith("Prometheus can ask at https://0.0.0.0:")
+        with Printed(installed, f"localhost:{port}", **files) as prometheus:
+            assert wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")[1] == 2
+        with pytest.raises((OSError, HTTPException)):
+            scrape(port)
+
+
+@pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
+def test_the_desk_reads_what_this_machine_tells(installed, two, tmp_path):
+    """From the driver by `export` and Prometheus to the lab: counts, alert, detail, and the loss of all."""
+    gpus = [*busy(*two).gpus, FakeGpu.numbered(2)]
+    installed.play(Scenario(gpus=gpus))
+    with (
+        installed.watching(),
+        exporting(installed, "--listen", "127.0.0.1:0") as running,
+        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
+    ):
+        settings = LabSettings(prometheus=(prometheus.url,), pins=("localhost",))
+        lab = open_lab(settings, getpass.getuser(), tmp_path / "silences.json")
+
+        def host(*states):
+            (only,) = [each for each in lab.read().hosts if each.name == "localhost"] or [None]
+            return only if only is not None and only.state in states else None
+
+        seen = wait_until(lambda: host(HostState.OK), "the host is known")
+        assert (seen.gpus, seen.expected, seen.free, seen.mine) == (3, 3, 1, 2)
+        assert seen.largest_free == gpus[2].memory_total - gpus[2].memory_used
+        wait_until(lambda: host(HostState.OK).firing, "its alert is known")
+        detail = lab.detail("localhost")
+        assert [gpu.uuid for gpu in detail.gpus] == [gpu.uuid for gpu in gpus]
+        assert {process.pid for process in detail.processes} == set(two)
+        installed.play(Scenario(gpus=gpus, hang={"temperature": 3600.0}))
+        assert wait_until(lambda: host(HostState.BLIND), "it is blind").free == UNKNOWN
+        running.terminate()
+        running.wait(60)
+        assert wait_until(lambda: host(HostState.DOWN), "it is down").free == UNKNOWN
+        installed.play(Scenario(gpus=gpus))
+        lab.close()
+
+
+@pytest.mark.parametrize(("users", "mine"), [("hashed", 2), ("none", UNKNOWN)])
+def test_the_desk_finds_its_own_as_far_as_users_are_told(installed, two, tmp_path, users, mine):
+    """By what stands for the name too; where users are not told it is unknown, and not none."""
+    installed.play(busy(*two))
+    installed.write("lab.env", f"EXPORT_USERS={users}\n")
+    with (
+        exporting(installed, "--listen", "127.0.0.1:0") as running,
+        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
+    ):
+        lab = open_lab(
+            LabSettings(prometheus=(prometheus.url,)), getpass.getuser(), tmp_path / "silences.json"
+        )
+        wait_until(lambda: [host.state for host in lab.read().hosts] == [HostState.OK], "the host is known")
+        (host,) = lab.read().hosts
+        assert (host.gpus, host.mine) == (2, mine)
+        lab.close()

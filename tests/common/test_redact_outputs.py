@@ -6,11 +6,11 @@ import json
 import logging
 import shutil
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines

@@ -90,6 +90,18 @@ def test_a_metric_has_no_facts_about_this_process():
     assert names == {f"gpuwatch_{name}" for name in METRICS} | {"gpuwatch_gpu_xid_created"}
 
 
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [("localhost:9836", 200), ("127.0.0.1", 200), ("[::1]:9836", 200), ("evil.example", 421), ("", 421)],
+)
+def test_a_page_in_the_browser_cannot_read_it(named, status):
+    """One whose server's name was made to lead here asks for that name, and gets nothing."""
+    with serving() as port, closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", "/metrics", headers={"Host": named})
+        answer = connection.getresponse()
+        assert (answer.status, b"gpuwatch_" in answer.read()) == (status, status == 200)
+
+
 def test_a_port_that_is_taken_is_told():
     """One line names the address and why."""
     with serving() as port, pytest.raises(EndpointError, match=f"127.0.0.1:{port}.*in use"):

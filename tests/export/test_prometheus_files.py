@@ -15,6 +15,7 @@ from tests.support.promtool import promtool
 
 RULES = list_rules("gpuwatch", stale=60, gpu_limit=2, max_etime=6 * 3600, lab_gpu_limit=3)
 HOST = {"job": "gpuwatch", "instance": "h1"}
+NODE = {"job": "node", "instance": "h1"}
 LOST = "_x90"  # no sample for 90 minutes: the host does not answer, or has left
 
 
@@ -91,7 +92,7 @@ class Story:
                 {
                     "eval_time": f"{minute}m",
                     "alertname": self.alert,
-                    "exp_alerts": [{"exp_labels": labels} for labels in alerts],
+                    "exp_alerts": [{"exp_labels": self.labels | labels} for labels in alerts],
                 }
                 for minute, alerts in self.expected.items()
             ],
@@ -122,12 +123,28 @@ OK = "1x200"
 
 
 def fires(severity, **labels):
-    return [HOST | {"severity": severity} | labels]
+    """What is expected of the story's host."""
+    return [{"severity": severity} | labels]
 
 
 STORIES = {
     "a host that does not answer": Story(
         "GpuwatchHostDown", {"up": "1 0x30 1x10"}, {1: [], 5: fires("warning"), 35: []}
+    ),
+    "a host with a node_exporter that does not answer for three hours": Story(
+        "GpuwatchHostDown",
+        {"up": "1x5 0x180 1x10", "gpuwatch_reading_ok": "1x5 stale _x200"},
+        {4: [], 30: fires("warning"), 180: fires("warning"), 192: []},
+        NODE,
+    ),
+    "another host with a node_exporter that does not answer": Story(
+        "GpuwatchHostDown", {"up": "1x5 0x60"}, {30: []}, NODE
+    ),
+    "a host with a node_exporter that leaves the list": Story(
+        "GpuwatchHostGone",
+        {"up": "1x5 stale _x100", "gpuwatch_reading_ok": "1x5 stale _x100"},
+        {4: [], 20: fires("info"), 80: []},
+        NODE,
     ),
     "a host that leaves the list": Story(
         "GpuwatchHostGone", {"up": "1x10 stale _x100"}, {9: [], 20: fires("info"), 80: []}
@@ -258,13 +275,13 @@ def test_an_alert_says_what_it_is_about(tmp_path):
 
 def test_a_prometheus_without_hosts_is_told(tmp_path):
     """An empty list of targets is critical, and the watchdog fires whatever happens."""
-    none = {"severity": "critical", "job": "gpuwatch"}
-    always = {"severity": "none"}
+    job = {"job": "gpuwatch"}
     code, said = told(
         tmp_path,
-        Story("GpuwatchNoHosts", {}, {10: [none]}),
+        Story("GpuwatchNoHosts", {}, {10: fires("critical")}, job),
         Story("GpuwatchNoHosts", {"up": OK}, {10: []}),
-        Story("GpuwatchWatchdog", {}, {0: [always], 10: [always]}),
+        Story("GpuwatchNoHosts", {"up": OK, "gpuwatch_reading_ok": OK}, {10: []}, NODE),
+        Story("GpuwatchWatchdog", {}, {0: fires("none"), 10: fires("none")}, {}),
     )
     assert code == 0, said
 
@@ -277,8 +294,8 @@ def test_the_limit_over_all_hosts_counts_one_that_does_not_answer(tmp_path):
         'gpuwatch_user_gpus{instance="h2", user="bob"}': "2x10 stale _x50",
         'gpuwatch_reading_ok{instance="h2"}': "1x10 stale _x50",
     }
-    over = [{"severity": "warning", "user": "bob"}]
-    story = Story("GpuwatchUserLabGpuLimit", series, {5: over, 40: over}, {"job": "gpuwatch"})
+    over = fires("warning", user="bob")
+    story = Story("GpuwatchUserLabGpuLimit", series, {5: over, 40: over}, {})
     code, said = told(tmp_path, story)
     assert code == 0, said
 

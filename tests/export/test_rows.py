@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.redact import pseudonym
-from gpuwatch_tray.export.metrics import METRICS
+from gpuwatch_tray.export.metrics import GPU, METRICS
 from gpuwatch_tray.export.prometheus_files import list_rules
 from gpuwatch_tray.export.rows import LONGEST, FiringAlert, ReadingTally, build_rows
 from gpuwatch_tray.model import (
@@ -136,6 +136,17 @@ def test_a_gpu_is_free_only_where_that_is_known(gpu, processes, free):
     """As for `when free`: what cannot be told has no row."""
     found = rows(snapshot(*processes, gpus=(gpu,)))
     assert found.get("gpu_free", {}).get((str(gpu.index), gpu.uuid)) == free
+
+
+@pytest.mark.parametrize("listed", [(), (process(1, 0), process(2, 3))])
+def test_a_process_list_says_neither_how_many_gpus_there_are_nor_who_else_computes(listed):
+    """It may be of one user, and names no idle GPU; an empty one is no machine without GPUs."""
+    gpus = tuple(Gpu(each.gpu, "") for each in listed)
+    found = rows(snapshot(*listed, gpus=gpus))
+    assert value(found, "reading_ok") == 1
+    assert value(found, "user_list_complete") == 0
+    assert not {"gpus_visible", "gpus_expected", "gpu_healthy", "gpu_processes"} & found.keys()
+    assert {*found.get("gpu_free", {}).values(), *found.get("gpu_list_complete", {}).values()} <= {0}
 
 
 def test_a_gpu_with_mig_devices_is_free_with_all_of_them():
@@ -266,3 +277,69 @@ def test_the_page_has_every_metric(page):
     assert {*re.findall(r"^\| `(Gpuwatch\w+)` \|", read(page), re.MULTILINE)} == {
         rule.alert for rule in rules
     }
+
+
+def losses(reading):
+    """Ways in which a part of what is known of a reading gets lost."""
+    gpu = st.integers(0, len(reading.gpus) - 1)
+    which = st.integers(0, max(0, len(reading.processes) - 1))
+
+    def change(at, **facts):
+        gpus = [replace(each, **facts) if n == at else each for n, each in enumerate(reading.gpus)]
+        return replace(reading, gpus=tuple(gpus))
+
+    def forget(at, **facts):
+        kept = [replace(each, **facts) if n == at else each for n, each in enumerate(reading.processes)]
+        return replace(reading, processes=tuple(kept))
+
+    def unlist(at):
+        lost = change(at, process_problem="no permission")
+        return replace(lost, processes=tuple(p for p in reading.processes if p.gpu != at))
+
+    def drop(at):
+        lost = change(at, problem="lost", **dict.fromkeys(("memory_used", "temperature"), UNKNOWN))
+        return replace(lost, processes=tuple(p for p in reading.processes if p.gpu != at))
+
+    return st.one_of(
+        gpu.map(unlist),
+        gpu.map(drop),
+        which.map(lambda at: forget(at, gpu=None)),
+        which.map(lambda at: forget(at, user=UNKNOWN, mine=None)),
+        which.map(lambda at: forget(at, memory=UNKNOWN, started=UNKNOWN)),
+        st.just(replace(reading, problem=Problem("hangs"), gpus=(), processes=())),
+    )
+
+
+@given(st.data())
+def test_no_loss_looks_free_or_idle(data):
+    """No GPU is free that was not, and no user has less without it being said that more may be open."""
+    where = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=8)
+    running = [
+        process(pid, gpu, mine=mine, memory=pid * MIB) for pid, (gpu, mine) in enumerate(data.draw(where), 1)
+    ]
+    gpus = tuple(replace(FULL, index=n, uuid=f"GPU-{n}") for n in range(4))
+    reading = whole = snapshot(*running, gpus=gpus)
+    before = rows(whole)
+    for _step in range(data.draw(st.integers(1, 4))):
+        if reading.problem is None and reading.processes:
+            reading = data.draw(losses(reading))
+    after = rows(reading)
+    for name in ("gpu_free", "gpu_healthy", "gpu_list_complete"):
+        assert {at for at, is_so in after.get(name, {}).items() if is_so} <= {
+            at for at, is_so in before[name].items() if is_so
+        }
+    if after["reading_ok"] == {(): 0}:
+        assert after.keys() <= {
+            "reading_ok", "alerts_evaluated", "last_reading_timestamp_seconds", "alert",
+        }  # fmt: skip
+        return
+    assert after["gpus_expected"] == before["gpus_expected"]
+    for (user,), count in before.get("user_gpus", {}).items():
+        less = after.get("user_gpus", {}).get((user,), 0) < count
+        assert not (less and after["user_list_complete"][()])
+    measured = {name for name, metric in METRICS.items() if metric.labels == GPU} - {
+        "gpu_processes",
+        "gpu_processes_omitted",
+    }
+    for name in measured - {"gpu_free", "gpu_healthy", "gpu_list_complete"}:  # no number changes by a loss
+        assert after.get(name, {}).items() <= before[name].items()

@@ -9,14 +9,17 @@ series vanish are resolved; an Alertmanager that nobody feeds answers with an em
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.lab.alertmanager import AlertsRead
 from gpuwatch_tray.lab.answers import AlertEntry
 from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-from gpuwatch_tray.model import HostAlert
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import HostAlert
 
 INTERVAL = 15.0
 LOOKBACK = 300.0
@@ -158,7 +161,7 @@ class LostWorld:
                 for name, value in host.seen[1].items():
                     if name not in self.refused:
                         values.setdefault(name, {})[host.instance] = value
-        firing: dict[str, tuple[HostAlert, ...]] = {instance: () for instance in values.get("reading", {})}
+        firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
         known = None if "alerts" in self.refused else self.firing()
         return PrometheusPoll(
             LabAnswers(

@@ -1,13 +1,14 @@
-"""A real Prometheus that scrapes a made-up fleet each second, a real Alertmanager, and a desk that reads both."""
+"""A real Prometheus that scrapes a made-up fleet each second, a real Alertmanager, and a desk."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade

@@ -130,7 +130,7 @@ def test_our_own_exporter_tells_all_of_a_host(tmp_path):
 
 
 def test_a_gpu_looks_free_after_ten_idle_minutes(tmp_path):
-    """Small memory and no use for all of that time; a host of which none looks so has a 0, an unknown one none."""
+    """Small memory and no use for all of that time; a host of which none looks so has a 0."""
     queries = asked((DCGM,))
 
     def dcgm(host, uuid, use, used):
@@ -164,8 +164,11 @@ def test_nvitop_tells_that_one_computes_and_never_that_one_does_not(tmp_path):
     queries = asked((NVITOP,))
     given = [
         gpu("gpu_utilization_Percentage", "5x20"),
-        gpu("gpu_utilization_Percentage", "5x20", uuid="U1"),
         gpu("gpu_utilization_Percentage", "5x20", host="b"),
+        gpu("gpu_memory_total_MiB", "80000x20"),
+        gpu("gpu_memory_total_MiB", "80000x20", uuid="U1"),
+        gpu("gpu_memory_total_MiB", "NaN " * 20, uuid="U2"),  # cannot be read
+        gpu("gpu_memory_total_MiB", "80000x20", host="b"),
         series("host_uptime_Second", "0+60x20", instance="a"),
         series("host_uptime_Second", "77x20", instance="b"),
         *(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import replace
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
-from gpuwatch_tray.lab.http import LabError
+from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.login import read_login
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade

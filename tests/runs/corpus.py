@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuwatch_tray.model import Xid
+from gpuwatch_tray.model.devices import FULL_MEMORY
 from gpuwatch_tray.runs import (
     Exited,
     FolderSpace,
@@ -71,9 +72,8 @@ def read_facts(fields):
             RunGpu(
                 gpu["name"],
                 gpu["uuid"],
-                _whole(gpu.get("used")),
-                _whole(gpu.get("total")),
                 gpu.get("lost", False),
+                "used" in gpu and gpu["used"] >= FULL_MEMORY * gpu["total"],
             )
             for gpu in fields.get("gpus", ())
         ),
@@ -88,10 +88,6 @@ def read_facts(fields):
         mismatch=fields.get("mismatch", False),
         command=tuple(fields.get("command", ())),
     )
-
-
-def _whole(value):
-    return None if value is None else int(value)
 
 
 def read_corpus(name):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, Phase, Reason

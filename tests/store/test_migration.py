@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError

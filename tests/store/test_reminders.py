@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.model import ReminderNotice
