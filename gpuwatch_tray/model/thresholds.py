@@ -106,6 +106,7 @@ class LabLimits:
     all_alerts: bool = False
     pins: frozenset[str] = frozenset()
     alertmanager: bool = False  # whether there is one
+    judged_there: bool = False  # whether the hosts' own rules tell what they have found, holds included
     poll: float = schema.LAB_POLL_SEC.default_value  # seconds
 
 
