@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # a command waits for this one (`app/early_start.py`), and typing takes long
 if TYPE_CHECKING:
     from gpuwatch_tray.app.python_run import PythonRun
 

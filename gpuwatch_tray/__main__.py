@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+
+from gpuwatch_tray import __version__
 
 
 def main() -> int:
     """Run one command and return its exit code; Ctrl-C while it still loads ends it without a traceback."""
+    if sys.argv[1:] == ["--version"]:  # at once: without the settings and the commands
+        print(f"gpuwatch-tray {__version__}")
+        return 0
+    begun = None
     try:
-        from gpuwatch_tray.cli import main as run_command
+        if sys.argv[1:3] == ["when", "run"]:  # its command does not wait until the rest is loaded
+            from gpuwatch_tray.app.early_start import begin_early
 
-        return run_command()
+            begun = begin_early(sys.argv[3:])
+        from gpuwatch_tray.common.loading import lasting_imports
+
+        with lasting_imports():
+            from gpuwatch_tray.cli import main as run_command
+
+        return run_command(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
+    finally:
+        gc.freeze()  # the end is near: nothing need be given back
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def places_of_texts(name):
         body = node.body if isinstance(node, ast.ClassDef) else []
         inits = [one for one in body if getattr(one, "name", "") == "__init__"]
         match node:
-            case ast.ClassDef(bases=[_, *_]) if not inits:
+            case ast.ClassDef(bases=[base, *_]) if not inits and ast.unparse(base) != "Struct":
                 yield 0, ""  # an exception with a text alone
             case ast.ClassDef() if not inits:
                 yield from enumerate(one.target.id for one in body if isinstance(one, ast.AnnAssign))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 
@@ -11,8 +13,11 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import LabView, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class GpusFree:
+# Another process on a GPU: UUID, user, program, PID, memory (bytes), start (wall time).
+OtherHolder: TypeAlias = tuple[str, str, str, int, int, float | None]
+
+
+class GpusFree(Struct, frozen=True):
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
@@ -25,8 +30,7 @@ class GpusFree:
     seen: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LabGpusFree:
+class LabGpusFree(Struct, frozen=True):
     """
     At least `count` GPUs are free at once on one of the hosts `on`, or with `spread` over all of them.
 
@@ -44,8 +48,7 @@ class LabGpusFree:
     looks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LabProcessEnds:
+class LabProcessEnds(Struct, frozen=True):
     """
     A process on a host of the lab is gone from its GPUs; `called` is what may be shown of its command.
 
@@ -61,8 +64,7 @@ class LabProcessEnds:
     seen: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnds:
+class ProcessEnds(Struct, frozen=True):
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
@@ -82,16 +84,19 @@ class ProcessEnds:
     devices: tuple[str, ...] = ()  # those GPUs by UUID
     xids: tuple[tuple[str, int, float], ...] = ()  # of those: UUID, number, wall time
     lost: tuple[str, ...] = ()  # of those, not readable when last looked at
+    full: tuple[str, ...] = ()  # of those, without memory left while it was last seen on them
+    others: tuple[OtherHolder, ...] = ()  # who else was on them then
+    oom_kills: int | None = None  # the machine's count when it was last known to run
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnds:
+class CommandEnds(Struct, frozen=True):
     """
     A command that `when run` has started, and will report the end of; else the engine tells of it.
 
     `peak` is the most memory (bytes) of it and what it started; `gone`: since when, without a report.
     `devices` are the GPUs (UUID) on which they were, `xids` what the driver reported of those (UUID, number,
-    wall time), `lost` those that could not be read when last looked at.
+    wall time), `lost` those that could not be read when last looked at. `full`, `others` and `oom_kills` are
+    those of ProcessEnds.
     """
 
     pid: int
@@ -103,10 +108,12 @@ class CommandEnds:
     devices: tuple[str, ...] = ()
     xids: tuple[tuple[str, int, float], ...] = ()
     lost: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    others: tuple[OtherHolder, ...] = ()
+    oom_kills: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """
     What `when run` learned of an end beside its exit code, as texts in its user's language.
 
@@ -131,8 +138,7 @@ def report_from_json(body: object) -> RunReport | None:
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds | LabGpusFree | LabProcessEnds
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
+class Reminder(Struct, frozen=True):
     """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
@@ -141,8 +147,7 @@ class Reminder:
     notice: ReminderNotice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """
     What is known at `now` for a step of one reminder; `check` is not `in_loop`, so has gaps.
 
@@ -194,13 +199,13 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
 def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
     kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
     body: ReminderJson = {"kind": kind}
-    for field in fields(condition):
-        value = getattr(condition, field.name)
+    for name, value in asdict(condition).items():
         if isinstance(value, Instant):
-            value = _instant(value)
-        elif field.name == "since":
-            value = [[uuid, _instant(at)] for uuid, at in value]
-        body[field.name] = value
+            body[name] = _instant(value)
+        elif name == "since":
+            body[name] = [[uuid, _instant(at)] for uuid, at in value]
+        else:
+            body[name] = value
     return body
 
 
@@ -213,11 +218,16 @@ def _condition_from_json(body: ReminderJson) -> ReminderCondition:
         body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
     if "gpus" in body:
         body["gpus"] = tuple(map(int, body["gpus"]))
-    for name in ("devices", "lost"):
+    for name in ("devices", "lost", "full"):
         if name in body:
             body[name] = tuple(map(str, body[name]))
     if "xids" in body:
         body["xids"] = tuple((str(uuid), int(code), float(at)) for uuid, code, at in body["xids"])
+    if "others" in body:
+        body["others"] = tuple(
+            (str(uuid), str(user), str(name), int(pid), int(memory), None if since is None else float(since))
+            for uuid, user, name, pid, memory, since in body["others"]
+        )
     return made(**body)
 
 

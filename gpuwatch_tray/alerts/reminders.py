@@ -6,8 +6,9 @@ What could not be read is neither "free" nor "ended". All of it is pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.lab_reminders import (
     describe_lab_free,
@@ -30,7 +31,13 @@ from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ReminderCondition, RunReport
+    from gpuwatch_tray.alerts.reminder_types import (
+        CommandEnds,
+        Observation,
+        OtherHolder,
+        ReminderCondition,
+        RunReport,
+    )
     from gpuwatch_tray.model import Gpu, GpuProcess, Instant, Snapshot
 
     Watched = TypeVar("Watched", CommandEnds, ProcessEnds)
@@ -39,6 +46,8 @@ if TYPE_CHECKING:
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
 RESTARTED = N_("the machine was restarted")
 REUSED = N_("its PID now belongs to another process")
+SEEN = N_("the system shows that it has ended; how, only the program that started it knows")
+ABSENT = N_("only its absence was seen: it is no longer on the driver's lists")
 UNREPORTED = N_("how it ended is not known: `when run` was stopped before it could report")
 
 
@@ -69,7 +78,7 @@ def step_process(
     # decide, if every one could be read.
     snapshot = observation.snapshot
     boot = snapshot.boot_id or (observation.now.boot if condition.local else "")
-    condition = _with_devices(condition, on_gpus(condition, snapshot), snapshot)
+    condition = _with_devices(condition, on_gpus(condition, snapshot), observation)
     if condition.boot and boot and boot != condition.boot:
         return condition, _end_notice(condition, observation, RESTARTED)
     entries = on_gpus(condition, snapshot)
@@ -85,7 +94,7 @@ def step_process(
         return condition, _end_notice(condition, observation, REUSED)
     vanished = not condition.local and not same_pid and _lists_are_complete(snapshot)
     if observation.lives is False or vanished:
-        return condition, _end_notice(condition, observation)
+        return condition, _end_notice(condition, observation, proof=ABSENT if vanished else SEEN)
     return condition, None
 
 
@@ -97,7 +106,7 @@ def step_command(
         return condition, _command_ended(f"{condition.called}: {_(RESTARTED)}", observation)
     held = on_gpus(condition, observation.snapshot, observation.children)
     condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
-    condition = _with_devices(condition, held, observation.snapshot)
+    condition = _with_devices(condition, held, observation)
     if observation.lives is not False:
         return replace(condition, gone=None), None
     if condition.gone is None:
@@ -111,8 +120,14 @@ def step_command(
 MOST_XIDS = 32  # of a run: a GPU that fails for good reports one after the other
 
 
-def _with_devices(condition: Watched, held: Sequence[GpuProcess], snapshot: Snapshot) -> Watched:
-    """Note the GPUs of the command or process, and what the driver says of them."""
+MOST_OTHERS = 8  # of a run's GPUs: those with the most memory
+
+
+def _with_devices(condition: Watched, held: Sequence[GpuProcess], observation: Observation) -> Watched:
+    """Note the GPUs of the command or process, what the driver says of them, and who else is there."""
+    snapshot = observation.snapshot
+    if snapshot.oom_kills is not None and (held or observation.lives or condition.oom_kills is None):
+        condition = replace(condition, oom_kills=snapshot.oom_kills)
     if snapshot.problem is not None:
         return condition
     by_index = {gpu.index: gpu.uuid for gpu in snapshot.gpus if not gpu.physical}
@@ -122,7 +137,34 @@ def _with_devices(condition: Watched, held: Sequence[GpuProcess], snapshot: Snap
     new: tuple[tuple[str, int, float], ...] = tuple((xid.uuid, xid.code, xid.at) for xid in events)
     readable = {gpu.uuid for gpu in snapshot.gpus if gpu.problem is None}
     lost = tuple(uuid for uuid in devices if uuid not in readable)
-    return replace(condition, devices=devices, xids=(*condition.xids, *new)[:MOST_XIDS], lost=lost)
+    condition = replace(condition, devices=devices, xids=(*condition.xids, *new)[:MOST_XIDS], lost=lost)
+    if not held:  # what is seen once it is gone is not what it met
+        return condition
+    full = tuple(gpu.uuid for gpu in snapshot.gpus if gpu.uuid in devices and gpu.is_full)
+    return replace(condition, full=full, others=other_holders(snapshot, devices, held))
+
+
+def other_holders(
+    snapshot: Snapshot, devices: Sequence[str], own: Sequence[GpuProcess]
+) -> tuple[OtherHolder, ...]:
+    """Return who holds how much memory of these GPUs (UUIDs), beside its `own` processes; names redacted."""
+    by_index = {gpu.index: gpu.uuid for gpu in snapshot.gpus if not gpu.physical and gpu.uuid in devices}
+    mine = {(entry.pid, entry.identity) for entry in own}
+    found: list[OtherHolder] = [
+        (
+            by_index[process.gpu],
+            redact.text(known(process.user) or ""),
+            redact.process_name(known(process.name) or ""),
+            process.pid,
+            memory,
+            known(process.started),
+        )
+        for process in snapshot.processes
+        if process.gpu in by_index
+        and (process.pid, process.identity) not in mine
+        and (memory := known(process.memory)) is not None
+    ]
+    return tuple(sorted(found, key=lambda other: -other[4])[:MOST_OTHERS])
 
 
 def _command_ended(text: str, observation: Observation, *details: str) -> ReminderNotice:
@@ -173,7 +215,9 @@ def _lists_are_complete(snapshot: Snapshot) -> bool:
     )
 
 
-def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "") -> ReminderNotice:
+def _end_notice(
+    condition: ProcessEnds, observation: Observation, why: str = "", proof: str = ""
+) -> ReminderNotice:
     where = f", GPU {', '.join(map(str, condition.gpus))}" if condition.gpus else ""
     text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if condition.seen is None else observation.now.since(condition.seen)
@@ -188,7 +232,8 @@ def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "")
     text = text.format(pid=condition.pid, command=condition.called + where, span=span, seen=seen)
     if why:
         text += f": {_(why)}"
-    return ReminderNotice(_("Process ended"), text, observation.now.wall, _peak_line(condition.peak))
+    details = (*((_(proof),) if proof else ()), *_peak_line(condition.peak))
+    return ReminderNotice(_("Process ended"), text, observation.now.wall, details)
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
@@ -353,10 +398,11 @@ def _essence(reminder: Reminder) -> tuple[object, ...]:
         return reminder.notice, condition.since, seen if held else _minute(seen)
     peak = None if condition.peak is None else condition.peak // PEAK_STEP
     if isinstance(condition, ProcessEnds):
-        told = (condition.xids, condition.lost)
+        told = (condition.xids, condition.lost, condition.full)
         unknown = condition.elapsed is None
         return reminder.notice, peak, condition.gpus, unknown, _minute(condition.seen), *told
-    return reminder.notice, peak, condition.gone, condition.devices, condition.xids, condition.lost
+    told = (condition.xids, condition.lost, condition.full)
+    return reminder.notice, peak, condition.gone, condition.devices, *told
 
 
 def _minute(at: Instant | None) -> object:

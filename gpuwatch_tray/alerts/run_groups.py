@@ -7,8 +7,9 @@ The first end is told at once; those that follow it are held for a while, and to
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds
 from gpuwatch_tray.i18n import _, ngettext
@@ -29,8 +30,7 @@ FOLLOWS = 10.0
 MOST_CAUSES = 8  # sentences that a notice lists
 
 
-@dataclass(frozen=True, slots=True)
-class ToldGroup:
+class ToldGroup(Struct, frozen=True):
     """A group that was `told` of, and when (wall time) the latest of its ends was, told or held."""
 
     told: Instant

@@ -6,10 +6,12 @@ A snooze that ends while the alert still fires gives one notice; one that the pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
 from gpuwatch_tray.model.units import local_datetime
@@ -32,8 +34,7 @@ class SilenceScope(Enum):
     ALERT = "alert"
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """
     A snooze of everything, of one rule, or of one alert (`name` is the rule's name or the fingerprint).
 

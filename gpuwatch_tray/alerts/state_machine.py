@@ -6,9 +6,11 @@ Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import FLAPPING, Alert, Finding, Instant, Phase, Reason, Severity, Terms, Verdict
 from gpuwatch_tray.model.units import HOUR
@@ -35,16 +37,14 @@ class ChangeKind(Enum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class AlertChange:
+class AlertChange(Struct, frozen=True):
     """An alert that entered another phase or severity in a step."""
 
     kind: ChangeKind
     alert: Alert
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """
     When a step is taken: `elapsed` is the seconds since the one before, suspends included.
 

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.app import login_item, logs
-from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, write_missing_settings
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import SourceKind, WorkError
 from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
 from gpuwatch_tray.common import host
@@ -33,7 +34,7 @@ from gpuwatch_tray.tray.menu import labels
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.lab_monitor import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.engine.operations import Reminders

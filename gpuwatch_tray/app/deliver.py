@@ -6,10 +6,12 @@ import logging
 import sys
 import time
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.app.deliver_chat import chats_delivered
 from gpuwatch_tray.app.history_query import read_history
 from gpuwatch_tray.app.run_files import run_attachments
 from gpuwatch_tray.engine import late_digest
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Auto, History, Message
+    from gpuwatch_tray.runs.run_folder import RunRecord
     from gpuwatch_tray.store import Store
 
 
@@ -39,14 +42,21 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
-        failures = deliver_now(context, store)
+        failures = _deliver_mails(context, store)
     for line in failures:
         log.error("%s", line)
     return 1 if failures else 0
 
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
-    """Send what is due; return a line for each mail that could not be sent, one given up once."""
+    """Send what is due on every channel; return a line for each mail that could not be sent."""
+    with chats_delivered(context, store) as failures:
+        failures.extend(_deliver_mails(context, store))
+    return failures
+
+
+def _deliver_mails(context: RunContext, store: Store) -> list[str]:
+    """Send the mails that are due; return a line for each that could not be sent, one given up once."""
     if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
@@ -74,14 +84,16 @@ def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notify.email import create_transport
 
+    runs = RunFolder(context.settings.state)
+    read = lru_cache(maxsize=1)(runs.read)  # the picture and the files are of one run
     # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
     return deliver_due(
         outbox,
         lambda: create_transport(context.settings),
         time.time,
         gather=late_digest(context.mail_identity),
-        draw=picture_drawer(context),
-        attach=partial(run_attachments, RunFolder(context.settings.state)),
+        draw=picture_drawer(context, read),
+        attach=partial(run_attachments, runs, read),
     )
 
 
@@ -126,14 +138,21 @@ RUN_MARGIN = 0.05  # of that, shown before and after it
 MAX_PICTURE_BYTES = 200_000
 
 
-def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
-    """Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw."""
+def picture_drawer(
+    context: RunContext, read: Callable[[int], RunRecord | None] | None = None
+) -> Callable[[Message], bytes]:
+    """
+    Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw.
+
+    `read` returns the record of a run; by default it is read from the state.
+    """
+    read_run = read or RunFolder(context.settings.state).read
 
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
         end, seconds, moment = message.created, float(PICTURE_HOURS * HOUR), None
-        run = RunFolder(context.settings.state).read(message.details.run) if message.details.run else None
+        run = read_run(message.details.run) if message.details.run else None
         if run is not None and run.ended is not None:
             moment = run.ended
             seconds = max(SHORTEST_PICTURE, min((1 + RUN_MARGIN) * (end - run.began), LONGEST_PICTURE))

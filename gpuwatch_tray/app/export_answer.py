@@ -8,8 +8,8 @@ from gpuwatch_tray.export.metrics import METRICS
 from gpuwatch_tray.export.rows import FiringAlert, ReadingTally, build_rows
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import ExportSettings, ExportUsers, Phase
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, process_identity
+from gpuwatch_tray.model import ExportSettings, ExportUsers, Phase, gpu_subject
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app.bootstrap import WorkError, open_source, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import WorkError, open_source
 from gpuwatch_tray.app.export_answer import export_request, rows_from_json
 from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import redact
@@ -31,7 +32,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.export.rows import Rows
     from gpuwatch_tray.model import ExportSettings
     from gpuwatch_tray.sources import Source

@@ -6,11 +6,12 @@ import os
 import shutil
 import time
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_source, read_once
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.context import UsageError, WorkError, open_source, read_once
 from gpuwatch_tray.app.run_command import RunOptions, run
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.operations import shown_command, why_never_free
@@ -24,7 +25,7 @@ from gpuwatch_tray.sources.processes import process_identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.model import Gpu, Snapshot
     from gpuwatch_tray.runs.run_folder import RunRecord
 
@@ -66,7 +67,10 @@ def wait_and_run(
     complain(text.format(gpus=names, duration=duration(waited)))
     environ = {**options.environ, VISIBLE: ",".join(gpu.uuid for gpu in gpus)}
     try:
-        return run(context, replace(options, environ=environ, record=record), complain)
+        claims.pass_on()
+        folder = str(RunFolder(context.settings.state).folder(record.number))
+        options = replace(options, environ=environ, record=record)
+        return run(context, options, complain, folder=folder)
     finally:
         claims.release()
 
@@ -78,7 +82,7 @@ def refuse_impossible(context: RunContext, wish: GpuWish) -> None:
 
 
 @contextmanager
-def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> Iterator[RunRecord | None]:
+def _waiting_record(context: RunContext, wish: GpuWish, options: RunOptions) -> Iterator[RunRecord]:
     """Yield the record by which `runs` shows who waits; it is gone where the wait comes to nothing."""
     runs, identity = RunFolder(context.settings.state), process_identity(os.getpid())
     text = ngettext("{count} GPU", "{count} GPUs", wish.count).format(count=wish.count)

@@ -10,23 +10,23 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
-    open_source,
-    reconfigure_source,
 )
+from gpuwatch_tray.app.context import open_source, reconfigure_source
 from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader
-from gpuwatch_tray.app.terminal import create_output
 from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common import host
 from gpuwatch_tray.i18n import _
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 COLUMNS = 79  # of the terminal for what is not wrapped by itself
@@ -47,7 +47,7 @@ STOP_WITHIN = 1.0  # seconds for the threads to end
 def run(context: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     context.require_valid_settings()
-    logs.log_to_file(context)
+    log_to_file(context)
     relaunch = Relaunch()
     code = headless(context, relaunch)
     relaunch.start_anew()
@@ -67,10 +67,13 @@ def headless(context: RunContext, relaunch: Relaunch, greeting: str = "") -> int
 
 
 def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
+    from gpuwatch_tray.app.terminal import create_output  # late: the tray needs the rest of this module
+
     output = create_output(sys.stdout, hints=_hints(context))
     outputs = Outputs(
         output.show,
         mail=create_outbox_process(context, lease.store),
+        chats=create_chat_processes(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
     source, engine = open_source(context, lease.store), create_engine(context, lease.store)
@@ -86,7 +89,7 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     installation = relaunch.watch(monitor, None, done.set, partial(can_stop, monitor, lease))
     stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
-    with logs.report_errors(lambda _what: None), answering(context, lease, monitor, done.set, lab):
+    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set, lab):
         monitor.start()
         lab.start(context)
         reloader.start()

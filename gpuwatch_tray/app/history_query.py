@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
@@ -23,7 +24,7 @@ from gpuwatch_tray.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.store import KnownGpu
 
 

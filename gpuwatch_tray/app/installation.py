@@ -14,11 +14,13 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Popup, Severity
@@ -40,13 +42,12 @@ STOP_TIMEOUT = 0.2  # seconds that the last look may take at the end
 RESTARTED = "GPUWATCH_TRAY_RESTARTED"  # the variable that tells a process that it was started by itself
 POPUP_KEY = "installation"
 PACKAGE = Path(__file__).parent.parent
-VERSION = re.compile(r'^__version__ = "([^"]*)"', re.MULTILINE)
+VERSION = late_pattern(r'^__version__ = "([^"]*)"', re.MULTILINE)
 # What the tray and `watch` load at their start.
 TRIAL = "import gpuwatch_tray.cli, gpuwatch_tray.app.tray_app, gpuwatch_tray.app.headless"
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """
     What tells one installation from another.
 

@@ -7,7 +7,8 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import WorkError, create_lab_engine, lab_context, open_store
+from gpuwatch_tray.app.bootstrap import create_lab_engine, open_store
+from gpuwatch_tray.app.context import WorkError, lab_context
 from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.lab_json import build_lab
 from gpuwatch_tray.app.lab_monitor import read_lab_once, silences_file
@@ -23,7 +24,7 @@ from gpuwatch_tray.rules.lab_rules import LAB_RULES, REMOTE, host_prefix, remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.model import LabView
     from gpuwatch_tray.store import Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import WorkError, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import WorkError
 from gpuwatch_tray.app.lab_monitor import read_lab_once, silences_file
 from gpuwatch_tray.app.lab_operations import lab_store
 from gpuwatch_tray.common import host
@@ -16,7 +17,7 @@ from gpuwatch_tray.lab.source import open_lab
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 def add_lab_free(lab: RunContext, count: int, on: str, hold: float, *, memory: int, spread: bool) -> str:

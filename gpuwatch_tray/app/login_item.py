@@ -6,7 +6,7 @@ import logging
 import os
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.desktop import autostart
 from gpuwatch_tray.desktop.autostart import AutostartError, LoginItem
 from gpuwatch_tray.i18n import _

@@ -17,11 +17,11 @@ from gpuwatch_tray.app.report_page import write_page
 from gpuwatch_tray.common.private import is_private_folder
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
-from gpuwatch_tray.model import AlertMark, GpuFacts, Phase
+from gpuwatch_tray.model import AlertMark, GpuFacts, Phase, gpu_subject
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.report import present
 from gpuwatch_tray.report.script_json import script_safe_json
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
+from gpuwatch_tray.rules.verdict import GpuLookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

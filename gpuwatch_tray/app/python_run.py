@@ -17,7 +17,7 @@ from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.app.bootstrap import UsageError, create_context
+from gpuwatch_tray.app.context import UsageError, create_context
 from gpuwatch_tray.app.run_command import FAILURES, RunOptions, RunRecorder
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.runs import Exited
@@ -81,7 +81,7 @@ class PythonRun(ContextDecorator):
         recorder.write(said.encode("utf-8", "replace"))
         seconds = max(0.0, host.now().since(began))
         try:
-            recorder.finish(Exited(code), code, seconds, redact.lines(said)[-LAST_LINES:])
+            recorder.finish(Exited(code), code, seconds, output=redact.lines(said)[-LAST_LINES:])
         except Exception as failure:  # noqa: BLE001  # the program's own error goes on
             _complain(f"{type(failure).__name__}: {redact.text(str(failure))}")
 

@@ -22,7 +22,7 @@ from gpuwatch_tray.model.units import HOUR
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 SNAP_ENTRIES = Path("/var/lib/snapd/desktop/applications")

@@ -9,36 +9,39 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.alerts.reminder_types import RunReport, report_from_json
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    WorkError,
     acquire_store,
     create_engine,
     deliver_command,
-    open_source,
     open_store,
-    read_once,
 )
-from gpuwatch_tray.app.run_facts import HostWatch, join_facts
+from gpuwatch_tray.app.context import WorkError, open_source, read_once
+from gpuwatch_tray.app.early_start import BegunRun, RunWords
+from gpuwatch_tray.app.run_facts import join_facts
 from gpuwatch_tray.app.tray_client import request_or_use_store, try_request
 from gpuwatch_tray.common import host, redact
-from gpuwatch_tray.common.child import RunningCommand, StartError
+from gpuwatch_tray.common.child import NOT_EXECUTABLE, StartError
+from gpuwatch_tray.common.oom import HostWatch
+from gpuwatch_tray.common.run_log import RunLog
 from gpuwatch_tray.engine.operations import Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
-from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import memory_text
-from gpuwatch_tray.runs import Exited, Signalled
-from gpuwatch_tray.runs.log_file import RunLog, read_log
+from gpuwatch_tray.runs import Exited, Kind, Signalled
+from gpuwatch_tray.runs.log_file import last_lines, read_log
 from gpuwatch_tray.runs.observed import observed_json
 from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
 from gpuwatch_tray.store import StoreError
@@ -46,7 +49,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.runs import End
     from gpuwatch_tray.store import Store
 
@@ -60,8 +63,7 @@ STARTS_WITHIN = 60.0  # seconds between a run's folder and its process, on a mac
 FACTS_WITHIN = 4.0  # seconds for the running program to read the GPUs once more
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How a command is to be run; `environ` is added to this process's own."""
 
     argv: tuple[str, ...]
@@ -77,23 +79,36 @@ class RunOptions:
         return shown_command((self.name,)) if self.name else ""
 
 
-def run(context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> int:
-    """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
+def run(
+    context: RunContext,
+    options: RunOptions,
+    complain: Callable[[str], None],
+    begun: BegunRun | None = None,
+    *,
+    folder: str = "",
+) -> int:
+    """
+    Run the command, report its end and return its exit code, as a shell has it; errors change neither.
+
+    `begun` is one that runs already; `folder` that of a run that has waited, which is in its options' record.
+    """
     recorder = RunRecorder(context, options, complain)
-    recorder.open_log()
-    began = host.now()
-    try:
-        command = RunningCommand(options.argv, recorder.environ, recorder.write)
-    except StartError as error:
+    if begun is None:
+        words = RunWords(options.argv, options.name, str(options.log or ""), options.attachments)
+        state = None if context.simulated else str(context.settings.state)
+        begun = BegunRun(words, state, recorder.environ, folder)
+    begun.finished = True
+    _guard(complain, lambda: recorder.adopt(begun))
+    command = begun.command
+    if command is None:
+        error = begun.error or StartError("", NOT_EXECUTABLE)
         complain(str(error))
-        ended, said = error.code, str(error).encode()
-        _guard(complain, lambda: recorder.finish(Exited(ended), ended, 0.0, (), said))
-        return ended
+        _guard(complain, lambda: recorder.finish(Exited(error.code), error.code, 0.0, str(error).encode()))
+        return error.code
     _guard(complain, lambda: recorder.announce(command.pid))
     code = command.wait()
-    seconds = max(0.0, host.now().since(began))
     end = Signalled(command.ended_by) if command.ended_by else Exited(code)
-    _guard(complain, lambda: recorder.finish(end, code, seconds, command.lines()))
+    _guard(complain, lambda: recorder.finish(end, code, command.seconds))
     return code
 
 
@@ -111,7 +126,8 @@ class RunRecorder:
     """
     The log, the record and the report of one run.
 
-    Whoever runs it calls `open_log` before, `announce` at its start, `write` with its output, and `finish`.
+    Whoever runs it calls `adopt`, or `open_log` and `write` with its output; then `announce`, once it has a
+    PID, and `finish`.
     """
 
     def __init__(self, context: RunContext, options: RunOptions, complain: Callable[[str], None]) -> None:
@@ -121,50 +137,52 @@ class RunRecorder:
         self.environ = {**os.environ, **options.environ}
         self._runs = RunFolder(context.settings.state)
         self._record = options.record or RunRecord(0, shown_command(options.argv), options.shown_name)
-        self._log: RunLog | None = None
-        self._copy: int | None = None
+        self._begun: BegunRun | None = None
+        self._log: RunLog | None = None  # that is written here
+        self._logs: Path | None = None  # the folder with the log
+        self._lasting = False  # whether it is that of a run
         self._reminder: int | None = None
         self._watch = HostWatch()
         self._folder = _current_folder()
 
     def open_log(self) -> None:
-        """Make the run's folder, before anything can fail; without one the command runs all the same."""
+        """Make the run's folder and log, which is written here; without one it goes on all the same."""
+        if self._context.simulated:
+            return
         try:
-            if not self._context.simulated:
-                facts = {
-                    "name": self._options.shown_name,
-                    "folder": self._folder,
-                    "began": time.time(),
-                    "attachments": self._options.attachments,
-                    "waits": "",
-                }
-                if not self._record.number:
-                    self._record, _folder = self._runs.create(self._record.command)
-                self._log = RunLog(self._runs.folder(self._record.number))
-                self._change_record(**facts)
+            self._record, self._logs = self._runs.create(self._record.command)
+            self._log, self._lasting = RunLog(self._logs), True
         except OSError as error:
             self._complain(_("no log of this run is kept: {error}").format(error=error))
-        if self._options.log is not None:
-            flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
-            try:
-                self._copy = os.open(self._options.log, flags, 0o600)
-            except OSError as error:
-                text = _("{file}: not written: {error}")
-                self._complain(text.format(file=self._options.log, error=error.strerror))
+        self._begin_record(time.time())
+
+    def adopt(self, begun: BegunRun) -> None:
+        """Go on with a run that was begun: its log is there, and what failed of it is told now."""
+        self._begun, self._watch = begun, begun.host
+        if begun.log_error is not None:
+            self._complain(_("no log of this run is kept: {error}").format(error=begun.log_error))
+        if begun.copy_error is not None:
+            text = _("{file}: not written: {error}")
+            self._complain(text.format(file=self._options.log, error=begun.copy_error.strerror))
+        self._logs, self._lasting = Path(begun.folder) if begun.folder else None, begun.lasting
+        if begun.number:
+            self._record = replace(self._record, number=begun.number)
+        self._begin_record(begun.began)
+
+    def _begin_record(self, began: float) -> None:
+        options = self._options
+        self._change_record(
+            name=options.shown_name,
+            folder=self._folder,
+            began=began,
+            attachments=options.attachments,
+            waits="",
+        )
 
     def write(self, data: bytes) -> None:
-        """Append output to the log."""
+        """Append to the log that is written here."""
         if self._log is not None:
             self._log.write(data)
-        if self._copy is not None:
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(self._copy, left) :]
-            except OSError as error:
-                self._copy = None
-                text = _("{file}: no longer written: {error}")
-                self._complain(text.format(file=self._options.log, error=error))
 
     def announce(self, pid: int) -> None:
         """Store the reminder: the end is then told even if this process is killed."""
@@ -176,7 +194,7 @@ class RunRecorder:
 
         def on_store(store: Store) -> dict[str, Any]:
             policy = self._context.policy.routing
-            if not policy.mails or policy.email_when is EmailWhen.NEVER:
+            if not policy.tells_somebody:
                 self._complain(_(NOBODY_TO_TELL))
             return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
 
@@ -186,13 +204,43 @@ class RunRecorder:
         except FAILURES as error:
             self._complain(_("the end of this command will not be reported: {error}").format(error=error))
 
-    def finish(self, end: End, code: int, seconds: float, output: Sequence[str], said: bytes = b"") -> None:
-        """Find out why it ended, write it down and report it; `said` stands for the end of a log."""
+    def finish(
+        self, end: End, code: int, seconds: float, said: bytes = b"", output: Sequence[str] | None = None
+    ) -> None:
+        """
+        Find out why it ended, write it down and report it.
+
+        `said` stands for the end of the log, `output` for its last lines.
+        """
+        self._tell_of_the_output()
+        log = self._log_end()
+        if output is None:
+            output = last_lines(log)
         observed = self._observed(failed=code != 0)
-        report = self._write_end(end, code, seconds, observed, output, said)
+        report = self._write_end(end, code, seconds, observed, output, said or log)
         if self._reminder is not None:
             request = {"do": "when ran", "id": self._reminder, "code": code, "seconds": seconds}
             self._report({**request, "output": list(output), "report": asdict(report)})
+
+    def _tell_of_the_output(self) -> None:
+        """Tell what happened to the output meanwhile."""
+        if self._log is not None:
+            self._log.close()
+        command = None if self._begun is None else self._begun.command
+        if command is not None and command.copy_trouble:
+            text = _("{file}: no longer written: {error}")
+            why = os.strerror(command.copy_trouble)
+            self._complain(text.format(file=self._options.log, error=why))
+        if command is not None and not command.relayed:
+            self._complain(_("the process that passed on the output was ended: some of it may be missing"))
+
+    @property
+    def _lost(self) -> int:
+        """The bytes that the log did not take."""
+        if self._log is not None:
+            return self._log.lost
+        command = None if self._begun is None else self._begun.command
+        return 0 if command is None else command.lost
 
     def _observed(self, *, failed: bool) -> Mapping[str, Any]:
         """Return what the running program has seen; where none runs, what the driver says of a failure."""
@@ -214,17 +262,14 @@ class RunRecorder:
         seconds: float,
         observed: Mapping[str, Any],
         output: Sequence[str],
-        said: bytes,
+        log: bytes,
     ) -> RunReport:
         """Find the cause, and write it down."""
         from gpuwatch_tray.runs.explanation import explain_end
 
-        if self._log is not None:
-            self._log.close()
         now = time.time()
         facts = join_facts(observed, self._watch, self.environ, self._options.argv, self._folder, now)
-        kept = said or self._log_end() or "\n".join(output).encode()  # those are there where no log is
-        cause = explain_end(kept, end, facts)
+        cause = explain_end(log, end, facts)
         on = tuple(gpu.name for gpu in facts.gpus) if observed.get("devices") else ()
         memory = _peak_memory()
         self._change_record(
@@ -240,7 +285,7 @@ class RunRecorder:
             evidence=cause.evidence,
             fix=cause.fix,
             confidence=cause.confidence.value,
-            log_lost=self._log.lost if self._log is not None else 0,
+            log_lost=self._lost,
         )
         details = []
         if on:
@@ -249,9 +294,9 @@ class RunRecorder:
             details.append(
                 _("peak memory of its largest process: {memory}").format(memory=memory_text(memory))
             )
-        if code:
+        if code and cause.kind is not Kind.UNKNOWN:  # of an unknown one it is among the last lines
             details += filter(None, [cause.evidence])
-        if self._log is not None:
+        if self._lasting:
             self._clear_old()
             if code:
                 text = _("its log: gpuwatch-tray runs log {number}")
@@ -260,17 +305,20 @@ class RunRecorder:
         return RunReport(self._record.number, cause.sentence, cause.fix, tuple(details), devices)
 
     def _log_end(self) -> bytes:
-        if self._log is None:
+        if self._logs is None:
             return b""
         try:
-            return read_log(self._runs.folder(self._record.number)).end(LOG_READ)
+            return read_log(self._logs).end(LOG_READ)
         except OSError as error:
             log.info("the log of the run cannot be read: %s", error)
             return b""
+        finally:
+            if not self._lasting:
+                shutil.rmtree(self._logs, ignore_errors=True)
 
     def _change_record(self, **changes: Any) -> None:
         self._record = replace(self._record, **changes)
-        if self._log is None:
+        if not self._lasting:
             return
         try:
             self._runs.write(self._record)

@@ -1,13 +1,13 @@
-"""What the kernel and the disks tell about a run, gathered at its end and joined with what was seen."""
+"""What kernel, disks and scheduler tell about a run, gathered at its end and joined with what was seen."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.runs import FolderSpace
 from gpuwatch_tray.runs.observed import observed_facts
@@ -15,63 +15,8 @@ from gpuwatch_tray.runs.observed import observed_facts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gpuwatch_tray.common.oom import HostWatch
     from gpuwatch_tray.runs import RunFacts
-
-
-class HostWatch:
-    """What the host tells about a run: made before it starts, asked after it has ended."""
-
-    def __init__(self) -> None:
-        self._events = _memory_events_file()
-        self._kills = _oom_kills(self._events)
-        self._kernel = _open_kernel_log()
-
-    def oom_kills(self) -> int:
-        """Return how many processes of this cgroup the kernel has killed since for want of memory."""
-        now = _oom_kills(self._events)
-        return 0 if now is None or self._kills is None else max(0, now - self._kills)
-
-    def kernel_lines(self) -> tuple[str, ...]:
-        """Return the kernel's lines since, about processes that it killed for want of memory."""
-        if self._kernel is None:
-            return ()
-        lines = []
-        with suppress(OSError):  # EAGAIN: no more; EPIPE: some were overwritten
-            while record := os.read(self._kernel, 8192):
-                lines.append(record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0])
-        os.close(self._kernel)
-        self._kernel = None
-        return tuple(line for line in lines if "Killed process" in line or "oom-kill" in line)[-4:]
-
-
-def _memory_events_file() -> Path | None:
-    """Return the file with this cgroup's events (cgroup v2, memory.events); None where there is none."""
-    with suppress(OSError):  # also where there is no /proc
-        for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
-            if line.startswith("0::"):
-                file = Path("/sys/fs/cgroup") / line[3:].lstrip("/") / "memory.events"
-                return file if file.is_file() else None
-    return None
-
-
-def _oom_kills(file: Path | None) -> int | None:
-    if file is not None:
-        with suppress(OSError, ValueError):
-            for line in file.read_text("utf-8").splitlines():
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-    return None
-
-
-def _open_kernel_log() -> int | None:
-    """Open the kernel's log behind its last line; None where it is not for this user (dmesg_restrict)."""
-    try:
-        file = os.open("/dev/kmsg", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
-        return None
-    with suppress(OSError):
-        os.lseek(file, 0, os.SEEK_END)
-    return file
 
 
 FULL = 64 * 2**20  # bytes: with less, a file system is as good as full
@@ -106,6 +51,7 @@ def join_facts(
     return replace(
         observed_facts(observed, ended),
         oom_kills=host.oom_kills(),
+        machine_kills=host.machine_kills(),
         kernel_lines=host.kernel_lines(),
         full=full_folders(environ, folder),
         deadline=_deadline(environ),

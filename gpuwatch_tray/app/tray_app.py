@@ -8,31 +8,37 @@ import os
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import login_item, logs
+from msgspec.structs import replace
+
+from gpuwatch_tray.app import login_item
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
-    RunContext,
-    SourceKind,
     StoreLease,
-    UsageError,
-    WorkError,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
+)
+from gpuwatch_tray.app.context import (
+    RunContext,
+    SourceKind,
+    UsageError,
+    WorkError,
     open_source,
     reconfigure_source,
 )
 from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.headless import STOP_WITHIN, can_stop, headless, stop_on_signals
 from gpuwatch_tray.app.installation import Relaunch
 from gpuwatch_tray.app.lab_monitor import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
 from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
 from gpuwatch_tray.common import host, redact
@@ -149,7 +155,7 @@ def run(context: RunContext) -> int:
         requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.log_to_file(context)
+    log_to_file(context)
     relaunch = Relaunch()
     try:
         code = _run_here(context, relaunch)
@@ -256,7 +262,7 @@ def _show(
     start_detector = partial(presence.start_detector, bus, os.environ)
     with (
         closing(presence.AdjustableDetector(start_detector, settings.away)) as detector,
-        logs.report_errors(partial(_show_error, popups)),
+        report_errors(partial(_show_error, popups)),
     ):
         outputs = Outputs(
             show_status,
@@ -264,6 +270,7 @@ def _show(
             create_outbox_process(context, store),
             lambda trouble: lease.describe(trouble=trouble),
             welcome.on_snapshot,
+            create_chat_processes(context, store),
         )
         engine = create_engine(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)

@@ -9,14 +9,14 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.app.bootstrap import DEMO, WorkError, open_store, store_lock
+from gpuwatch_tray.app.context import DEMO, WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.ipc.lock import LockHolder
     from gpuwatch_tray.store import Store
 
@@ -81,6 +81,8 @@ def request_or_use_store(
         return answer
     if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
+    from gpuwatch_tray.app.bootstrap import open_store  # late: the running program answers without
+
     with closing(open_store(context)) as store:
         return on_store(store)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.i18n import N_, _
@@ -29,8 +30,7 @@ class News(Enum):
     NOTICE = N_("notice")  # a reminder is due
 
 
-@dataclass(frozen=True, slots=True)
-class WatchLine:
+class WatchLine(Struct, frozen=True):
     """One line, without its time."""
 
     news: News

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.alerts import SilenceScope
-from gpuwatch_tray.app.bootstrap import (
-    RunContext,
-    UsageError,
-    WorkError,
-    create_engine,
-    lab_context,
-    open_source,
-    open_store,
-    read_once,
-)
+from gpuwatch_tray.app.bootstrap import create_engine, open_store
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError, lab_context, open_source, read_once
 from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.lab_operations import (
     end_silences_for_everyone,

@@ -6,8 +6,9 @@ import argparse
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+from msgspec import Struct
 
 from gpuwatch_tray.cli.help import HelpFormatter
 from gpuwatch_tray.common.text import wrap_hanging
@@ -16,7 +17,7 @@ from gpuwatch_tray.i18n import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
 
 
 CommandBody: TypeAlias = "Callable[[RunContext, argparse.Namespace], int]"
@@ -32,8 +33,7 @@ def epilog(*examples: str) -> str:
     return f"{head}{lines}\n\n{codes}" if examples else codes
 
 
-@dataclass(frozen=True, slots=True)
-class CommandGroup:
+class CommandGroup(Struct, frozen=True):
     """A parser to which commands are added; each of them has the options of `common`."""
 
     subparsers: Any  # argparse's action, whose type has no public name

@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.cli.base import HIGHEST_PORT, show, warn
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.exporter import ExportFeed
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.export.endpoint import TlsFiles

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import RunContext, WorkError
+from gpuwatch_tray.app.context import RunContext, WorkError
 from gpuwatch_tray.cli.base import show, terminal_columns
 from gpuwatch_tray.i18n import _
 
@@ -42,7 +42,7 @@ def _asked(context: RunContext) -> dict[str, Any] | None:
 
 def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     """Go the way to each machine and print what works and what does not; 1 where something does not."""
-    from gpuwatch_tray.app.bootstrap import lab_context
+    from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
     from gpuwatch_tray.doctor import CheckState
     from gpuwatch_tray.doctor.lab_checks import check_lab, check_way

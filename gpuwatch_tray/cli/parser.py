@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, export, lab, mail, ps, report, run, runs, setup, when
+from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
+from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from gpuwatch_tray.app.context import RunContext
 
 # The commands on the first page of --help; the first section is what a newcomer needs.
 SECTIONS = {
     N_("getting started"): ("ps", "watch", "setup", "doctor"),
     N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
-    N_("mail"): ("check", "mail"),
+    N_("mail and chat"): ("check", "mail", "chat", "outbox"),
     N_("history"): ("report",),
     N_("many machines"): ("lab", "export"),
 }
+# The module of each command, in the order of the man page.
+MODULES = {
+    "ps": "ps",
+    "watch": "run",
+    "status": "run",
+    "quit": "run",
+    "doctor": "doctor",
+    "alerts": "alerts",
+    "when": "when",
+    "runs": "runs",
+    "check": "check",
+    "mail": "mail",
+    "chat": "chat",
+    "outbox": "chat",
+    "report": "report",
+    "lab": "lab",
+    "export": "export",
+    "setup": "setup",
+}
+_PLAIN_OPTIONS = frozenset({"--demo", "--verbose"})  # of those that may stand before the command
 # The texts of argparse that this command line can print, for the catalogue; a text that another version of
 # Python words otherwise stays English.
 ARGPARSE_TEXTS = (
@@ -49,8 +72,18 @@ def translate_argparse() -> None:
     vars(argparse).update(_=_)
 
 
-def build_parser() -> CommandParser:
-    """Build the parser of every command; the parsed arguments have `run`, the command's body."""
+def modules_for(words: Sequence[str]) -> Iterable[str]:
+    """Return the modules of the commands that `words` can be about: to load all takes longer than `ps`."""
+    for word in words:
+        if word in MODULES:
+            return (MODULES[word],)
+        if word not in _PLAIN_OPTIONS:
+            return dict.fromkeys(MODULES.values())  # --help, which lists them all, or a mistake
+    return ()
+
+
+def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))) -> CommandParser:
+    """Build the parser of the commands of `modules`; the parsed arguments have `run`, the command's body."""
     translate_argparse()
     top = CommandParser(
         prog="gpuwatch-tray",
@@ -75,13 +108,20 @@ def build_parser() -> CommandParser:
         version=f"gpuwatch-tray {__version__}",
         help=_("show program's version number and exit"),  # argparse does not translate its own
     )
-    top.set_defaults(run=run.run_tray)
+    top.set_defaults(run=_run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
-    for module in (ps, run, doctor, alerts, when, runs, check, mail, report, lab, export):
-        module.add_commands(commands)
-    setup.add_commands(commands, top)
+    for module in modules:
+        import_module(f"gpuwatch_tray.cli.{module}").add_commands(commands)
     return top
+
+
+def _run_tray(context: RunContext, _args: argparse.Namespace) -> int:
+    """Run the tray, or without a desktop the loop in the terminal."""
+    with lasting_imports():
+        from gpuwatch_tray.app import tray_app
+
+    return tray_app.run(context)
 
 
 def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
@@ -99,7 +139,7 @@ def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
 
 def parse_words(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; what follows `--` after `when free` is the command to run, options and all."""
-    parser = build_parser()
+    parser = build_parser(modules_for(words))
     place = words.index("--") if "--" in words else len(words)
     if not {"when", "free"} <= set(words[:place]):
         return parser.parse_args(words)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from gpuwatch_tray.app.bootstrap import RunContext, WorkError, open_source, read_once
+from gpuwatch_tray.app.context import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _
@@ -100,5 +99,7 @@ def _process_table(snapshot: Snapshot, everyone: bool) -> str:
 
 
 def _process_json(snapshot: Snapshot, everyone: bool) -> str:
+    import json
+
     processes = snapshot.processes if everyone else _own_processes(snapshot)
     return json.dumps(listing_json(snapshot, processes, with_users=everyone), indent=2) + "\n"

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError
+from gpuwatch_tray.app.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.cli.base import positive_int
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import align_columns
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.history.usage import Usage
     from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use

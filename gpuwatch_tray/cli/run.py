@@ -1,4 +1,4 @@
-"""The tray and `watch`, and `status` and `quit`, which ask the running one."""
+"""`watch`, and `status` and `quit`, which ask the running one."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.app.bootstrap import WorkError, store_lock
+from gpuwatch_tray.app.context import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.cli.base import complain, show
+from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
-
-
-def run_tray(context: RunContext, _args: argparse.Namespace) -> int:
-    """Run the tray, or without a desktop the loop in the terminal."""
-    from gpuwatch_tray.app import tray_app
-
-    return tray_app.run(context)
 
 
 def run_watch(context: RunContext, _args: argparse.Namespace) -> int:
     """Run `watch`."""
-    from gpuwatch_tray.app import headless
+    with lasting_imports():
+        from gpuwatch_tray.app import headless
 
     return headless.run(context)
 

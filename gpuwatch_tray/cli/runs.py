@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app.bootstrap import UsageError, WorkError
+from msgspec.structs import replace
+
+from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running
 from gpuwatch_tray.cli.base import positive_int, show
 from gpuwatch_tray.common import redact
@@ -22,7 +23,7 @@ from gpuwatch_tray.runs.run_folder import RunFolder, record_to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.runs.run_folder import RunRecord
 

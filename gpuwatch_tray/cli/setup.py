@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
@@ -22,14 +22,14 @@ STALE_FILE = 60.0  # seconds: a file for node_exporter is written every 15, and 
 _TARGET = re.compile(r"[\w.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]+")
 
 
-def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args: argparse.Namespace) -> int:
+def switch_desktop_files(context: RunContext, args: argparse.Namespace) -> int:
     """Install the files by which the desktop and the shells know the program, remove them, or list them."""
     from gpuwatch_tray.desktop import entries
     from gpuwatch_tray.desktop.autostart import start_command
 
     if context.trial and args.switch == "on":
         raise UsageError(_("a demo or --source auto is only for trying out: it is not added to the menu"))
-    files = entries.desktop_files(start_command(), generate_docs(top))
+    files = entries.desktop_files(start_command(), generate_docs(_whole_parser()))
     place = entries.user_share_folder()
     try:
         if args.switch == "on":
@@ -60,8 +60,15 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
     return 0
 
 
-def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
-    """Add `setup` and its tasks; man page and completion describe `top`."""
+def _whole_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, which man page and completion describe."""
+    from gpuwatch_tray.cli.parser import build_parser
+
+    return build_parser()
+
+
+def add_commands(commands: CommandGroup) -> None:
+    """Add `setup` and its tasks."""
     _parser, tasks = commands.group(
         "setup", _("set up email, settings files, start at login"), "setup mail", "setup autostart on"
     )
@@ -84,6 +91,12 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
         _("ask for address, server and password, try them, and send a test mail"),
         "setup mail",
     )
+    tasks.command(
+        "chat",
+        run_chat_setup,
+        _("ask for the address of a chat or phone, send a test message, and write it"),
+        "setup chat",
+    )
     autostart = tasks.command(
         "autostart",
         switch_autostart,
@@ -93,7 +106,7 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     )
     desktop = tasks.command(
         "desktop",
-        partial(switch_desktop_files, top),
+        switch_desktop_files,
         _("add the tray to the desktop's menu, with icons, man page and completion"),
         "setup desktop on",
         "setup desktop off",
@@ -127,14 +140,12 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     )
     completion = tasks.command(
         "completion",
-        partial(print_completion, top),
+        print_completion,
         _("print the completion script of a shell"),
         'setup completion zsh > "${fpath[1]}/_gpuwatch-tray"',
     )
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help=_("which shell"))
-    tasks.command(
-        "manual", partial(print_man_page, top), _("print the man page"), "setup manual > gpuwatch-tray.1"
-    )
+    tasks.command("manual", print_man_page, _("print the man page"), "setup manual > gpuwatch-tray.1")
 
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
@@ -160,6 +171,13 @@ def run_mail_setup(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.cli.setup_mail import set_up_mail
 
     return set_up_mail(context, args)
+
+
+def run_chat_setup(context: RunContext, args: argparse.Namespace) -> int:
+    """Ask for the address of a chat, and try it."""
+    from gpuwatch_tray.cli.setup_chat import set_up_chat
+
+    return set_up_chat(context, args)
 
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
@@ -199,15 +217,15 @@ def print_prometheus(context: RunContext, args: argparse.Namespace) -> int:
     return 0
 
 
-def print_completion(top: argparse.ArgumentParser, _context: RunContext, args: argparse.Namespace) -> int:
+def print_completion(_context: RunContext, args: argparse.Namespace) -> int:
     """Print a shell's completion script."""
-    print(completion_script(top, args.shell), end="")
+    print(completion_script(_whole_parser(), args.shell), end="")
     return 0
 
 
-def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: argparse.Namespace) -> int:
+def print_man_page(_context: RunContext, _args: argparse.Namespace) -> int:
     """Print the man page."""
-    print(man_page(top), end="")
+    print(man_page(_whole_parser()), end="")
     return 0
 
 
@@ -221,7 +239,8 @@ def check(context: RunContext) -> int:
     print(_("no mistakes in the settings"))
     if not context.settings.to_email:
         show(_("Email is off: {why}").format(why=context.settings.no_recipient))
-        show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+        if not context.settings.chats:
+            show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
     elif trouble := mail_trouble(context.settings):
         raise WorkError(trouble)
     return 0

@@ -6,17 +6,14 @@ import argparse
 import getpass
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import (
-    UsageError,
-    WorkError,
-    with_settings,
-    write_missing_settings,
-)
+from gpuwatch_tray.app.bootstrap import write_missing_settings
+from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
 from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.cli.check import send_test_mail
 from gpuwatch_tray.cli.mail import run_login, try_transport
@@ -32,7 +29,7 @@ from gpuwatch_tray.settings.validators import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.model.schema import Setting
 
 
@@ -63,8 +60,7 @@ def set_up_mail(context: RunContext, _args: argparse.Namespace) -> int:
         raise WorkError(str(error)) from error
 
 
-@dataclass
-class _Dialogue:
+class _Dialogue(Struct):
     context: RunContext
     files: list[Path] = field(default_factory=lambda: [place.path for place in settings.files(os.environ)])
 

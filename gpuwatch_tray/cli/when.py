@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import (
-    RunContext,
-    UsageError,
-)
+from gpuwatch_tray.app.context import RunContext, UsageError
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.app.lab_wait import (
     add_lab_end,
@@ -107,7 +104,7 @@ def _add_lab_free(context: RunContext, args: argparse.Namespace, hold: float) ->
 
 def _on_lab(context: RunContext, do: Callable[[RunContext], str]) -> int:
     """Do it on the lab's state, and say so where nobody watches the lab."""
-    from gpuwatch_tray.app.bootstrap import lab_context
+    from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.tray_client import lock_holder
 
     lab = lab_context(context)
@@ -155,7 +152,8 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
-    return run(context, RunOptions(tuple(words), args.name, args.log, tuple(args.attach)), complain)
+    options = RunOptions(tuple(words), args.name, args.log, tuple(args.attach))
+    return run(context, options, complain, args.begun)
 
 
 def process_place(text: str) -> str:

@@ -1,237 +1,27 @@
-"""Running a command of the person's: its output and signals pass through, and its last lines are kept."""
+"""
+Running a command of the person's: its output and signals pass through, and its output is kept.
+
+Imports next to nothing: the command waits for it (`app/early_start.py`).
+"""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import select
-import signal
-import subprocess
 import sys
-import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING
 
-from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.text import strip_escapes
+from gpuwatch_tray.common.relay import ERR, OUT, LogSink, OutputStream, Relay
 
+TYPE_CHECKING = False  # the typing module takes longer than all of this one
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
-
-if sys.platform != "win32":
-    import fcntl
-    import termios
-
-    def open_terminal_pair(real: int) -> tuple[int, int] | None:
-        """Open a terminal like `real`; return the reading and the command's side, None where it fails."""
-        try:
-            reading, writing = os.openpty()
-        except OSError:
-            return None
-        with contextlib.suppress(termios.error, OSError):
-            modes = termios.tcgetattr(writing)
-            modes[1] &= ~termios.OPOST  # line ends pass as they are: the real terminal sees to them
-            termios.tcsetattr(writing, termios.TCSANOW, modes)
-        resize_terminal(real, reading)
-        return reading, writing
-
-    def widen_pipe(end: int) -> None:
-        """Have a pipe take CHUNK bytes, where the system lets it."""
-        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, CHUNK)
-
-    def resize_terminal(real: int, other: int) -> None:
-        """Give the other terminal the size of the real one."""
-        with contextlib.suppress(OSError):
-            size = fcntl.ioctl(real, termios.TIOCGWINSZ, b"\0" * 8)
-            fcntl.ioctl(other, termios.TIOCSWINSZ, size)
-
-else:
-
-    def open_terminal_pair(_real: int) -> tuple[int, int] | None:
-        """Return None: here the command writes to the console itself, and its lines are not kept."""
-        return None
-
-    def widen_pipe(_end: int) -> None:
-        """Do nothing: a pipe is as wide as it is."""
-
-    def resize_terminal(real: int, other: int) -> None:
-        """Do nothing: there is no such terminal."""
+    from gpuwatch_tray.common.run_log import RunLog
 
 
-CHUNK = 256 * 1024  # bytes that are passed on at once, which costs less than a pipe's usual 64 KiB
-RETRY_WRITE = 0.01  # seconds until the next attempt to write to a reader that takes no more at the moment
-HANDOVER = 1.0  # seconds for the thread to stop between two chunks
-
-
-class OutputPump:
-    """
-    Passes on to the file descriptor `target`, unchanged, what the command writes to `end`, and to `keep`.
-
-    On a terminal `end` is one too; where none can be had, it is `target` itself, and nothing is kept.
-    """
-
-    def __init__(self, target: int, name: str, keep: Callable[[str, bytes], None]) -> None:
-        self._target = target
-        self._name = name
-        self._keep = keep
-        self._terminal = os.isatty(target)
-        self._reading: int | None = None
-        self.end = target
-        self.last = 0.0  # when something came last, on the monotonic clock
-        self._stop_reading, self._stop_writing = os.pipe()  # a byte in it stops the thread
-        self._stopped = False
-        made = open_terminal_pair(target) if self._terminal else os.pipe()
-        if made is not None:
-            self._reading, self.end = made
-            widen_pipe(self.end)
-        self._thread = threading.Thread(target=self._pass_on, name=f"output-{name}", daemon=True)
-
-    def start(self) -> None:
-        """Start to pass on: the command has its end by now."""
-        if self._reading is not None:
-            os.close(self.end)
-            self._thread.start()
-
-    def abandon(self) -> None:
-        """Close the stream: the command could not be started."""
-        if self._reading is not None:
-            os.close(self.end)
-            os.close(self._reading)
-
-    def done(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds until everything is read; return whether it is."""
-        if self._reading is None:
-            return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def hand_over(self) -> None:
-        """Leave the stream to a `cat`: the next line of what runs on would end it, once nobody reads."""
-        if self._reading is None or not self._thread.is_alive():
-            return
-        os.write(self._stop_writing, b".")
-        self._thread.join(HANDOVER)
-        if not self._stopped:
-            return
-        with contextlib.suppress(OSError):  # no such program: Windows
-            subprocess.Popen(
-                ["cat"],
-                stdin=self._reading,
-                stdout=self._target,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        os.close(self._reading)
-
-    def resize(self) -> None:
-        """Give the command's terminal the size that the real one has now."""
-        if self._terminal and self._reading is not None:
-            resize_terminal(self._target, self._reading)
-
-    def _pass_on(self) -> None:
-        reading = self._reading
-        if reading is None:  # never: the thread is not started then
-            return
-        open_target = True  # until the terminal is gone
-        try:
-            while self._wait_for_data(reading) and (data := _read(reading)):
-                self.last = time.monotonic()
-                self._keep(self._name, data)
-                if open_target:
-                    open_target = _write(self._target, data)
-        except BrokenPipeError:
-            pass  # its reader has closed it: the command learns it at its next write
-        finally:
-            if not self._stopped:
-                os.close(reading)
-
-    def _wait_for_data(self, reading: int) -> bool:
-        """Wait for more; False where the thread shall stop."""
-        if sys.platform != "win32":  # select cannot wait for pipes there, so the thread is not stopped
-            waiting = select.poll()
-            waiting.register(reading, select.POLLIN)
-            waiting.register(self._stop_reading, select.POLLIN)
-            self._stopped = (self._stop_reading, select.POLLIN) in waiting.poll()
-        return not self._stopped
-
-
-def _read(reading: int) -> bytes:
-    try:
-        return os.read(reading, CHUNK)
-    except OSError:  # a terminal whose other side is closed
-        return b""
-
-
-def _write(target: int, data: bytes) -> bool:
-    """Write all of it; False once the terminal is gone. Raises BrokenPipeError where nobody reads it."""
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[os.write(target, left) :]
-        except BlockingIOError:
-            time.sleep(RETRY_WRITE)
-        except OSError as error:
-            if error.errno == errno.EIO:
-                return False
-            raise BrokenPipeError from error
-    return True
-
-
-SHOWN_LINES = 10  # lines
-KEPT_LINES = 40  # lines that are redacted together, for a secret may begin above those that are shown
-LONGEST_LINE = 4096  # bytes of a line: of a longer one the beginning, which names what follows
-LINE_WIDTH = 200  # characters of a line that is shown
-
-
-class TailBuffer:
-    """Keeps the last lines of several streams, by name; safe from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lines: deque[bytes] = deque(maxlen=KEPT_LINES)
-        self._open: dict[str, bytes] = {}  # the line that each stream has begun
-
-    def feed(self, stream: str, data: bytes) -> None:
-        """Add output of a stream."""
-        first, *rest = data.rsplit(b"\n", KEPT_LINES + 1)
-        with self._lock:
-            if len(rest) > KEPT_LINES:
-                first = b""  # of all these lines no one is kept: most output comes so, and costs little
-            line = _continue_line(self._open.get(stream, b""), first)
-            for begun in rest:
-                self._lines.append(line)
-                line = _continue_line(b"", begun)
-            self._open[stream] = line
-
-    def lines(self) -> tuple[str, ...]:
-        """Return the last lines that are not blank, redacted and without escape sequences."""
-        with self._lock:
-            kept = [*self._lines, *self._open.values()]
-        plain = [strip_escapes(line.rstrip(b"\r").decode("utf-8", "replace")) for line in kept]
-        shown = [line.rstrip() for line in redact.lines("\n".join(plain)) if line.strip()]
-        return tuple(
-            line if len(line) <= LINE_WIDTH else f"{line[: LINE_WIDTH - 1]}…" for line in shown[-SHOWN_LINES:]
-        )
-
-
-def _continue_line(line: bytes, more: bytes) -> bytes:
-    """Add `more` to a line; what follows a carriage return, as in a progress bar, replaces what was there."""
-    whole = line + more
-    body = whole.rstrip(b"\r")
-    kept = body.rpartition(b"\r")[2][:LONGEST_LINE]
-    return kept if len(body) == len(whole) else kept + b"\r"
-
-
-OUT, ERR = 1, 2
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell has them
 SIGNALLED = 128  # and the signal's number
-QUIET, LONGEST = 0.3, 5.0  # seconds for output that comes after the end: without news, and at all
 WAIT_STEP = 1.0  # seconds after which a signal that came at a bad moment is passed on
 # The terminal sends these to the command as well, which decides what they mean.
 SHARED = ("SIGINT", "SIGQUIT", "SIGHUP", "SIGBREAK")
@@ -251,101 +41,70 @@ class RunningCommand:
     """
     A running command, with this process's input and folder, and `environ`; for the main thread only.
 
-    Its output also goes to `log`, in the order in which it comes. Raises StartError. Signals that were
-    ignored at the start stay so, as under nohup.
+    Its output also goes to `log` and to the file descriptor `copy`, in the order in which it comes; both are
+    closed here. Raises StartError. Signals that were ignored at the start stay so, as under nohup, and files
+    that the command would inherit it does.
     """
 
     def __init__(
         self,
         argv: Sequence[str],
         environ: Mapping[str, str] | None = None,
-        log: Callable[[bytes], None] = lambda _data: None,
+        log: RunLog | None = None,
+        copy: int | None = None,
     ) -> None:
-        self._tail = TailBuffer()
-        self._log = log
-        self._log_lock = threading.Lock()
-        self.signals: list[int] = []  # that this process got and passed on
+        self.pid = 0
+        self.seconds = 0.0  # for which it ran, sleep of the machine included
+        self.ended_by = 0  # the signal that ended it; 0 where it ended by itself
+        self.lost = 0  # bytes that the log did not take
+        self.copy_trouble = 0  # the error (errno) for which the copy was no longer written
+        self.relayed = True  # whether all of its output was passed on
         self._early_signals: list[int] = []
-        self._child: subprocess.Popen[bytes] | None = None
-        out = OutputPump(OUT, "out", self._keep)
-        # One pump for both keeps their order, where they go to one place.
-        err = out if _same_file(OUT, ERR) else OutputPump(ERR, "err", self._keep)
-        self._pumps = [out] if err is out else [out, err]
+        out = OutputStream(OUT)
+        # One for both keeps their order, where they go to one place.
+        err = out if _same_file(OUT, ERR) else OutputStream(ERR)
+        self._streams = [out] if err is out else [out, err]
         self._install_signal_handlers()
         try:
-            self._child = subprocess.Popen(argv, stdout=out.end, stderr=err.end, env=environ)
+            self._child = _Child(argv, dict(os.environ if environ is None else environ), out.end, err.end)
         except OSError as error:
-            for pump in self._pumps:
-                pump.abandon()
+            for stream in self._streams:
+                stream.close()
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
             raise StartError(f"{argv[0]}: {error.strerror or error}", code) from error
-        for pump in self._pumps:
-            pump.start()
+        self._began = _steady()
+        self.pid = self._child.pid
+        for stream in self._streams:
+            stream.close_end()
+        self._relay = Relay(self._streams, LogSink(log, copy))
+        if sys.platform != "win32":  # there it is this process that writes them
+            if log is not None:
+                log.close()
+            if copy is not None:
+                os.close(copy)
         for number in self._early_signals:
             self._send(number)
 
-    @property
-    def pid(self) -> int:
-        """The PID of the command."""
-        return self._running.pid
-
     def wait(self) -> int:
         """Wait until it has ended and its output is passed on; return its exit code, as a shell has it."""
-        code = self._wait_for_the_end()
-        ended = time.monotonic()
-        for pump in self._pumps:
-            while not pump.done(QUIET / 6):
-                now = time.monotonic()
-                if now - max(ended, pump.last) > QUIET or now - ended > LONGEST:
-                    pump.hand_over()  # what it left in the background keeps the stream
-                    break
+        code = self._child.wait()
+        self.seconds = _steady() - self._began
+        self.ended_by = max(0, -code)
+        told = self._relay.finish()
+        self.relayed = told is not None
+        self.lost, self.copy_trouble = told or (0, 0)
         return SIGNALLED - code if code < 0 else code
 
-    def _wait_for_the_end(self) -> int:
-        """Wait in steps: a signal that comes just before an endless wait would be passed on after it."""
-        with contextlib.ExitStack() as stack:
-            end: list[int] = []
-            if sys.platform == "linux":
-                with contextlib.suppress(OSError):  # a kernel before 5.3: looked at every 50 ms instead
-                    end.append(os.pidfd_open(self._running.pid))
-                    stack.callback(os.close, end[0])
-            while True:
-                if end:
-                    select.select(end, [], [], WAIT_STEP)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    return self._running.wait(0.0 if end else WAIT_STEP)
-
-    def lines(self) -> tuple[str, ...]:
-        """Return the last lines of its output, redacted."""
-        return self._tail.lines()
-
-    @property
-    def ended_by(self) -> int:
-        """The signal that ended it; 0 where it ended by itself."""
-        return max(0, -(self._running.returncode or 0))
-
-    def _keep(self, stream: str, data: bytes) -> None:
-        self._tail.feed(stream, data)
-        with self._log_lock:
-            self._log(data)
-
-    @property
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is None:  # never: the constructor raises then
-            raise ValueError("the command was not started")
-        return self._child
-
     def _install_signal_handlers(self) -> None:
-        def ignore(number: int, _frame: FrameType | None) -> None:
-            self.signals.append(number)  # the command has got it too
+        def ignore(_number: int, _frame: FrameType | None) -> None:
+            """Leave it to the command, which has got it too."""
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
-            self.signals.append(number)
             self._send(number)
 
         def resized(number: int, _frame: FrameType | None) -> None:
-            for pump in self._pumps:
-                pump.resize()
+            for stream in self._streams:
+                stream.resize()
             self._send(number)  # once more: it may have asked for the size too early
 
         wanted = {**dict.fromkeys(SHARED, ignore), **dict.fromkeys(PASSED_ON, pass_on), RESIZED: resized}
@@ -355,11 +114,82 @@ class RunningCommand:
                 signal.signal(number, handler)
 
     def _send(self, number: int) -> None:
-        if self._child is None:
+        if self.pid:
+            self._child.send(number)
+        else:
             self._early_signals.append(number)
-            return
-        with contextlib.suppress(OSError):
-            self._child.send_signal(number)
+
+
+if sys.platform != "win32":
+    import _signal as signal  # type: ignore[import-not-found]  # as in relay.py
+    import select
+
+    class _Child:
+        """A process that was started with these as its output, and else as this one; raises OSError."""
+
+        def __init__(self, argv: Sequence[str], environ: Mapping[str, str], out: int, err: int) -> None:
+            outputs = [(os.POSIX_SPAWN_DUP2, out, OUT), (os.POSIX_SPAWN_DUP2, err, ERR)]
+            usual = [signal.SIGPIPE, signal.SIGXFSZ]  # Python itself ignores them
+            self.pid = os.posix_spawnp(argv[0], list(argv), environ, file_actions=outputs, setsigdef=usual)
+            self._ended = False
+
+        def wait(self) -> int:
+            """Wait until it has ended; return its exit code, for a signal that with a minus."""
+            # In steps: a signal that comes just before an endless wait would be passed on after it.
+            end: list[int] = []
+            if sys.platform == "linux":
+                try:
+                    end.append(os.pidfd_open(self.pid))
+                except OSError:  # a kernel before 5.3: looked at every 50 ms instead
+                    pass
+            while True:
+                select.select(end, [], [], WAIT_STEP if end else WAIT_STEP / 20)
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._ended = True  # another may get the number
+                    break
+            for file in end:
+                os.close(file)
+            return os.waitstatus_to_exitcode(status)
+
+        def send(self, number: int) -> None:
+            """Send it a signal."""
+            if not self._ended:
+                try:
+                    os.kill(self.pid, number)
+                except OSError:  # it has ended
+                    pass
+
+else:
+    import signal
+    import subprocess
+
+    class _Child:
+        """A process that was started with these as its output; raises OSError."""
+
+        def __init__(self, argv: Sequence[str], environ: Mapping[str, str], out: int, err: int) -> None:
+            self._child = subprocess.Popen(argv, stdout=out, stderr=err, env=environ)
+            self.pid = self._child.pid
+
+        def wait(self) -> int:
+            """Wait until it has ended; return its exit code."""
+            return self._child.wait()
+
+        def send(self, number: int) -> None:
+            """Send it a signal."""
+            try:
+                self._child.send_signal(number)
+            except OSError:  # it has ended
+                pass
+
+
+def _steady() -> float:
+    """Return the seconds of a clock that nobody sets."""
+    if sys.platform == "linux":
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:  # not a return above: mypy knows a platform's code by its branch
+        now = time.monotonic()
+    return now
 
 
 def _same_file(one: int, other: int) -> bool:

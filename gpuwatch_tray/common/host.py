@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-import secrets
-import shlex
-import shutil
-import socket
+import platform
 import sys
 import time
 from functools import cache
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 def host() -> str:
     """Return the machine's short name, as `hostname -s` prints it."""
-    return socket.gethostname().split(".")[0] or "localhost"
+    return platform.node().split(".")[0] or "localhost"
 
 
 def now() -> Instant:
@@ -54,6 +51,8 @@ def _boot() -> str:
 
 @cache
 def _this_process() -> str:
+    import secrets  # late: with it comes OpenSSL
+
     return f"{PROCESS}{secrets.token_hex(16)}"
 
 
@@ -64,6 +63,9 @@ def this_program() -> list[str]:
 
 def called_as() -> str:
     """Return the words by which a person starts this program in a terminal here."""
+    import shlex
+    import shutil
+
     name = "gpuwatch-tray"
     if shutil.which(name):
         return name

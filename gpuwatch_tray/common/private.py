@@ -6,19 +6,24 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # the typing module takes long, and a command waits for this one (`common/run_log.py`)
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make_private_folder(folder: Path) -> None:
+def make_private_folder(folder: str | Path) -> None:
     """Make the folder, and what is missing above it, for this user alone. Raises OSError."""
-    for path in (*reversed(folder.parents), folder):
-        if not path.exists():  # `mkdir(parents=True)` makes those above by the umask
-            path.mkdir(mode=stat.S_IRWXU, exist_ok=True)
-    if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if os.path.isdir(folder):  # pathlib takes long to import
+        return
+    above = os.path.dirname(folder)
+    if above and above != folder:  # `os.makedirs` makes those above by the umask
+        make_private_folder(above)
+    try:
+        os.mkdir(folder, mode=stat.S_IRWXU)
+    except FileExistsError:
+        if not os.path.isdir(folder):  # else another has made it at the same moment
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
 
 
 def is_open_to_others(mode: int) -> bool:

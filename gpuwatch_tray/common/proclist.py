@@ -15,10 +15,13 @@ GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.redact import NA, process_name, program
 from gpuwatch_tray.model import (
     UNKNOWN,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-_ETIME = re.compile(
+_ETIME = late_pattern(
     r"(?:(?:(?P<days>\d{1,9})-)?(?P<hours>\d{1,9}):)?(?P<minutes>\d{1,9}):(?P<seconds>\d{1,9})", re.ASCII
 )
 
@@ -78,7 +81,7 @@ def process_header(process: GpuProcess) -> str:
     return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
 
 
-INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
+INTERPRETERS = late_pattern(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
 
 
 def program_and_script(process: GpuProcess) -> tuple[str, str]:
@@ -138,21 +141,20 @@ def _line(value: Field[str], otherwise: str) -> str:
     return otherwise if isinstance(value, Missing) else redact.visible(value).strip() or otherwise
 
 
-_HEADER = re.compile(r"GPU\s*=")
-_FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_MEMORY = re.compile(r"(?P<mib>[0-9]{1,12})\s*MiB")
+_HEADER = late_pattern(r"GPU\s*=")
+_FIELD = late_pattern(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
+_NUMBER = late_pattern(r"[0-9]{1,18}")
+_MEMORY = late_pattern(r"(?P<mib>[0-9]{1,12})\s*MiB")
 _NO_MEMORY = frozenset({"[N/A]MiB", "[N/A]", "N/A", "NA", "[Not Supported]MiB", ""})
 # An empty list, in the Bash tool's mail and in nvidia-smi's table.
 _NOTHING = frozenset({"<no gpu processes detected>", "no running processes found"})
 # Printed by nvidia-smi in place of a GPU: by its address on the PCI bus, or by its number.
-_UNREADABLE = re.compile(
+_UNREADABLE = late_pattern(
     r"Unable to determine the device handle for (?:GPU ?)?(?P<gpu>[0-9A-Fa-f:.]*[0-9A-Fa-f]): *(?P<why>.+)"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(Struct, frozen=True):
     """A line that could not be understood, counted from 1."""
 
     number: int
@@ -162,8 +164,7 @@ class BadLine:
         return f"line {self.number}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """
     The processes of a text. With `bad_lines`, they are not all there are.
 
@@ -280,8 +281,7 @@ def _add_words(process: GpuProcess, line: str) -> GpuProcess:
     return replace(process, command=(*words, *line.split()))
 
 
-@dataclass(frozen=True, slots=True)
-class UserTotal:
+class UserTotal(Struct, frozen=True):
     """One user's processes together; `user` is None for all whose owner is not known."""
 
     user: str | None

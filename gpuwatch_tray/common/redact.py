@@ -13,6 +13,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import (
     REDACTED,
     Secrecy,
@@ -21,7 +22,7 @@ from gpuwatch_tray.common.secret_names import (
     secrecy,
     words_of,
 )
-from gpuwatch_tray.common.secret_programs import SETTERS, ProgramLine
+from gpuwatch_tray.common.secret_programs import SETTERS, TEXT_PROGRAMS, ProgramLine
 from gpuwatch_tray.common.secret_shapes import hide_shapes, is_digest
 from gpuwatch_tray.model import GpuProcess, Missing
 
@@ -33,58 +34,104 @@ LONGEST = 32_768  # characters of an argument that are shown
 _CUT = 1024  # characters at the cut that are left out, as a secret may be cut in two where no blank is near
 # One for one: dashes and letters that look like those of ASCII.
 _LOOKALIKES = str.maketrans(
-    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\uff1d"
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\uff1d\uff1a"
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u043a\u0422\u041a\u0420\u0410\u0415\u041e\u0421",
-    "----------=aeopcyxiskTKPAEOC",
+    "----------=:aeopcyxiskTKPAEOC",
 )
 
 # With the marks that nobody sees: a name with one in it reads the same.
-_NAME_PATTERN = r"(?P<name>[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
-_NAME_IN_TEXT = re.compile(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
+# A digit comes first in 7z and where a dot parts it from a word, as in `802-1x.password`.
+_NAME_PATTERN = r"(?P<name>(?:\d[\w-]{0,30}\.|7(?=z))?[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
+_NAME_IN_TEXT = late_pattern(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
+_VALUE = late_pattern(  # `key="ApiKey" value="`, `"name": "API_KEY", "value": "`, `<password>`
+    r"(?:\\{0,8}[\"'])?[\s,]{1,9}\\{0,8}[\"']?value\\{0,8}[\"']?\s{0,9}[=:]\s{0,9}"
+    r"|(?:\\{0,8}[\"']),\\{0,8}[\"']value\\{0,8}[\"']\s{0,9}:\s{0,9}"
+)
+_ELEMENT = late_pattern(r">[^<>\n]{1,256}(?=</)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = re.compile(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
+_ASSIGN = late_pattern(
+    r"\s*+(?:(?:\\{0,8}[\"']|&quot;|&#3[49];)?\]?\s*+(?:=>|:=|==?|:(?!:)|%3[aAdD])\s*+|\\{0,8}[\"']\s*+,\s*+)"
+)
 # And in Python: `token: str = "`.
-_ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
-_CALLED = re.compile(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
+_ANNOTATION = late_pattern(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
+_CALLED = late_pattern(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
 _READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
 # What stands in place of a value and is none: code that reads it, a file's contents.
-_READ_ELSEWHERE = re.compile(
+_READ_ELSEWHERE = late_pattern(
     r"(?:os\.(?:environ\b|getenv\()|getenv\(|environ\b|getpass\b|input\(|process\.env\b|ENV\["
+    r"|<[a-z][\w -]{1,40}>|[\"']?\$?\{\{|[a-z_][\w.]{0,64}\([^()\"']{0,64}\)"
     r"|(?:args|self|cfg|config|settings|opts|options|secrets)\.[A-Za-z]|\$\((?:cat\s|<)[\s\w./~-]{1,256}\))"
 )
-_PROSE = re.compile(r"[Tt]oken: [a-z]{1,20} [a-z]")  # a parser's word: `token: expected identifier`
-_IS = re.compile(r"\s{1,9}(?:is|was|to)\s{1,9}")
-_BLANKS = re.compile(r"\s++")
-_WORD = re.compile(r"\S*+")
+# A message about it: `token: expected identifier`, `auth: plugin loaded`, `api_key: field required`.
+_PROSE = late_pattern(
+    r"(?i:(?:token|auth|session|license): [a-z]{1,20} [a-z])"
+    r"|[\w.-]{1,64}: (?i:(?:not|is|was|must|should|field|required|missing|invalid|expected|unexpected|cannot"
+    r"|could|has|no|none|an?|the|failed|using|found|value|please|wrong|incorrect|expired|empty|unable|too|can|will|may|input|got"
+    r"|only|denied|error|mismatch|unknown|str|string|type|reading|loaded|rejected|password|authentication|user)"
+    r"(?: [a-z]|,? ?\Z))"
+)
+_OWNER_BEFORE = late_pattern(r"(?i)(?<![\w-])(?:api|access|secret|auth|private|account|license|app|user)\s\Z")
+_IS = late_pattern(
+    r"\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64}:\s{1,9}|(?:\s{1,9}(?:for|of)\s{1,9}[^\s:=]{1,64})?\s{1,9}"
+    r"(?:(?:has|will|been|now|set|changed|reset|updated|generated)\s{1,9}){0,4}(?:is|was|to|be|as)(?::\s{1,9}|\s{1,9})"
+    r"(?:now\s{1,9}|(?:generated|set|created)\s{1,9}for\s{1,9}[^\s:]{1,64}:\s{1,9})?"
+)
+_BLANKS = late_pattern(r"\s++")
+_BUILD_TARGET = late_pattern(r"//[\w/-]{1,256}:[a-z_]{1,64}(?![^\s\"'])")
+_QUOTED = late_pattern(r"[\"']")
+_CLEAR = frozenset("._-")  # in a name of several words: `auth_token 'X'`
+_WORD_BEFORE = 24  # characters in which the word before a name is looked for
+_WORD = late_pattern(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
-_WHOLE_LINE = re.compile(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
-_REST_OF_LINE = re.compile(r"[^\"'\n]*+")
-_PARAMETER = re.compile(r"[^\s&#\"']*+")
-_ESCAPED = re.compile(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
-_PIECE = re.compile(
+_WHOLE_LINE = late_pattern(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
+_REST_OF_LINE = late_pattern(r"[^\"'\n]*+")
+_PARAMETER = late_pattern(r"[^\s&#\"']*+")
+_ESCAPED = late_pattern(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
+_PIECE = late_pattern(
     r"\"(?:\\.|[^\"\\])*+\"|'[^']*+'|\$\([^()]{0,256}\)|`[^`]{0,256}`|\\.|[^\s\"'\\]", re.DOTALL
 )
-_PLAIN = re.compile(r"[^\s\"'\\$`]++")
-_OPEN = re.compile(r"[\"'].*", re.DOTALL)
-_FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
-_LOGIN_OPTION = re.compile(
-    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
-    r"(?!\d++(?!\S))[^\s\"']++"
+_PLAIN = late_pattern(r"[^\s\"'\\$`]++")
+_OPEN = late_pattern(r"[\"'].*", re.DOTALL)
+_FLAG_LIKE = late_pattern(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
+_LOGIN_OPTION = late_pattern(
+    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/\"']{1,256}[:%][\"']?)"
+    r"(?!\d++(?!\S))(?:(?:[a-z]{4} ){3}[a-z]{4}(?![^\s\"'])|[^\s\"']++)"  # with Google's, which has blanks
 )
 _Q = r"\\{0,3}[\"']"
-_OPEN_LOGIN = re.compile(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
+_OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
-_CALL = re.compile(
+_CALL = late_pattern(
     rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
-    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
+    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTP(?:Basic|Digest)Auth|\b(?:Network|PS|UsernamePassword)Credentials?|auth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
-_HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
-_SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
-_PIPED = re.compile(
-    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
-    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|base64|kinit|login|passwd))"
+# The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
+_GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
+_TAKES_INPUT = (
+    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd"
+    r"|passphrase-fd|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
 )
-_LOGIN_CLUSTER = re.compile(r"-[a-zA-Z]{1,6}[uU]")
+_HERE = late_pattern(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
+# Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
+_SAID = late_pattern(
+    r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
+)
+_OF_NPM = late_pattern(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
+_SLASH_P = late_pattern(
+    r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
+)
+_SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
+_PIPED = late_pattern(
+    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
+    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_TAKES_INPUT}|base64))"
+)
+# A command in a script or a log whose secret is told by its place: its words are looked at one by one.
+_COMMAND = late_pattern(
+    rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}"
+    r"|net(?=\s{1,9}user?\s)|mc(?=\s{1,9}alias\s)|bw(?=\s{1,9}(?:unlock|login)\s))"
+    r"[ \t][^\n|;&\"'`()<>]{1,256}"
+)
+_PARTS = late_pattern(r"(\s++)")
+_LOGIN_CLUSTER = late_pattern(r"-[a-zA-Z]{1,6}[uU]")
 
 
 def looks_like_flag(s: str) -> bool:
@@ -94,8 +141,12 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _OPEN_LOGIN, _CALL, _HERE, _SENT, _PIPED):
+    for pattern in (_LOGIN_OPTION, _CALL, _OF_NPM):
         s = pattern.sub(rf"\1{REDACTED}", s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_OPEN_LOGIN, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
+            s = pattern.sub(rf"\1{REDACTED}", s)
+        s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
     line = ProgramLine()
     shown: list[str] = []
@@ -108,8 +159,12 @@ def scan(s: str) -> str:
             start, end = found.start() + len(glued), _word_end(plain, found.start())
             level = Secrecy.ALWAYS
         else:
-            level = line.option(found[0]) if len(found[0]) == len("-p") else Secrecy.NONE
+            level = line.option(found[0]) if len(found[0]) <= len("-upw") else Secrecy.NONE
             level = level or secrecy(found["name"])
+            if line.names_secrets and found[0] == "--secret":
+                level = Secrecy.NONE
+            if found[0].lower() in {"token", "tokens", "key", "pass"} and _is_of_a_model(plain, found):
+                level = Secrecy.NONE
             value = _find_value(plain, found, level) if level else None
             if value is None:
                 continue
@@ -121,21 +176,51 @@ def scan(s: str) -> str:
     return hide_shapes("".join(shown) + s[done:])
 
 
+def _is_of_a_model(s: str, name: re.Match[str]) -> bool:
+    """Tell whether the word before makes a harmless name of two words: `EOS token = 128009`."""
+    before = s[max(0, name.start() - _WORD_BEFORE) : name.start()]
+    words = before.split()
+    if not words or not before[-1].isspace() or not words[-1].isalpha():
+        return False
+    return secrecy(f"{words[-1].lower()}_{name[0].lower()}") is Secrecy.NONE
+
+
+def _hide_in_command(found: re.Match[str]) -> str:
+    """Redact a command that stands in a text as its arguments."""
+    parts = _PARTS.split(found[0])
+    parts[::2] = _arguments(parts[::2])
+    return "".join(parts)
+
+
 def _find_joint(s: str, name: re.Match[str], level: Secrecy) -> tuple[re.Match[str] | None, Secrecy]:
     """Return what stands between the name and its value, and what the two together say of the value."""
-    joint = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
+    joint = next(filter(None, (way.match(s, name.end()) for way in (_ANNOTATION, _VALUE, _ASSIGN))), None)
+    if joint and joint[0].rstrip().endswith(",") and s[name.start() - 1 : name.start()] not in {'"', "'"}:
+        joint = None  # `"https://host/token","next"`
     if joint is None and level is Secrecy.ALWAYS and not name["name"].startswith(_READERS):
         joint = _CALLED.match(s, name.end())
     if joint and _PROSE.match(s, name.start()):
         return joint, Secrecy.NONE
     if joint is not None or name["dashes"]:
         return joint or _BLANKS.match(s, name.end()), level
-    bare = Secrecy.IF_RANDOM if level is Secrecy.ALWAYS else Secrecy.NONE  # `password X`, as in a netrc file
-    return _IS.match(s, name.end()) or _BLANKS.match(s, name.end()), bare
+    blank = _IS.match(s, name.end()) or _BLANKS.match(s, name.end())
+    before = s[max(0, name.start() - _WORD_BEFORE) : name.start()]
+    if level is not Secrecy.ALWAYS:
+        # `API key is X`
+        owned = name["name"].lower() in {"key", "token"} and _OWNER_BEFORE.search(before)
+        return blank, Secrecy.IF_RANDOM if owned else Secrecy.NONE
+    if before.split()[-1:] and before.split()[-1] in SETTERS:
+        return blank, Secrecy.IF_TEXT  # `config set npmAuthToken X`
+    clear = "pass" in name["name"].lower() or not _CLEAR.isdisjoint(name["name"])
+    if clear and blank and _QUOTED.match(s, blank.end()):
+        return blank, Secrecy.IF_TEXT  # `802-1x.password "X Y"`, `WITH PASSWORD 'X'`
+    return blank, Secrecy.IF_RANDOM  # `password X`, as in a netrc file
 
 
 def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, Secrecy] | None:
     """Return start and end of the value of the name, and its secrecy; None where it has none."""
+    if s[name.start() - 1 : name.start()] == "<" and (element := _ELEMENT.match(s, name.end())):
+        return element.start() + 1, element.end(), level
     between, level = _find_joint(s, name, level)
     if between is None or between.end() == len(s) or level is Secrecy.NONE:
         return None
@@ -143,8 +228,10 @@ def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, 
     if between[0].isspace() and looks_like_flag(_first_word(s, start)):
         return None
     before = s[name.start() - 1 : name.start()]
-    if before == s[start] == "/":
-        return None  # `/run/secrets:/run/secrets`
+    if before == s[start] == "/" or _BUILD_TARGET.match(s, name.start() - 2):
+        return None  # `/run/secrets:/run/secrets`, `//auth:password_test`
+    if _is_metavariable(name["name"], _first_word(s, start)):
+        return None
     if _WHOLE_LINE.fullmatch(name["name"]) and not between[0].isspace():
         end = _REST_OF_LINE.match(s, start)
     elif before in {"?", "&"}:
@@ -154,6 +241,11 @@ def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, 
     else:
         end = _ESCAPED.match(s, start)
     return start, end.end() if end else _word_end(s, start), level
+
+
+def _is_metavariable(name: str, value: str) -> bool:
+    """Tell whether the value is but the name, as a usage writes it: `[--api-key API_KEY]`."""
+    return value.rstrip("]").isupper() and name.upper().replace("-", "_").endswith(value.rstrip("]"))
 
 
 def _until(s: str, quote: str, start: int) -> int:
@@ -211,14 +303,14 @@ def _escape(c: str) -> str:
 NA = "NA"
 
 # `--token=x`, `HF_TOKEN=x`, `+wandb.api_key=x`, `/password:x`, `X-Api-Key: x`: all that follows is the value.
-_NAMED_VALUE = re.compile(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
-_NAME = re.compile(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
-_SCHEME = re.compile(r"(?i)bearer|basic|token")
-_SCRIPT_FLAG_NAME = re.compile(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
-_LOGIN_ARGUMENT = re.compile(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
+_NAMED_VALUE = late_pattern(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
+_NAME = late_pattern(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
+_SCHEME = late_pattern(r"(?i)bearer|basic|token")
+_SCRIPT_FLAG_NAME = late_pattern(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
+_LOGIN_ARGUMENT = late_pattern(r"(?P<user>[^\s:%/]*+[:%])(?P<password>.+)", re.DOTALL)
 # `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
-_LOGIN_PAIR = re.compile(
-    r"(?P<user>[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
+_LOGIN_PAIR = late_pattern(
+    r"(?P<user>(?:[\w.-]{1,64}[/\\])?[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
 )
 _LOGIN_OPTIONS = words_of(
     "-u -U --user --proxy-user --creds --src-creds --dest-creds --api-auth --basic-auth --login --cert -E"
@@ -263,6 +355,7 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         flag = looks_like_flag(plain)
         announced, level = level, Secrecy.NONE
         more &= not plain.startswith("-")
+        in_place = line.is_in_place(plain)
         line.note(plain, program(plain))
         if announced and plain in {"=", ":"}:
             yield argument
@@ -273,7 +366,9 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
         elif announced and not flag and is_secret(argument, announced):
             yield REDACTED
             more = True
-        elif (more or line.login) and looks_like_password(plain):
+        elif (in_place and is_secret(argument, Secrecy.ALWAYS)) or (
+            (more or line.login) and not plain.startswith("+") and looks_like_password(plain)
+        ):
             yield REDACTED
         else:
             yield _redact_argument(argument, plain, before, line)
@@ -286,7 +381,8 @@ def _redact_argument(argument: str, plain: str, before: str, line: ProgramLine) 
     """Redact one argument, by the one before it and the line so far."""
     if glued := line.glued(plain):
         return argument[: len(glued)] + REDACTED
-    is_login = before in _LOGIN_OPTIONS or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
+    is_login = before in _LOGIN_OPTIONS or line.takes_login(before)
+    is_login |= "curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before) is not None
     if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
         return login["user"] + REDACTED
     pair = _LOGIN_PAIR.fullmatch(argument)
@@ -315,14 +411,16 @@ def _announced(plain: str, before: str, line: ProgramLine) -> Secrecy:
         return Secrecy.NONE
     if scheme := _SCHEME.fullmatch(plain):
         return Secrecy.ALWAYS if scheme[0].lower() == "bearer" else Secrecy.IF_RANDOM
+    if plain.endswith((":_auth", ":_authToken", ":_password")):
+        return Secrecy.ALWAYS  # `npm config set //host/:_auth X`
     named = _NAME.fullmatch(plain)
     if named is None:
         return Secrecy.NONE
     level = secrecy(named["name"])
     if named["dashes"] or named["end"]:
         return level
-    if before in SETTERS and level is Secrecy.ALWAYS:
-        return Secrecy.IF_TEXT  # `aws configure set aws_secret_access_key X`
+    if level is Secrecy.ALWAYS and (before in SETTERS or "." in named["name"] or line.names_values):
+        return Secrecy.IF_TEXT  # `aws configure set aws_secret_access_key X`, `802-1x.password "X Y"`
     # `config set password X`, `-genv HF_TOKEN X`: a bare name
     return min(level, Secrecy.IF_RANDOM) if level is Secrecy.ALWAYS else Secrecy.NONE
 

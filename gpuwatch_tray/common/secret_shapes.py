@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import REDACTED
 
-_ISSUED = re.compile(
+_ISSUED = late_pattern(
     r"(?<![A-Za-z0-9])(?:"
     r"hf_(?=[a-z]{0,40}[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"  # Hugging Face; hf_home and hf_cache are words
     r"|(?:sk|pk|rk)[-_](?=[a-z_-]{0,40}[A-Z0-9])[\w-]{8,}"  # OpenAI, Anthropic, Stripe; sk-learn is a word
@@ -20,24 +21,36 @@ _ISSUED = re.compile(
     r"|(?:shp[a-z]{2}|whsec|glsa|dapi|sbp|rpa|nfp|figd|lin_api|ntn|fw|sess)[_-]?(?=[a-z_]{0,40}[0-9A-Z])\w{16,}"
     r"|ATATT\w{10,}|AGE-SECRET-KEY-1\w{10,}|tvly-[\w-]{10,}"
     r"|nvapi-[\w-]{8,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{16,}|dckr_pat_[\w-]+|gsk_[A-Za-z0-9]{16,}"
-    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
+    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|waka_[0-9a-f-]{8,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
     r")"
 )
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
-_BEARER = re.compile(
-    r"(?i)\b(bearer\s+|basic\s+(?=[a-z]{0,40}[0-9+/=]))"
+_PEM = late_pattern(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
+_BEARER = late_pattern(
+    r"(?i)\b(bearer\s+|auth\s{1,9}(?:plain|login|xoauth2)\s{1,9}(?=[a-z0-9+/]{8})|basic\s+(?=[a-z]{0,40}[0-9+/=]))"
+    r"(?!(?:tokens?|auth\w{0,20}|realm=|scheme|header|format|error|challenge|credentials?|is|was|not|missing|must|required)(?![\w.-]))"
     r"(?!(?-i:\$\{?[A-Z]{1,40}_[A-Z0-9_]{1,40}\}?(?:[\"'\s]|\Z)))[^\s\"']+"
 )
 # `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
 # that a hostile argument costs in proportion to its length.
-_LOGIN_IN_URL = re.compile(
+_LOGIN_IN_URL = late_pattern(
     r"(://)(?:[^\s/?#:]{0,256}:[^\s/?#]{0,1024}"  # user:password@, to the last @ before the path
     r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
     r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
 )
-_TOKEN_IN_PATH = re.compile(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a conda channel's
-_HOOK = re.compile(
-    r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
+_GO_DSN = late_pattern(r"(?<![\w.-])([\w.-]{1,64}:)[^\s@\"']{1,256}(?=@(?:tcp|unix)\()")
+_TOKEN_IN_PATH = late_pattern(r"(://[^\s/?#]{1,256}/t/)[\w-]{8,}(?=/)")  # a conda channel's
+_HOOK = late_pattern(
+    r"(\brtmps?://[^\s/]{0,64}(?:youtube|twitch|ttvnw|facebook)[^\s/]{0,64}/\w{1,32}/|hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
+)
+_PHRASE = late_pattern(
+    r"(?i)(\b(?:(?:seed|recovery|backup|secret)[ _-]?(?:phrase|words)|mnemonic)"
+    r"[\"']?\s{0,3}[:=]\s{0,9}[\"']?)"
+    r"[a-z]{3,10}(?: [a-z]{3,10}){5,23}"
+)
+# `Your verification code is 482913`
+_CODE = late_pattern(
+    r"(?i)(\b(?:one-time|verification|security|2fa|mfa|otp|login|access|backup|recovery|authentication|sms|device)\s"
+    r"(?:pass)?code(?:\s(?:is|was))?:?\s{1,9})(?-i:[A-Z\d][A-Z\d-]{3,11})(?![\w-])"
 )
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -47,28 +60,35 @@ _ROOTS = (
     r"home|users|data\d?|datasets|mnt|media|scratch|usr|opt|var|tmp|run|root|srv|work|nfs|gpfs|lustre|projects?"
     r"|etc|lib|storage|shared?|ssd\d?|hdd\d?|nvme\d?|nas|models|cache"
 )
-_KEEP = re.compile(
+_KEEP = late_pattern(
     rf"((?:MIG-)?(?:GPU|MIG)-{_UUID}|\bkernel-{_UUID}|\{{{_UUID}\}}"
     r"|\bsha(?:1|256|512)[-:][0-9a-f]{40,128}(?![0-9a-f])"
+    r"|/[0-9a-f]{32,64}(?=\.[a-z][a-z0-9]{1,11}\b)"  # a file that is named by its checksum
+    r"|(?m:^)[0-9a-f]{32,128}(?=  [\w./~-])|\bage1[a-z0-9]{58}\b"  # lines of sha256sum; who may read
+    r"|\bSHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])"  # a key's fingerprint, as ssh writes it
     rf"|(?<![\w.:/])(?:~|\.{{1,2}}|/(?:{_ROOTS}))/[\w./@+,~-]*+)"
 )
 
-_LONG = re.compile(
+_LONG = late_pattern(
     rf"(?P<uuid>{_UUID})"
     r"|(?P<hex>(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{32,}(?![0-9A-Za-z]))"
     r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3}(?![A-Za-z0-9]))"
 )
-_DIGEST = re.compile(r"[0-9a-f]{7,64}|" + _UUID)
-_DIGEST_NAME = re.compile(
+_DIGEST = late_pattern(r"[0-9a-f]{7,64}|[0-9A-F]{40}|" + _UUID)
+_DIGEST_NAME = late_pattern(
     r"(?i)(?<![a-z])(?:(?:md5|sha(?:1|256|512)?(?:sums?)?|commit|rev|revision|hash|digest|checksum|etag|snapshots?"
     r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show"
     r"|origin|upstream|fetch|rebase|diff)(?:[-_]?(?:id|hash|digest|sha))?"
-    r"|(?:(?:run|job|trace|exp|experiment|study|sample|scan|image)[-_]?)?uuid|(?:run|job|trace|exp|experiment|study)[-_]?id)[\"']?[=:/@\s]{1,3}[\"']?\Z"
+    r"|-{1,2}id|subscription|tenant|inspect|attach|logs|(?:rsa|e[cd]dsa|ed25519|dsa)\skey|recv-keys?|fingerprint|fpr|default-key|local-user"
+    r"|(?:md5|sha(?:1|256|512))(?:sums?)?(?:\s(?:mismatch|expected|actual|hash|digest|check|of)){1,3}"
+    r"|(?:(?:run|job|trace|exp|experiment|study|sample|scan|image|part|disk|fs|device|gpu)[-_]?)?(?:uu|gu)id|[\w-]{0,20}reporter"
+    r"|(?:run|job|trace|exp|experiment|study|request|correlation|message|event|task|process|build|pod|container"
+    r"|subscription|tenant|node|machine|boot|cluster|instance|workflow|dataset|span|artifact|sweep|batch)[-_]?id)[\"']?[=:/@\s]{1,3}[\"']?\Z"
 )
 _DIGEST_NAME_MOST = 40
-_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
-_STAMP = re.compile(r"(?<!\d)20\d{6}[-_T]?\d{4,6}Z?(?!\d)")  # the time in a run's name
-_SEPARATOR = re.compile(r"[+/_-]")
+_RUNS = late_pattern(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_STAMP = late_pattern(r"(?<!\d)20\d{6}[-_T]?\d{4,6}Z?(?!\d)")  # the time in a run's name
+_SEPARATOR = late_pattern(r"[+/_-]")
 _LONG_ENOUGH = 32
 _MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
 
@@ -79,7 +99,10 @@ def hide_shapes(s: str) -> str:
     s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
     s = _HOOK.sub(rf"\1{REDACTED}", s)
     s = _TOKEN_IN_PATH.sub(rf"\1{REDACTED}", s)
-    s = _BEARER.sub(rf"\1{REDACTED}", s)
+    s = _GO_DSN.sub(rf"\1{REDACTED}", s)
+    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+        for pattern in (_PHRASE, _CODE, _BEARER):
+            s = pattern.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)
     parts = _KEEP.split(s)
     parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import TYPE_CHECKING
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 # comma, stop, semicolon, colon, enumeration comma, the marks of a call and a question, closing brackets.
 _HAN = "\u2e80-\u303f\u3040-\u9fff\uf900-\ufaff\uff00-\uffef"
 _CLOSING = "\uff0c\u3002\uff1b\uff1a\u3001\uff01\uff1f\uff09\u300d\u300f\u300b"
-_PIECE = re.compile(rf"(?:[{_HAN}]|[^\s{_HAN}]+)[{_CLOSING}]*\s*")
+_PIECE = late_pattern(rf"(?:[{_HAN}]|[^\s{_HAN}]+)[{_CLOSING}]*\s*")
 WIDE = frozenset({"W", "F"})  # wide and full width, by Unicode Standard Annex 11
 
 
@@ -89,8 +90,17 @@ def clip_utf16(text: str, units: int) -> str:
     return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
 
 
+# What Pango and Qt take for markup. html.escape does the same, and loads a table of all entities with it.
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def escape_markup(text: str) -> str:
+    """Write a text so that markup shows it as it is."""
+    return text.translate(_MARKUP)
+
+
 # What colours text and moves the cursor (ECMA-48): CSI, OSC and the two-byte escapes.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+_ESCAPES = late_pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 
 
 def strip_escapes(text: str) -> str:

@@ -7,14 +7,13 @@ It is an XDG autostart file, a LaunchAgent (macOS) or a value of the Run key (Wi
 from __future__ import annotations
 
 import os
-import plistlib
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-from xml.parsers.expat import ExpatError
+
+from msgspec import Struct
 
 from gpuwatch_tray.desktop import entries
 from gpuwatch_tray.i18n import _
@@ -27,8 +26,7 @@ class AutostartError(Exception):
     """The start at login cannot be read or set; the text says why in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginEntry:
+class LoginEntry(Struct, frozen=True):
     """The command that is started at login, first the program's path."""
 
     command: tuple[str, ...]
@@ -203,16 +201,23 @@ class LaunchAgent(LoginFile):
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
+        import plistlib  # late, as below: only macOS has property lists
+
         self._write_file(lambda: plistlib.dumps(agent_plist(command)))
 
     def repair(self, command: Sequence[str]) -> None:
         """Change the program's path."""
+        import plistlib
+
         agent = self._agent()
         if agent is not None:
             changed = agent | {"ProgramArguments": list(command)}
             self._write_file(lambda: plistlib.dumps(changed))
 
     def _agent(self) -> dict[str, Any] | None:
+        import plistlib
+        from xml.parsers.expat import ExpatError
+
         data = self._read_file()
         try:
             agent = plistlib.loads(data) if data else None

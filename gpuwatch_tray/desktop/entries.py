@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Level
 
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
 GROUP = "[Desktop Entry]"
 # "The Exec key": a word with one of these stands in double quotes, with some escaped; `%` is doubled.
-_RESERVED = re.compile(r"[\s\"'\\><~|&;$*?#()`]")
-_IN_QUOTES = re.compile(r"([\"`$\\])")
+_RESERVED = late_pattern(r"[\s\"'\\><~|&;$*?#()`]")
+_IN_QUOTES = late_pattern(r"([\"`$\\])")
 # GLib looks for the program before it reads `%%` as `%`, and starts nothing (g_desktop_app_info_load).
 _ENV = ["/usr/bin/env"]
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
+_WORD = late_pattern(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
-_ESCAPE = re.compile(r"\\(.)")
+_ESCAPE = late_pattern(r"\\(.)")
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
@@ -100,8 +102,7 @@ MENU_ENTRY = f"applications/{NAME}.desktop"
 METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedDocs:
+class GeneratedDocs(Struct, frozen=True):
     """The man page and two shells' completions, generated from the command line's help."""
 
     manual: str

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.common import redact
@@ -37,8 +38,7 @@ log = logging.getLogger(__name__)
 CHECK_TIMEOUT = 8.0  # seconds, where a check has no other time
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check of a topic; `hang` says what no answer within `timeout` seconds means, `mend` helps."""
 
     topic: str
@@ -234,8 +234,7 @@ SECRETS_TOPIC = "secrets"
 GIT_TIMEOUT = 3.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFile:
+class SecretFile(Struct, frozen=True):
     """A file with a secret; the program refuses a `strict` one that others can read."""
 
     path: Path

@@ -6,9 +6,10 @@ import re
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import ipc, rules
 from gpuwatch_tray.common import redact

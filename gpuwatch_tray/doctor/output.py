@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common.text import align_columns, display_width, wrap_to_width
@@ -22,8 +23,7 @@ class CheckState(Enum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """One fact about a topic; `mend` says what to do where something is wrong."""
 
     state: CheckState

@@ -3,6 +3,9 @@ The icon's pictures, from the artwork in icons/: a silhouette and a colour for e
 
 A dark outline keeps it readable on light panels, from 22 pixels a light one around that on dark ones. In the
 one-tone pictures only the silhouette tells the states apart.
+
+Each state has PNGs, and their pixels once more as the bus takes them: Pillow, which takes 3 MB of a tray, is
+loaded for a badge, and for the icons that pystray draws.
 """
 
 from __future__ import annotations
@@ -10,15 +13,19 @@ from __future__ import annotations
 import errno
 import io
 import os
-from dataclasses import dataclass
+import zlib
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image
+from msgspec import Struct
 
-from gpuwatch_tray.drawing import badge
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import IconStyle, Level
+
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 SIZES = (16, 22, 24, 32, 48, 64)
 NAMES = {
@@ -49,8 +56,7 @@ class ArtworkMissingError(Exception):
     """A picture of icons/ is not where it belongs; the text names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class IconLook:
+class IconLook(Struct, frozen=True):
     """
     What the icon shows. `badge` is the number of GPUs in use; None shows none.
 
@@ -94,12 +100,18 @@ def _parts(look: Level | IconLook) -> tuple[Level, IconStyle, str]:
     """Return the level, the style and the badge's text: the same for all looks that share a picture."""
     full = IconLook(look) if isinstance(look, Level) else look
     style = full.style if full.style in TONES else IconStyle.COLOR
-    return full.level, style, "" if full.badge is None else badge.badge_text(full.badge)
+    if full.badge is None:
+        return full.level, style, ""
+    from gpuwatch_tray.drawing.badge import badge_text
+
+    return full.level, style, badge_text(full.badge)
 
 
 # A tray runs for months: only the pictures of the last few states are kept.
 @lru_cache(maxsize=24)
 def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image:
+    from PIL import Image
+
     tone = TONES.get(style)
     if tone is None:
         picture = _open(f"{NAMES[level]}-{size}.png")
@@ -108,31 +120,64 @@ def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image
         picture = Image.new("RGBA", shape.size, tone)
         picture.putalpha(shape)
     if label:
+        from gpuwatch_tray.drawing import badge
+
         badge.draw_badge(picture, label, BLACK if tone is None else CLEAR, tone or WHITE)
     return picture
 
 
 @lru_cache(maxsize=4)
 def _pixmaps(level: Level, style: IconStyle, label: str) -> tuple[tuple[int, int, bytes], ...]:
-    pictures = []
+    if label:
+        return tuple((size, size, argb(_image(level, style, label, size))) for size in SIZES)
+    pictures, at = [], 0
+    pixels = _pixels(level, style)
     for size in SIZES:
-        red, green, blue, alpha = _image(level, style, label, size).split()
-        pixels = Image.merge("RGBA", (alpha, red, green, blue)).tobytes()
-        pictures.append((size, size, pixels))
+        end = at + 4 * size * size
+        pictures.append((size, size, pixels[at:end]))
+        at = end
     return tuple(pictures)
+
+
+def argb(picture: Image.Image) -> bytes:
+    """Return the pixels of a picture in RGBA, row by row, in the order of the bus."""
+    from PIL import Image
+
+    red, green, blue, alpha = picture.split()
+    return Image.merge("RGBA", (alpha, red, green, blue)).tobytes()
+
+
+def _pixels(level: Level, style: IconStyle) -> bytes:
+    """Return the pixels of a picture without a badge, of all sizes one after the other."""
+    tone = TONES.get(style)
+    name = f"{NAMES[level]}{'' if tone is None else '-symbolic'}.pixels"
+    try:
+        pixels = bytearray(zlib.decompress(_artwork()[name]))
+    except (OSError, KeyError, zlib.error) as error:
+        raise _missing(name, error) from error
+    for place, part in enumerate(tone or (), 1):
+        pixels[place::4] = bytes([part]) * (len(pixels) // 4)
+    return bytes(pixels)
 
 
 @cache
 def _artwork() -> dict[str, bytes]:
-    """Read all pictures at once (50 kB): the files may be replaced under a running tray."""
-    return {file.name: file.read_bytes() for file in icons_folder().glob("*.png")}
+    """Read all pictures at once (80 kB): the files may be replaced under a running tray."""
+    folder = icons_folder()
+    return {file.name: file.read_bytes() for kind in ("*.png", "*.pixels") for file in folder.glob(kind)}
 
 
 def _open(name: str) -> Image.Image:
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(_artwork()[name])) as picture:
             return picture.convert("RGBA")
     except (OSError, KeyError) as error:
-        why = os.strerror(errno.ENOENT) if isinstance(error, KeyError) else error
-        text = _("{file}: {error}: install gpuwatch-tray again")
-        raise ArtworkMissingError(text.format(file=icons_folder() / name, error=why)) from error
+        raise _missing(name, error) from error
+
+
+def _missing(name: str, error: Exception) -> ArtworkMissingError:
+    why = os.strerror(errno.ENOENT) if isinstance(error, KeyError) else error
+    text = _("{file}: {error}: install gpuwatch-tray again")
+    return ArtworkMissingError(text.format(file=icons_folder() / name, error=why))

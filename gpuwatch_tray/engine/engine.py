@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Generic
+
+from msgspec.structs import replace
 
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
@@ -27,6 +28,7 @@ from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
     PER_HOUR,
+    build_chats,
     build_mails,
     cap_mails,
     new_id,
@@ -39,6 +41,7 @@ from gpuwatch_tray.engine.reminder_evaluator import (
     ReminderResult,
     liveness_unknown,
     never_descends,
+    no_kernel_lines,
 )
 from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, H, Policy, R
 from gpuwatch_tray.model import (
@@ -77,7 +80,8 @@ class Engine(Generic[R, H]):
     """
     Evaluates the readings that a rule book is about, on one state. Safe to use from several threads.
 
-    `presence`, `lives` (a PID and identity) and `descends` (from one PID to another) all answer at once.
+    `presence`, `lives` (a PID and identity), `descends` (from one PID to another) and `kernel_lines` (about a
+    PID, of the last so many seconds) all answer at once.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Engine(Generic[R, H]):
         presence: Callable[[], PresenceResult] = no_desktop,
         lives: Callable[[int, str], bool | None] = liveness_unknown,
         descends: Callable[[int, int], bool] = never_descends,
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
         self._book = book
         self._store = store
@@ -99,10 +104,10 @@ class Engine(Generic[R, H]):
         self._presence = presence
         self._turn = threading.Lock()
         self._state = EvaluationState.load(
-            book, store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
+            book, store.saved_state(), store.history(0)[1], policy, holding=store.holding()
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
-        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
         self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed
@@ -134,7 +139,7 @@ class Engine(Generic[R, H]):
             # The rules have seen it, whether what follows can be written or not.
             self._state = replace(self._state, rule_history=evaluation.rule_history)
             reminders = ReminderResult()
-            mails: tuple[Message, ...] = ()
+            queued: tuple[Mail, ...] = ()
             if trouble is None:
                 snapshot, lab = self._book.observed(evaluation.reading)
                 reminders = self._reminders.evaluate(
@@ -154,24 +159,35 @@ class Engine(Generic[R, H]):
                 else:
                     self._state = self._state.after(evaluation, commit)
                     self._reminders.apply(reminders)
-                    mails = tuple(mail.message for mail in commit.mails if not mail.held)
+                    queued = tuple(mail for mail in commit.mails if not mail.held)
             if trouble is not None and trouble != self._trouble:
                 log.error("%s", trouble)
             self._trouble = trouble
-            return self._result(evaluation, reminders, mails, now, presence)
+            return self._result(evaluation, reminders, queued, now, presence)
 
     def mail_due_reminders(self) -> int:
-        """Mail what has come about already, without a reading; how many mails. Raises StoreError."""
+        """Mail what has come about already, without a reading; how many notices. Raises StoreError."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
             inputs = self._store.evaluation_inputs()
             if alerts.snoozed_until(inputs.attention.silences, now) is not None:
                 return 0
             due = self._reminders.due(inputs.reminders, now, presence)
-            for message, numbers in due.mails:
-                full = self._state.holding or outbox_capacity(self._store, now.wall, holding=False).free <= 0
-                self._store.close_reminders(numbers, Mail(message, (), held=full))
+            for messages, numbers in due.mails:
+                self._store.close_reminders(
+                    numbers,
+                    [
+                        Mail(message, (), held=self._is_full(channel, now), channel=channel.value)
+                        for channel, message in messages.items()
+                    ],
+                )
             return len(due.mails)
+
+    def _is_full(self, channel: Channel, now: Instant) -> bool:
+        """Whether what is queued for this channel now is over its limit."""
+        if channel.value in self._state.holding:
+            return True
+        return outbox_capacity(self._store, now.wall, channel, holding=False).free <= 0
 
     def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
         """Note that a popup about these alerts was shown, which starts their cooldown, or could not be."""
@@ -247,16 +263,20 @@ class Engine(Generic[R, H]):
 
     def _build_commit(self, evaluation: Evaluation[R, H], reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._book, self._state, self._inputs, self._policy, evaluation, now)
-        due = _sent_now(evaluation, Channel.EMAIL)
-        reminder_mails = [message for message, _numbers in reminders.notifications.mails]
-        mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
-        digested_rows: tuple[int, ...] = ()
-        holding = self._state.holding
-        if mails or (holding and evaluation.snoozed_until is None):
-            room = outbox_capacity(self._store, now.wall, holding=holding)
-            if len(mails) > room.free and not holding:
-                log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
-            mails, digested_rows = cap_mails(self._identity, mails, room, now.wall)
+        mails: list[Mail] = []
+        digested_rows: list[int] = []
+        for channel in self._policy.routing.written:
+            due, over = _sent_now(evaluation, channel), ended.due.get(channel, ())
+            notices = [
+                messages[channel] for messages, _ in reminders.notifications.mails if channel in messages
+            ]
+            if channel.chat:
+                new = build_chats(self._identity, channel, due, over, notices, now.wall)
+            else:
+                new = build_mails(self._identity, evaluation, due, over, notices, now.wall)
+            queued, digested = self._cap(channel, new, evaluation, now)
+            mails += queued
+            digested_rows += digested
         return build_commit(
             self._book,
             self._state,
@@ -265,10 +285,22 @@ class Engine(Generic[R, H]):
             evaluation,
             ended,
             reminders,
-            mails,
-            digested_rows,
+            tuple(mails),
+            tuple(digested_rows),
             now,
         )
+
+    def _cap(
+        self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation[R, H], now: Instant
+    ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
+        """Hold what is over the channel's limit; return what is queued, and the rows of a digest."""
+        holding = channel.value in self._state.holding
+        if not mails and not (holding and evaluation.snoozed_until is None):
+            return (), ()
+        room = outbox_capacity(self._store, now.wall, channel, holding=holding)
+        if len(mails) > room.free and not holding:
+            log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
+        return cap_mails(self._identity, mails, room, now.wall)
 
     def _write(self, commit: Commit, evaluation: Evaluation[R, H]) -> None:
         """Write `commit`, if it holds anything that is not on file."""
@@ -289,7 +321,7 @@ class Engine(Generic[R, H]):
         self,
         evaluation: Evaluation[R, H],
         reminders: ReminderResult,
-        mails: tuple[Message, ...],
+        queued: tuple[Mail, ...],
         now: Instant,
         presence: Presence,
     ) -> EvaluationResult:
@@ -298,7 +330,8 @@ class Engine(Generic[R, H]):
             replace(self._book.status(evaluation), awaited=self._reminders.awaited),
             evaluation.gaps,
             evaluation.changes,
-            mails,
+            tuple(mail.message for mail in queued if mail.channel == Channel.EMAIL.value),
+            tuple({Channel(mail.channel): None for mail in queued if Channel(mail.channel).chat}),
             self._alert_popups(evaluation, now, presence),
             self._popups.closed_keys(evaluation.alerts),
             reminders.notifications.popups if self._trouble is None else (),
@@ -348,7 +381,7 @@ class Engine(Generic[R, H]):
 
 def _sent_now(evaluation: Evaluation[R, H], channel: Channel) -> list[Alert]:
     return [
-        decision.alert for decision in evaluation.decisions if decision.send and decision.channel is channel
+        decision.alert for decision in evaluation.decisions if decision.send and decision.channel == channel
     ]
 
 

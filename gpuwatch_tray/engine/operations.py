@@ -7,13 +7,13 @@ It is written to the state at once; whoever evaluates reads it with the next sna
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder, RunReport
 from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_reminder, free_gpus, total_memory
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Phase, known
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_SNOOZE = 366 * DAY
 _UNITS = {"s": 1, "m": MINUTE, "min": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+_PART = late_pattern(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
 class NoSuchAlertError(Exception):

@@ -8,8 +8,10 @@ is told once more rather than not at all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import (
     CommandEnds,
@@ -30,15 +32,17 @@ from gpuwatch_tray.runs.observed import observed_facts, observed_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gpuwatch_tray.alerts import Channel
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, LabView, Message, Popup, Snapshot
+    from gpuwatch_tray.model import Instant, LabView, Message, Popup, ReminderNotice, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
 log = logging.getLogger(__name__)
 
+KERNEL_SLACK = 60.0  # seconds: its log has a clock of its own, and the reminder is younger than the process
 POPUP_KEY = "reminder:"  # begins the key of a popup about a reminder
 
 
@@ -51,17 +55,21 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotifications:
+def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
+    """Where the kernel's log is not for this user."""
+    return ()
+
+
+class ReminderNotifications(Struct, frozen=True):
     """
-    What is to be told now: `mails` with the numbers of the reminders that each tells of.
+    What is to be told now: `mails`, by channel, with the numbers of the reminders that each tells of.
 
     `popups` stand with the numbers of those that they alone tell of, none where a mail does too. `shown` are
     reminders that were shown before and are still on file; `groups` what is known of each group of runs then,
     None for what was before.
     """
 
-    mails: tuple[tuple[Message, tuple[int, ...]], ...] = ()
+    mails: tuple[tuple[Mapping[Channel, Message], tuple[int, ...]], ...] = ()
     popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
     shown: tuple[int, ...] = ()
     groups: Mapping[str, ToldGroup] | None = None
@@ -72,8 +80,7 @@ class ReminderNotifications:
         return (*self.shown, *(number for _, numbers in self.mails for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderResult:
+class ReminderResult(Struct, frozen=True):
     """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
     reminders: tuple[Reminder, ...] = ()
@@ -81,8 +88,10 @@ class ReminderResult:
     notifications: ReminderNotifications = ReminderNotifications()
 
 
-def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
-    """Say why a process ended, whose end nobody reports, where driver or neighbours told of it."""
+def _with_cause(
+    old: Reminder, new: Reminder, snapshot: Snapshot, kernel_lines: Callable[[int, float], tuple[str, ...]]
+) -> Reminder:
+    """Say why a process ended, whose end nobody reports, where driver, kernel or neighbours told of it."""
     condition, notice = new.condition, new.notice
     if (
         old.notice is not None
@@ -91,11 +100,18 @@ def _with_cause(old: Reminder, new: Reminder, snapshot: Snapshot) -> Reminder:
     ):
         return new
     from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
+    from gpuwatch_tray.runs.sentences import neighbours_line
 
-    cause = explain_end("", Unseen(), observed_facts(observed_json(condition, snapshot), notice.at))
-    if cause == explain_end("", Unseen()):
-        return new  # nothing was told
-    details = (*filter(None, (cause.sentence, cause.fix)), *notice.details)
+    facts = observed_facts(observed_json(condition, snapshot), notice.at)
+    asked = max(0.0, notice.at - new.asked.wall)
+    facts = replace(facts, kernel_lines=kernel_lines(condition.pid, asked + KERNEL_SLACK))
+    cause = explain_end("", Unseen(), facts)
+    told: tuple[str, ...] = ()
+    if cause != explain_end("", Unseen()):
+        told = (cause.sentence, cause.fix, cause.evidence)
+    if not any(gpu.full for gpu in facts.gpus):  # else the sentence names them
+        told = (*told, neighbours_line(facts))
+    details = (*filter(None, told), *notice.details)
     severity = notice.severity if cause.kind is Kind.UNKNOWN else max(notice.severity, Severity.WARNING)
     return replace(new, notice=replace(notice, details=details, severity=severity, gpus=condition.devices))
 
@@ -113,11 +129,13 @@ class ReminderEvaluator:
         identity: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
+        kernel_lines: Callable[[int, float], tuple[str, ...]] = no_kernel_lines,
     ) -> None:
         self._policy = policy
         self._identity = identity
         self._lives = lives
         self._descends = descends
+        self._kernel_lines = kernel_lines
         # By reminder: who is known to be its child.
         self._descent: dict[int, dict[tuple[int, str], bool]] = {}
         self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
@@ -146,7 +164,8 @@ class ReminderEvaluator:
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = _with_cause(old, step_reminder(old, self._observe(old, snapshot, now, gap, lab)), snapshot)
+            stepped = step_reminder(old, self._observe(old, snapshot, now, gap, lab))
+            new = _with_cause(old, stepped, snapshot, self._kernel_lines)
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)
@@ -169,7 +188,7 @@ class ReminderEvaluator:
             else:
                 waiting.setdefault(group_of(reminder) or reminder.id, []).append(reminder)
         groups = {name: told for name, told in self._groups.items() if is_recent(told, now)}
-        mails: list[tuple[Message, tuple[int, ...]]] = []
+        mails: list[tuple[Mapping[Channel, Message], tuple[int, ...]]] = []
         popups: list[tuple[Popup, tuple[int, ...]]] = []
         for name, due in waiting.items():
             numbers = tuple(reminder.id for reminder in due)
@@ -184,11 +203,9 @@ class ReminderEvaluator:
                     continue
                 groups[name] = told_now(due, now)
             notice = join_notices(str(name), [each.notice for each in due if each.notice], more=more)
-            mailed = self._is_mailed(presence, overdue=overdue)
+            mailed = self._write(notice, now, presence, overdue=overdue)
             if mailed:
-                new = new_id(self._identity)
-                mail = render.notice_mail(self._identity, notice, now=now.wall, message_id=new)
-                mails.append((mail, numbers))
+                mails.append((mailed, numbers))
             if self._policy.routing.popups and not (mailed and overdue):
                 key = f"{POPUP_KEY}{numbers[0]}"
                 popup = render.notice_popup(key, notice, self._identity.host, simulated=simulated)
@@ -247,11 +264,27 @@ class ReminderEvaluator:
         self._descent[reminder.id] = known
         return frozenset(process for process, descends in known.items() if descends)
 
-    def _is_mailed(self, presence: Presence, *, overdue: bool) -> bool:
-        """Whether a mail tells it: nobody is known to be at the desk, or no popup about it could be shown."""
+    def _write(
+        self, notice: ReminderNotice, now: Instant, presence: Presence, *, overdue: bool
+    ) -> dict[Channel, Message]:
+        """Return the messages about the notice, by the channels that are to tell it now."""
+        written = {}
+        for channel in self._policy.routing.written:
+            if self._is_written(channel, presence, overdue=overdue):
+                write = render.notice_chat if channel.chat else render.notice_mail
+                new = new_id(self._identity)
+                written[channel] = write(self._identity, notice, now=now.wall, message_id=new)
+        return written
+
+    def _is_written(self, channel: Channel, presence: Presence, *, overdue: bool) -> bool:
+        """Whether the channel tells it: nobody is known to be at the desk, or no popup could be shown."""
         routing = self._policy.routing
-        if not routing.mails or routing.email_when is EmailWhen.NEVER:
+        when = routing.when(channel)
+        wanted = next(
+            (chat.wants_reminders for chat in routing.chats if chat.channel == channel), routing.mails
+        )
+        if not wanted or when is EmailWhen.NEVER:
             return False
-        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or overdue:
+        if when is EmailWhen.ALWAYS or not routing.popups or overdue:
             return True
         return presence is not Presence.PRESENT

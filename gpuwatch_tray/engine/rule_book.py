@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import rules
 from gpuwatch_tray.engine.inventory import complete_snapshot, new_gpus
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import KnownGpu
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment(Generic[R, H]):
+class Assessment(Struct, Generic[R, H], frozen=True):
     """
     A reading, completed by what is known to be missing from it, and what the rules make of it.
 

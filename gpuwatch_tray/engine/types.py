@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from gpuwatch_tray.model import LabLimits
+from msgspec import Struct, field
+
+from gpuwatch_tray.model import EmailWhen, LabLimits
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
+    from gpuwatch_tray.alerts import AlertChange, Channel, Decision, RoutingPolicy
     from gpuwatch_tray.model import (
         Alert,
         GpuProcess,
@@ -43,10 +44,11 @@ R = TypeVar("R", bound=Reading)
 H = TypeVar("H")  # what the rules about such readings remember
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
+
+    `resolved_mail`, `resolved_popup` and `resolved_chat` say on which of them an end is told.
 
     `in_loop`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
     without an evaluation nothing is known.
@@ -56,21 +58,26 @@ class Policy:
     routing: RoutingPolicy
     resolved_mail: bool = True
     resolved_popup: bool = False
+    resolved_chat: bool = True
     in_loop: bool = True
     gap: float = 15.0
     lab: LabLimits = field(default_factory=LabLimits)
 
+    def tells_end(self, channel: Channel) -> bool:
+        """Whether the end of an alert is written on this channel, where the alert itself has been."""
+        if self.routing.when(channel) is EmailWhen.NEVER:
+            return False
+        return self.resolved_chat if channel.chat else self.resolved_mail and self.routing.mails
 
-@dataclass(frozen=True, slots=True)
-class ReadingPace:
+
+class ReadingPace(Struct, frozen=True):
     """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
 
     at: Instant | None = None
     interval: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation(Generic[R, H]):
+class Evaluation(Struct, Generic[R, H], frozen=True):
     """
     What a reading means, before anything is written or sent; `alerts` are active, by fingerprint.
 
@@ -90,14 +97,14 @@ class Evaluation(Generic[R, H]):
     voided: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(Struct, frozen=True):
     """
     What one evaluation came to, after its commit.
 
-    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
-    the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
-    why the state could not be written; `displaced` why it is written, but not to its file.
+    `chats` are those that a message was queued for. `popups` are to be shown, each with the fingerprints of
+    its alerts; `reminder_popups` with the numbers of the reminders, none where a mail was queued too;
+    `closed_popups` (by key) are to be closed. `trouble` says why the state could not be written; `displaced`
+    why it is written, but not to its file.
     `lab_view` is the view of a lab, completed by the hosts that are known.
     """
 
@@ -105,6 +112,7 @@ class EvaluationResult:
     gaps: tuple[str, ...]
     changes: tuple[AlertChange, ...] = ()
     mails: tuple[Message, ...] = ()
+    chats: tuple[Channel, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
     closed_popups: tuple[str, ...] = ()
     reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 PREFIX = "gpuwatch_"
 
@@ -16,8 +17,7 @@ class Kind(Enum):
     COUNTER = "counter"  # only rises, but for a restart of what counts
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One metric; a row of it has a value for each of `labels`, in this order."""
 
     name: str

@@ -8,8 +8,9 @@ an alert, so each rule goes on for an hour with what was known last, while anoth
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE
 
@@ -73,8 +74,7 @@ def _with_port(host: str) -> str:
     return host if ":" in host else f"{host}:{PORT}"
 
 
-@dataclass(frozen=True, slots=True)
-class AlertingRule:
+class AlertingRule(Struct, frozen=True):
     """One rule. `severity` empty: that of the series."""
 
     alert: str

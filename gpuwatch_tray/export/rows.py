@@ -9,14 +9,15 @@ users and `EXPORT_PROCESSES` a GPU.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import type_text
-from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, known
-from gpuwatch_tray.rules.verdict import GpuLookup, computing, gpu_subject, physical_gpus
+from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, gpu_subject, known
+from gpuwatch_tray.rules.verdict import GpuLookup, computing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +32,7 @@ Labels: TypeAlias = tuple[str, ...]
 Rows: TypeAlias = dict[str, dict[Labels, float]]  # by the metric's name, then by the labels of `METRICS`
 
 
-@dataclass(frozen=True, slots=True)
-class FiringAlert:
+class FiringAlert(Struct, frozen=True):
     """An alert that fires, and the GPUs (indexes) that it is about; none: about the machine."""
 
     rule: str
@@ -40,8 +40,7 @@ class FiringAlert:
     gpus: tuple[int, ...] = ()
 
 
-@dataclass(slots=True)
-class ReadingTally:
+class ReadingTally(Struct):
     """What one reading alone cannot tell: which was the last good one, and the Xids since `since`."""
 
     since: float  # wall time
@@ -86,7 +85,7 @@ def build_rows(
     if snapshot is None or snapshot.problem is not None:
         return rows
     rows["reading_ok"] = {(): 1.0}
-    boards = [gpu for _name, gpu in physical_gpus(snapshot)]
+    boards = [gpu for _name, gpu in snapshot.boards]
     if boards and not any(_is_nameless(gpu) for gpu in boards):  # an empty process list tells of no GPU
         rows["gpus_visible"] = {(): float(sum(gpu.problem is None for gpu in boards))}
         rows["gpus_expected"] = {(): float(len(boards))}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Stretch, Use
 from gpuwatch_tray.model.units import MIB, MINUTE

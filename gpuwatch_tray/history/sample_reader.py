@@ -6,9 +6,10 @@ import logging
 import math
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.history import sample_store
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, merge_stretches, split_stretch

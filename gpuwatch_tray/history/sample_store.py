@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.history.aggregate import StretchCompactor, merge_stretches, split_stretch
 from gpuwatch_tray.history.codec import decode_stretch, encode_stretch
@@ -76,6 +77,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     database = state_file.open_connection(path)
     try:
         database.execute(f"PRAGMA journal_mode = {state_file.JOURNAL}")
+        database.execute(f"PRAGMA cache_size = -{state_file.CACHE}")
         database.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last minutes
         if schema_version(database) == 0:
             for statement in ("BEGIN IMMEDIATE", *SAMPLES_SCHEMA.strip().split(";\n"), "COMMIT"):

@@ -23,11 +23,12 @@ from gpuwatch_tray.model import (
     Severity,
     Snapshot,
     Stretch,
+    gpu_subject,
     known,
 )
 from gpuwatch_tray.model.thresholds import longest_pause
 from gpuwatch_tray.model.units import MINUTE
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
+from gpuwatch_tray.rules.verdict import GpuLookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -7,9 +7,11 @@ GPU draws meanwhile is divided equally among the processes that compute; the res
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.history.aggregate import sum_known
 from gpuwatch_tray.model.units import GIB, HOUR
@@ -31,8 +33,7 @@ class GroupBy(Enum):
     GPU = "gpu"
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSums:
+class UsageSums(Struct, frozen=True):
     """
     GPU-hours, GiB-hours of memory, mean utilisation (%), hours held without doing anything, and kWh.
 
@@ -46,16 +47,14 @@ class UsageSums:
     energy: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageRow(Struct, frozen=True):
     """The sums of `who`: a user's name (None for unknown owners), a run's key, or a GPU's UUID."""
 
     who: str | None
     sums: UsageSums
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """
     Who used what between two wall times, the most first.
 

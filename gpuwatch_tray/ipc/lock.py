@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common.private import make_private, make_private_folder, write_private
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from filelock import FileLock
+
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +32,7 @@ log = logging.getLogger(__name__)
 OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page", "runs", "claims")
 
 
-@dataclass(frozen=True, slots=True)
-class LockHolder:
+class LockHolder(Struct, frozen=True):
     """The process that evaluates, its control socket's address, and why it cannot evaluate at present."""
 
     pid: int = 0
@@ -71,7 +73,7 @@ class StoreLock:
             for place in self._standby:
                 # Also where the folder can be written by now; else only if somebody has ever needed it.
                 place.try_to_take(only_existing=refused is None)
-        except Timeout:
+        except _TakenError:
             self.release()
             return False
         if refused is not None and self._home.is_held():  # by one that began while it could be written
@@ -88,11 +90,9 @@ class StoreLock:
         return True
 
     def _take_home(self) -> OSError | None:
-        """Take the lock in the state's folder; return why it cannot be written. Raises Timeout."""
+        """Take the lock in the state's folder; return why it cannot be written. Raises _TakenError."""
         try:
             self._home.take()
-        except Timeout:  # an OSError, too
-            raise
         except OSError as error:
             return error
         return None
@@ -105,7 +105,7 @@ class StoreLock:
             if described:
                 place.forget()
                 continue
-            with contextlib.suppress(OSError):  # it may be possible by now
+            with contextlib.suppress(OSError, _TakenError):  # it may be possible by now
                 if holds and not place.taken:
                     place.take()
                 place.describe(holder)
@@ -130,6 +130,10 @@ class StoreLock:
             place.release()
 
 
+class _TakenError(Exception):
+    """Another process has the lock."""
+
+
 class _LockPlace:
     """
     A folder that may hold the lock's file and the description.
@@ -148,9 +152,14 @@ class _LockPlace:
         self._folder = folder
         self._prepare = prepare
         self._trusted = trusted
-        # The poller describes what the main thread has taken: by default each would have a lock of its own.
-        self._lock = FileLock(self.file, timeout=0, mode=0o600, thread_local=False)
         self._description = folder / f"watching-{name}.json"
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        from filelock import FileLock  # late: `status` only reads who has it
+
+        # The poller describes what the main thread has taken: by default each would have a lock of its own.
+        return FileLock(self.file, timeout=0, mode=0o600, thread_local=False)
 
     @property
     def taken(self) -> bool:
@@ -158,26 +167,31 @@ class _LockPlace:
         return self._lock.is_locked
 
     def take(self) -> None:
-        """Take the lock. Raises OSError, and Timeout where another process has it."""
+        """Take the lock. Raises OSError, and _TakenError where another process has it."""
+        from filelock import Timeout
+
         self._prepare(self._folder)
         self._close_to_others()
         with warnings.catch_warnings():
             # Without locks in the file system it warns of its fallback: cron would mail the warning.
             warnings.simplefilter("ignore", UserWarning)
-            self._lock.acquire()
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise _TakenError from error
 
     def try_to_take(self, *, only_existing: bool) -> None:
-        """Take the lock where that is possible. Raises Timeout where another process has it."""
+        """Take the lock where that is possible. Raises _TakenError where another process has it."""
         try:
             if self.file.exists() or not only_existing:
                 self.take()
-        except Timeout:
-            raise
         except OSError as error:
             log.debug("%s: %s", self.file, error)
 
     def is_held(self) -> bool:
         """Return whether another process has the lock here."""
+        from filelock import Timeout
+
         try:
             if not (self._trusted(self._folder) and self.file.exists()):
                 return False

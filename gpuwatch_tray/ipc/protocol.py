@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import socket
 import struct
 import sys
@@ -144,6 +143,8 @@ def prepare_address(address: str) -> bytes | None:
     ensure_private((file or Path(address)).parent)
     if file is None:
         return None
+    import secrets
+
     key = secrets.token_bytes(KEY_LENGTH)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:

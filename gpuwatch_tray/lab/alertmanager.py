@@ -8,9 +8,10 @@ nothing else; an equal one is looked for before; and only those that were made h
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.answers import (
@@ -42,8 +43,7 @@ WATCHDOG = "none"  # the severity of alerts that always fire, to show that they 
 _USER_LABELS = frozenset({"user", "username", "owner"})
 
 
-@dataclass(frozen=True, slots=True)
-class AlertsRead:
+class AlertsRead(Struct, frozen=True):
     """The alerts of all Alertmanagers that answered; `failures` are of those that did not."""
 
     entries: tuple[AlertEntry, ...]

@@ -8,10 +8,11 @@ characters that nobody sees; what is sent back as a matcher stays as it came.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
@@ -35,8 +36,7 @@ HOST_LABELS = ("instance", "host", "hostname", "Hostname", "node", "nodename")
 _TEXTS = ("summary", "description", "message", "title")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One series of an instant query at one moment."""
 
     labels: Mapping[str, str]
@@ -44,8 +44,7 @@ class Sample:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class AlertEntry:
+class AlertEntry(Struct, frozen=True):
     """An alert as an Alertmanager has it, its labels as they came."""
 
     fingerprint: str
@@ -56,8 +55,7 @@ class AlertEntry:
     inhibited: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SilenceEntry:
+class SilenceEntry(Struct, frozen=True):
     """A silence as an Alertmanager has it. A matcher is (name, value, is equal, is regular expression)."""
 
     id: str

@@ -8,8 +8,9 @@ is not guessed: it stays unknown, and `lacks` names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -20,8 +21,7 @@ IDLE = "10m"  # for how long a GPU must have been idle to look free
 IDLE_MEMORY = 0.05  # of the memory, at most: a driver and a display take some
 
 
-@dataclass(frozen=True, slots=True)
-class Exporter:
+class Exporter(Struct, frozen=True):
     """
     One exporter. `queries` are PromQL with $JOB, $ME and $NAMES, which give a number an instance.
 

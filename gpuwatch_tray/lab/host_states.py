@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
@@ -32,8 +34,7 @@ _EPOCH = 1e9  # smaller than any wall time of today, and larger than an uptime
 _TOO_MANY = Missing(Why.ERROR, N_("not a count"))
 
 
-@dataclass(frozen=True, slots=True)
-class LabAnswers:
+class LabAnswers(Struct, frozen=True):
     """The answers of one poll, as numbers by `instance`; `at` is the server's wall time that they are of."""
 
     at: float
@@ -44,8 +45,7 @@ class LabAnswers:
     firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """
     What is remembered of a host: its state, since when (wall time), and its last reading.
 
@@ -59,8 +59,7 @@ class _Seen:
     moved: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostMemory:
+class HostMemory(Struct, frozen=True):
     """What is remembered from poll to poll, by instance."""
 
     hosts: Mapping[str, _Seen] = field(default_factory=dict)
@@ -81,8 +80,7 @@ class HostMemory:
         return HostMemory({name: seen for name, seen in self.hosts.items() if name not in left})
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The present: wall time here, and a clock that nobody sets, in seconds."""
 
     wall: float

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.model import UNKNOWN, HostState, HostView, Missing, known

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+from msgspec import Struct
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -45,8 +45,7 @@ _LONGEST_ERROR = 200  # characters of what a server says
 _MAX_DEPTH_ERROR = (ValueError, RecursionError)  # what json raises at no JSON, and at brackets without an end
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """The JSON of an answer, its length in bytes, and the server's clock (wall time), where it tells it."""
 
     json: Any

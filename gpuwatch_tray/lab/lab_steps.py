@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.lab.alert_feed import POLLS, FeedJudge
@@ -37,8 +38,7 @@ STEP_SECONDS = 10.0  # for one server's part of a step
 NAMED = 5  # hosts in a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class LabStep:
+class LabStep(Struct, frozen=True):
     """One step: good, bad, or with None worth a look; what was found, and how to correct it."""
 
     ok: bool | None

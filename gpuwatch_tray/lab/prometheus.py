@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _, ngettext

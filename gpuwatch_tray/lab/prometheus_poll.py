@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.answers import (
@@ -42,8 +43,7 @@ _PROBED_EVERY = HOUR
 _REQUIRED = frozenset({"reading", "blind", "gpus"})
 
 
-@dataclass(frozen=True, slots=True)
-class PrometheusPoll:
+class PrometheusPoll(Struct, frozen=True):
     """What one server answered. `firing` and `pending` are None where the rules could not be asked about."""
 
     answers: LabAnswers

@@ -11,8 +11,9 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact, session_folder
 from gpuwatch_tray.common.threads import start_thread

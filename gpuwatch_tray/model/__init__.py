@@ -38,6 +38,7 @@ from gpuwatch_tray.model.devices import (
     Snapshot,
     Why,
     Xid,
+    gpu_subject,
     known,
     labelled,
 )
@@ -167,6 +168,7 @@ __all__ = [
     "Verdict",
     "Why",
     "Xid",
+    "gpu_subject",
     "known",
     "labelled",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+from msgspec import Struct
 
 PROCESS = "process-"  # what `Instant.boot` begins with where only a process's own clock can be had
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(Struct, frozen=True):
     """One moment on two clocks: seconds since the epoch, and since a boot, which nobody sets."""
 
     wall: float
@@ -45,8 +45,7 @@ class Severity(IntEnum):
     CRITICAL = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One condition that a rule found to hold."""
 
     rule: str
@@ -57,8 +56,7 @@ class Finding:
     text: str = ""  # the sentence on the desktop; empty for the reason itself
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The answer of one rule about one snapshot: a subject that is not among `findings` is clear."""
 
     rule: str
@@ -112,17 +110,17 @@ class Reason(Enum):
     QUEUED = "queued"
     GIVEN_UP = "given-up"  # its last mail was refused for good, or dropped
     AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
-    INFO_ONLY = "info-only"  # nothing that should wake anybody: mailed with EMAIL_WHEN=always alone
+    INFO_ONLY = "info-only"  # nothing that should wake anybody: sent with EMAIL_WHEN=always alone
+    FILTERED = "filtered"  # this chat is for other alerts
     NEVER = "never"
     NO_CHANNEL = "no-channel"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """
     A finding that has become an alert: one incident, from `since` (wall time) to its end.
 
-    Every evaluation derives the last three fields anew.
+    Every evaluation derives the last three fields anew. `owed_to` is for one that is over.
     """
 
     fingerprint: str
@@ -143,6 +141,7 @@ class Alert:
     covered: bool = False  # a snooze held it at the last evaluation
     resolved: Instant | None = None
     thread: tuple[str, float] | None = None  # Message-ID and wall time of the first mail about it
+    owed_to: tuple[str, ...] = ()  # the channels on which its end is still to be told
     acknowledged: bool = False
     snoozed_until: float | None = None  # wall time
     inhibited_by: str = ""  # the rule of the alert that mutes this one

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntFlag
 from functools import cached_property
 from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 
@@ -20,8 +21,7 @@ class Why(Enum):
     UNKNOWN = "unknown"  # this source never learns it
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """The absence of a value, with its kind and, for errors, the cause in a few words."""
 
     why: Why
@@ -66,11 +66,11 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+FULL_MEMORY = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
 MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProcess:
+class GpuProcess(Struct, frozen=True):
     """One process on one GPU: a process on two GPUs is two of these."""
 
     pid: int
@@ -86,6 +86,8 @@ class GpuProcess:
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+    state: str = ""  # the kernel's letter for what it does, as `ps` has it: D, S, T ...; empty if unknown
+    cpu: Field[float] = UNKNOWN  # seconds of processor that it has used
 
     @property
     def gone(self) -> bool:
@@ -98,8 +100,7 @@ class GpuProcess:
         return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One GPU at one moment."""
 
     index: int
@@ -127,9 +128,19 @@ class Gpu:
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
     recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
 
+    @property
+    def is_full(self) -> bool:
+        """Whether next to nothing of its memory is left, as far as that is known."""
+        used, total = known(self.memory_used), known(self.memory_total)
+        return used is not None and total is not None and used >= FULL_MEMORY * total > 0
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+
+def gpu_subject(gpu: Gpu) -> str:
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
+    return gpu.uuid or str(gpu.index)
+
+
+class Xid(Struct, frozen=True):
     """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
 
     uuid: str
@@ -137,8 +148,7 @@ class Xid:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why a source could not be read at all: one clear line, and how to correct it."""
 
     text: str
@@ -152,8 +162,7 @@ class Problem:
         return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is worked out once
     """One reading of a source. With a `problem`, empty lists mean neither "no GPUs" nor "no processes"."""
 
     source: str
@@ -166,19 +175,48 @@ class Snapshot:
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    oom_kills: int | None = None  # processes of this machine killed for want of memory since its boot
     hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
         """The processes that hold a compute context for themselves, with which rules about use begin."""
+        # By their kinds, of which there are few: there may be hundreds of processes at each poll.
+        computing = {
+            kinds
+            for kinds in {process.kinds for process in self.processes}
+            if not kinds.isdisjoint(COMPUTING)
+        }
         return tuple(
-            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+            [
+                process
+                for process in self.processes
+                if process.kinds in computing and process.name not in MPS_SERVERS
+            ]
         )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
         """The names of those processes."""
         return frozenset([process.name for process in self.computing])
+
+    @cached_property
+    def by_owner(self) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+        """Those of them that are the user's own, and those whose owner is not known."""
+        return (
+            tuple([process for process in self.computing if process.mine]),
+            tuple([process for process in self.computing if process.mine is None]),
+        )
+
+    @cached_property
+    def boards(self) -> tuple[tuple[str, Gpu], ...]:
+        """The physical GPUs, each with what names it in a fingerprint."""
+        # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board:
+        # MIG devices share them.
+        boards: dict[str, Gpu] = {}
+        for gpu in sorted(self.gpus, key=lambda gpu: bool(gpu.physical)):
+            boards.setdefault(gpu.physical or gpu_subject(gpu), gpu)
+        return tuple(boards.items())
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
@@ -26,8 +27,7 @@ class HostState(Enum):
     UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
 
 
-@dataclass(frozen=True, slots=True)
-class HostAlert:
+class HostAlert(Struct, frozen=True):
     """What a rule of the host itself has found there, as its exporter tells it."""
 
     rule: str
@@ -35,8 +35,7 @@ class HostAlert:
     gpu: str = ""  # the GPU's index there; empty where it is about none
 
 
-@dataclass(frozen=True, slots=True)
-class HostView:
+class HostView(Struct, frozen=True):
     """One host of the lab. Counts of one that is not OK are Missing, never 0."""
 
     name: str
@@ -72,8 +71,7 @@ class Feed(Enum):
     UNKNOWN = "unknown"  # nothing tells yet, or Prometheus cannot be asked what fires
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSilence:
+class RemoteSilence(Struct, frozen=True):
     """A silence of an Alertmanager: nobody is told of what it matches until `until` (wall time)."""
 
     id: str
@@ -83,8 +81,7 @@ class RemoteSilence:
     ours: bool = False  # made by this program here, which may end it
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAlert:
+class RemoteAlert(Struct, frozen=True):
     """An alert that an Alertmanager has; `fingerprint` alone tells two apart, never host and name."""
 
     fingerprint: str
@@ -99,8 +96,7 @@ class RemoteAlert:
     labels: tuple[tuple[str, str], ...] = ()  # sorted by name
 
 
-@dataclass(frozen=True, slots=True)
-class LabView:
+class LabView(Struct, frozen=True):
     """One reading of the lab. With a `problem` nothing is known: no host, and no alert, is then news."""
 
     source: str
@@ -152,8 +148,7 @@ class ExportUsers(Enum):
 _USERS = ExportUsers(schema.EXPORT_USERS.default)
 
 
-@dataclass(frozen=True, slots=True)
-class ExportSettings:
+class ExportSettings(Struct, frozen=True):
     """What of a machine is told to a Prometheus."""
 
     users: ExportUsers = _USERS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.model.alerts import Severity
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EmailWhen(Enum):
-    """When an alert is mailed (EMAIL_WHEN)."""
+    """When an alert is mailed (EMAIL_WHEN), or sent to the chats (CHAT_WHEN)."""
 
     AWAY = "away"  # nobody at the desk, nobody reacting to the popup, or no popup to react to
     ALWAYS = "always"
@@ -41,8 +42,7 @@ class MessageKind(Enum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class MailDetails:
+class MailDetails(Struct, frozen=True):
     """The parts of a mail beside its text."""
 
     html: str = ""  # the same for a phone, with a place for a picture
@@ -60,8 +60,7 @@ class MailDetails:
 PLAIN = MailDetails()
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A file that goes with a mail; text is redacted already."""
 
     name: str
@@ -69,8 +68,7 @@ class Attachment:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A mail without recipient and transport."""
 
     subject: str
@@ -97,8 +95,7 @@ class Button(Enum):
     SIGN_IN = "sign-in"  # to Gmail again
 
 
-@dataclass(frozen=True, slots=True)
-class Popup:
+class Popup(Struct, frozen=True):
     """One desktop popup, which replaces one with the same key on the screen."""
 
     key: str
@@ -108,8 +105,7 @@ class Popup:
     buttons: tuple[Button, ...] = ()  # in this order, where the desktop can show them
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderNotice:
+class ReminderNotice(Struct, frozen=True):
     """A reminder that is due: what a person asked for happened at `at` (wall time). Secrets are redacted."""
 
     title: str  # a few words for the subject
@@ -122,8 +118,7 @@ class ReminderNotice:
     gpus: tuple[str, ...] = ()  # the UUIDs of its GPUs
 
 
-@dataclass(frozen=True, slots=True)
-class PendingReminder:
+class PendingReminder(Struct, frozen=True):
     """A pending reminder, as it is shown."""
 
     id: int
@@ -140,8 +135,7 @@ class Presence(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class PresenceResult:
+class PresenceResult(Struct, frozen=True):
     """Whether the person is present, by `source`; `idle` is seconds without input, if known."""
 
     presence: Presence
@@ -163,8 +157,7 @@ class Level(IntEnum):
 LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 
 
-@dataclass(frozen=True, slots=True)
-class LabStatus:
+class LabStatus(Struct, frozen=True):
     """What is shown of the lab."""
 
     level: Level
@@ -177,8 +170,7 @@ class LabStatus:
     awaited: tuple[PendingReminder, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """The content of the tray."""
 
     level: Level

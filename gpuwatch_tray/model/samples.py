@@ -8,8 +8,9 @@ a stretch has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE
 
@@ -24,8 +25,7 @@ MINUTE_SAMPLES_KEPT = 48 * HOUR  # seconds
 TEN_MINUTE_SAMPLES_KEPT = 30 * DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The lowest, mean and highest of a value over the `seconds` in which it was known."""
 
     low: float
@@ -34,8 +34,7 @@ class Span:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class GpuFacts:
+class GpuFacts(Struct, frozen=True):
     """What does not change about a GPU: as it was last seen. `slowdown_at` in degrees C, memory in bytes."""
 
     uuid: str
@@ -46,8 +45,7 @@ class GpuFacts:
     physical: str = ""  # of a MIG device, the UUID of its GPU
 
 
-@dataclass(frozen=True, slots=True)
-class GpuSample:
+class GpuSample(Struct, frozen=True):
     """One GPU over one stretch; `asleep` to `idle` are seconds of those `covered`."""
 
     uuid: str
@@ -69,8 +67,7 @@ class GpuSample:
     idle: float = 0.0  # and it did nothing (IDLE_PCT) meanwhile
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRun:
+class ProcessRun(Struct, frozen=True):
     """One process on one GPU, from when to when it was seen; a process on two GPUs is two runs."""
 
     key: str
@@ -85,8 +82,7 @@ class ProcessRun:
     last: float
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """The use of a GPU by a process, or by all processes of one user, over a stretch."""
 
     who: str | None  # a `ProcessRun.key`, or a user's name; None for an unknown owner
@@ -100,8 +96,7 @@ class Use:
     energy: float | None = None  # its share in J: what a GPU draws is divided among all that compute
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """One stretch: at most one sample a GPU, one use a process, and one a user and GPU."""
 
     at: int
@@ -116,8 +111,7 @@ class Stretch:
         return self.at + self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Minute:
+class Minute(Struct, frozen=True):
     """One minute, with the facts of its GPUs and its processes."""
 
     stretch: Stretch
@@ -125,8 +119,7 @@ class Minute:
     runs: tuple[ProcessRun, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AlertMark:
+class AlertMark(Struct, frozen=True):
     """An alert on the time axis, from when it fired."""
 
     id: int
@@ -138,8 +131,7 @@ class AlertMark:
     uuids: tuple[str, ...] = ()  # the GPUs that it is about; none for the machine
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """The stored history from `start` to `end`, everything oldest first."""
 
     start: float

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
+
+from msgspec import Struct
 
 from gpuwatch_tray.model import schema
 
@@ -27,8 +28,7 @@ def longest_pause(usual: float, interval: float) -> float:
     return usual if interval <= usual else SLOW_READINGS * interval
 
 
-@dataclass(frozen=True, slots=True)
-class HeatLimits:
+class HeatLimits(Struct, frozen=True):
     """Thresholds about heat (degrees C), clocks and fans; None switches a rule off. A hold is in seconds."""
 
     warn_at: int | schema.Auto | None = schema.TEMP_LIMIT_C.default_value
@@ -41,8 +41,7 @@ class HeatLimits:
     fan_at: int | None = schema.FAN_TEMP_C.default_value
 
 
-@dataclass(frozen=True, slots=True)
-class FaultLimits:
+class FaultLimits(Struct, frozen=True):
     """The thresholds about what is broken. None, and False, switch a rule off."""
 
     blind_hold: float | None = schema.BLIND_SEC.default_value  # seconds
@@ -58,8 +57,7 @@ class FaultLimits:
     pcie_hold: float | None = schema.PCIE_WIDTH_MIN.default_value  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class UseLimits:
+class UseLimits(Struct, frozen=True):
     """The thresholds about how the GPUs are used. None, and False, switch a rule off."""
 
     hung_hold: float | None = schema.HUNG_MIN.default_value  # seconds
@@ -74,8 +72,7 @@ class UseLimits:
 HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The thresholds of the rules, in base units. None switches a rule off."""
 
     gpu_limit: int | None = schema.GPU_LIMIT.default_value
@@ -92,8 +89,7 @@ class Limits:
         return attrgetter(setting.field_path.removeprefix("limits."))(self)
 
 
-@dataclass(frozen=True, slots=True)
-class LabLimits:
+class LabLimits(Struct, frozen=True):
     """
     The thresholds over the hosts of a lab; None switches a rule off.
 
@@ -110,8 +106,7 @@ class LabLimits:
     poll: float = schema.LAB_POLL_SEC.default_value  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """For how long a rule's condition must hold before it fires, and be over before it is resolved."""
 
     hold: float = 0.0  # seconds; and the polls in a row must be met too

@@ -7,16 +7,17 @@ Each key has one notification, which a new text replaces; a click on a button is
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbus_fast import Variant
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.text import escape_markup
 from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
@@ -64,8 +65,7 @@ URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SERVER_DECIDES = -1
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationServer:
+class NotificationServer(Struct, frozen=True):
     """The capabilities of the notification server with this unique name; its `name` where it has buttons."""
 
     owner: str
@@ -182,7 +182,7 @@ class DesktopPopups:
             replaced,
             drawing.icon_path(LEVELS[popup.severity]).as_uri(),
             popup.title,
-            html.escape(popup.body, quote=False) if markup else popup.body,
+            escape_markup(popup.body) if markup else popup.body,
             actions(popup.buttons, server.name),
             hints,
             SERVER_DECIDES,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Button
@@ -61,8 +62,7 @@ LATE_CLICK = 2.0  # seconds after NotificationClosed in which a click still coun
 JUST_SHOWN = 1.0  # seconds in which the same text is not shown again
 
 
-@dataclass(frozen=True, slots=True)
-class ShownPopup:
+class ShownPopup(Struct, frozen=True):
     """A popup on the screen: its notification id, with the buttons that it really has, and since when."""
 
     number: int
@@ -70,8 +70,7 @@ class ShownPopup:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Click:
+class Click(Struct, frozen=True):
     """A click on one of our popups, which is over by it; `button` is None where it was only put away."""
 
     key: str

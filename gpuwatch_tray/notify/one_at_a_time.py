@@ -6,8 +6,9 @@ import logging
 import threading
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.common.threads import start_thread
 
@@ -24,8 +25,7 @@ POPUP_TIMEOUT = 2.0  # seconds for which whoever shows one waits
 ANSWER_TIMEOUT = 25.0  # seconds until no answer is expected any more, as is usual on the bus
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A popup, and everybody who wants to know whether it was shown: of those it replaces as well."""
 
     popup: Popup

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 
@@ -63,8 +64,7 @@ def configuration_error(text: str, mend: str) -> TransportError:
     return TransportError(FailureKind.CONFIGURATION, text, mend)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The server's answer when it accepted the mail; `missed` are recipients it refused meanwhile."""
 
     transport: str
@@ -72,16 +72,15 @@ class Receipt:
     missed: tuple[MissedRecipients, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MissedRecipients:
+class MissedRecipients(Struct, frozen=True):
     """Recipients refused for a mail that others got, and why."""
 
     recipients: tuple[str, ...]
     error: TransportError
 
 
-class Transport(Protocol):
-    """A way to send mail."""
+class Sender(Protocol):
+    """A way to send a mail or a message to a chat."""
 
     @property
     def name(self) -> str:
@@ -89,6 +88,10 @@ class Transport(Protocol):
 
     def send(self, message: Message) -> Receipt:
         """Return once the server has accepted the mail, in bounded time; else raise TransportError."""
+
+
+class Transport(Sender, Protocol):
+    """A way to send mail."""
 
     def probe(self, report: ReportStep) -> None:
         """Do all of that but the sending, and report each step done; TransportError."""

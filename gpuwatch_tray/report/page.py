@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.report.script_json import script_safe_json
 
@@ -73,11 +74,10 @@ def _css_properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterat
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "save", "main", "live")
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_PLACE = late_pattern(r"\{\{(\w+)\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """The data file that a page follows: its name, beside the page, and the page's nonce for scripts."""
 
     file: str

@@ -7,9 +7,11 @@ Memory is in MiB, power in W, times in whole seconds since the epoch.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
@@ -40,8 +42,7 @@ MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
 STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class TimeGrid:
+class TimeGrid(Struct, frozen=True):
     """`count` steps of `step` seconds from `start` (wall time) on."""
 
     start: int
@@ -54,8 +55,7 @@ class TimeGrid:
         return self.start + self.count * self.step
 
 
-@dataclass(frozen=True, slots=True)
-class MetricLine:
+class MetricLine(Struct, frozen=True):
     """A metric on a grid, None for each step of which nothing is known."""
 
     low: list[float | None]
@@ -107,8 +107,7 @@ MOST_RUNS = 4000  # that the page lists: the longest
 USAGE = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh")
 
 
-@dataclass(frozen=True, slots=True)
-class PageContext:
+class PageContext(Struct, frozen=True):
     """
     What a page is about, beside the history; `live` is the answer to `status` of what watches.
 

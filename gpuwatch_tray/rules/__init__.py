@@ -7,8 +7,9 @@ remember from poll to poll is in `RuleHistory`, which `observe` carries on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
@@ -46,8 +47,7 @@ AT_ONCE, IDLENESS = Terms(), Terms(clear=MINUTE, clear_samples=2)
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """
     One rule: its title, how it judges, and for how long its condition must hold and be over.
 

@@ -18,9 +18,11 @@ from gpuwatch_tray.model import (
     Snapshot,
     Verdict,
     Why,
+    gpu_subject,
     known,
 )
 from gpuwatch_tray.model.units import duration, gib
+from gpuwatch_tray.rules.hang_facts import hang_facts
 from gpuwatch_tray.rules.verdict import (
     GpuLookup,
     VerdictBuilder,
@@ -28,7 +30,6 @@ from gpuwatch_tray.rules.verdict import (
     gaps,
     gpu_label,
     gpu_name,
-    gpu_subject,
     process_gap,
     process_identity,
     process_prefix,
@@ -79,6 +80,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
             "{process} was busy, and {gpus} have done nothing for {span}",
             len(gpus),
         ).format(process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=duration(quiet))
+        text = "; ".join([text, *hang_facts(snapshot, history, process, gpus, quiet)])
         builder.fire(name, Severity.WARNING, reason, text, quiet)
     threshold = _("a process of yours was busy, and its GPUs have done nothing for {span}")
     return builder.build(threshold.format(span=duration(hold)))
@@ -297,21 +299,24 @@ def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     for line in gaps(snapshot):
         builder.leave_open(line, "")
     processes, unowned = split_by_owner(snapshot, limits)
+    ages: list[float] = []
     for process in processes:
-        prefix = process_prefix(snapshot, process)
-        if isinstance(process.elapsed, Missing):
+        elapsed = process.elapsed
+        if isinstance(elapsed, Missing):
             text = _("the elapsed time of process {pid} is unknown")
-            builder.leave_open(text.format(pid=process.pid), prefix)
+            builder.leave_open(text.format(pid=process.pid), process_prefix(snapshot, process))
             continue
-        seconds = int(process.elapsed)
-        if builder.is_worst(seconds):
-            builder.measure(seconds, _("the longest runs for {span}").format(span=duration(seconds)))
-        if seconds > limit:
+        ages.append(elapsed)
+        if (seconds := int(elapsed)) > limit:
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
             text = _("{process} has run for {span}; the limit is {limit}").format(
                 process=process_title(process), span=duration(seconds), limit=duration(limit)
             )
-            builder.fire(prefix + process.identity, Severity.WARNING, reason, text, seconds)
+            name = process_prefix(snapshot, process) + process.identity
+            builder.fire(name, Severity.WARNING, reason, text, seconds)
+    if ages:
+        seconds = int(max(ages))
+        builder.measure(seconds, _("the longest runs for {span}").format(span=duration(seconds)))
     for process in unowned:
         builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
     threshold = _("a process has run for longer than {span}").format(span=duration(limit))

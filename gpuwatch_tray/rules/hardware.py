@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict, known
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict, gpu_subject, known
 from gpuwatch_tray.rules.rule_history import ECC_WINDOW, RECOVERY_XID, BoardHistory, RuleHistory
-from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name, gpu_subject, physical_gpus
+from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu
@@ -78,7 +78,7 @@ def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: s
         builder.cannot_fire(snapshot.no_events)
     elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
         builder.cannot_fire(_("this source reports no Xid"))
-    gpus = dict(physical_gpus(snapshot))
+    gpus = dict(snapshot.boards)
     codes = 0
     for subject, event in history.events.items():
         uuid, slash, code = subject.rpartition("/")
@@ -132,7 +132,7 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         return Verdict(ECC_RULE)
     builder = VerdictBuilder(ECC_RULE, snapshot)
     most = limits.faults.ecc_corrected
-    gpus = dict(physical_gpus(snapshot))
+    gpus = dict(snapshot.boards)
     for name, event in history.events.items():
         if "/" not in name:
             board = gpus.get(name)

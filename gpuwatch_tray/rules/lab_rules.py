@@ -8,9 +8,11 @@ judged whose GPUs are known in detail; of the others it is told what they have f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
@@ -47,8 +49,7 @@ COUNTED = frozenset({"gpu_limit", "max_etime", "gpu_lost"})  # judged here from 
 OF_ITSELF = "monitor_blind"  # the host's rule that HOST_BLIND stands for
 
 
-@dataclass(frozen=True, slots=True)
-class LabHistory:
+class LabHistory(Struct, frozen=True):
     """
     What the rules about a lab remember from poll to poll.
 
@@ -62,8 +63,7 @@ class LabHistory:
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LabFacts:
+class LabFacts(Struct, frozen=True):
     """
     A view of the lab, completed, with what is known besides.
 
@@ -86,8 +86,7 @@ class LabFacts:
         return tuple(host for host in self.view.hosts if host.state not in {HostState.OK, HostState.GONE})
 
 
-@dataclass(frozen=True, slots=True)
-class LabRule:
+class LabRule(Struct, frozen=True):
     """A rule about the lab: its title, how it judges, its terms, and the setting that switches it off."""
 
     title: str

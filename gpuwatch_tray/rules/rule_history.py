@@ -6,12 +6,27 @@ Pure, and bounded. Time in which nothing could be read counts neither as idle no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from gpuwatch_tray.model import (
+    Alert,
+    ClockLimit,
+    Gpu,
+    Instant,
+    Limits,
+    Missing,
+    Phase,
+    Severity,
+    Snapshot,
+    gpu_subject,
+)
 from gpuwatch_tray.model.units import DAY
-from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, physical_gpus, process_identity
+from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +37,7 @@ if TYPE_CHECKING:
 SLICES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """
     Amounts by slices of time (number of the slice, amount), oldest first; `SLICES` of them are the window.
 
@@ -34,6 +48,8 @@ class Window:
 
     def add(self, at: float, length: float, amount: float) -> Window:
         """Return the window with `amount` more at `at`, without what is older than `length` seconds."""
+        if not (self.slices or amount):
+            return self
         now = int(at // (length / SLICES))
         kept = [entry for entry in self.slices if now - SLICES < entry[0] <= now]
         if amount:
@@ -60,16 +76,14 @@ EVENT_RULES = frozenset({"xid_fatal", "xid_app", "ecc"})
 THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEvent:
+class RuleEvent(Struct, frozen=True):
     """An event that leaves no state to read: when it last happened, and how often."""
 
     at: Instant
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceHistory:
+class DeviceHistory(Struct, frozen=True):
     """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
 
     at: float | None = None
@@ -77,8 +91,7 @@ class DeviceHistory:
     quiet_from: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BoardHistory:
+class BoardHistory(Struct, frozen=True):
     """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
 
     sampled: float | None = None
@@ -90,12 +103,22 @@ class BoardHistory:
     recovery: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleHistory:
+class RestingProcess(Struct, frozen=True):
+    """A process that was busy and whose GPUs rest: since when, its CPU then (s), its state and since when."""
+
+    since: float
+    cpu: float | None
+    state: str
+    state_from: float
+
+
+class RuleHistory(Struct, frozen=True):
     """
     The history of all polls; times are by `clock`, which counts the seconds since the first.
 
     `busy` processes have been seen to work a GPU; `holding`: since when one holds much memory of an idle GPU.
+    `resting` are those that were busy before. `oom_kills` is the machine's count as last read, `oom_kill`
+    when it last rose.
     """
 
     clock: float = 0.0
@@ -105,6 +128,9 @@ class RuleHistory:
     busy: frozenset[str] = frozenset()
     holding: Mapping[tuple[str, str], float] = field(default_factory=dict)
     events: Mapping[str, RuleEvent] = field(default_factory=dict)
+    resting: Mapping[str, RestingProcess] = field(default_factory=dict)
+    oom_kills: int | None = None
+    oom_kill: RuleEvent | None = None
 
     def idle_for(self, device: str) -> float:
         """Return for how many seconds a device has been idle."""
@@ -158,7 +184,7 @@ def observe(
     if snapshot.problem is not None:
         return replace(history, clock=clock, at=now, events=_bounded(events))
     boards_now = {}
-    for name, gpu in physical_gpus(snapshot):
+    for name, gpu in snapshot.boards:
         before = history.boards.get(name, BoardHistory())
         boards_now[name] = _board(before, gpu, clock, limits, gap)
         _observe_recovery(events, name, before, gpu, now)
@@ -170,7 +196,21 @@ def observe(
         name = gpu_subject(gpu)
         devices[name] = _device(history.devices.get(name, DeviceHistory()), gpu, clock, limits, gap)
     busy, holding = _processes(history, snapshot, clock, limits)
-    return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+    near = history.at is not None and clock - history.clock <= gap
+    resting = _resting(history.resting if near else {}, snapshot, clock, limits, busy)
+    killed = _more(history.oom_kills, snapshot.oom_kills)
+    return RuleHistory(
+        clock,
+        now,
+        devices,
+        boards_now,
+        busy,
+        holding,
+        _bounded(events),
+        resting,
+        history.oom_kills if snapshot.oom_kills is None else snapshot.oom_kills,
+        RuleEvent(now, killed) if killed else history.oom_kill,
+    )
 
 
 def _observe_recovery(
@@ -215,22 +255,25 @@ def _more(before: int | None, now: int | None) -> int:
 
 
 def _board(before: BoardHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> BoardHistory:
-    after = before
+    sampled, throttled = before.sampled, before.throttled
     if not isinstance(gpu.limited_by, Missing):
-        passed = 0.0 if before.sampled is None else clock - before.sampled
+        passed = 0.0 if sampled is None else clock - sampled
         amount = passed if gpu.limited_by & THERMAL and passed <= gap else 0.0
-        window = before.throttled.add(clock, throttle_window(limits), amount)
-        after = replace(after, sampled=clock, throttled=window)
+        sampled, throttled = clock, throttled.add(clock, throttle_window(limits), amount)
+    counted, corrected, errors = before.counted, before.corrected, before.errors
     if not isinstance(gpu.ecc_corrected, Missing):
-        near = before.counted is not None and clock - before.counted <= gap
-        more = _more(before.corrected, gpu.ecc_corrected) if near else 0
-        errors = before.errors.add(clock, ECC_WINDOW, more)
-        after = replace(after, counted=clock, corrected=gpu.ecc_corrected, errors=errors)
-    if not isinstance(gpu.ecc_uncorrected, Missing):
-        after = replace(after, uncorrected=gpu.ecc_uncorrected)
-    if not isinstance(gpu.recovery, Missing):
-        after = replace(after, recovery=gpu.recovery)
-    return after
+        near = counted is not None and clock - counted <= gap
+        more = _more(corrected, gpu.ecc_corrected) if near else 0
+        counted, corrected, errors = clock, gpu.ecc_corrected, errors.add(clock, ECC_WINDOW, more)
+    return BoardHistory(
+        sampled,
+        throttled,
+        counted,
+        corrected,
+        errors,
+        before.uncorrected if isinstance(gpu.ecc_uncorrected, Missing) else gpu.ecc_uncorrected,
+        before.recovery if isinstance(gpu.recovery, Missing) else gpu.recovery,
+    )
 
 
 def _device(before: DeviceHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> DeviceHistory:
@@ -256,8 +299,8 @@ def _processes(
     working: set[str] = set()
     holding: dict[tuple[str, str], float] = {}
     by_place: dict[tuple[int | None, str], list[GpuProcess]] = {}
-    for process in snapshot.computing:
-        by_place.setdefault((process.gpu, process.device), []).append(process)
+    for place, rows in groupby(snapshot.computing, attrgetter("gpu", "device")):  # most often in this order
+        by_place.setdefault(place, []).extend(rows)
     for together in by_place.values():
         gpu = lookup.of(together[0])
         if gpu is None or isinstance(gpu.utilisation, Missing):
@@ -279,3 +322,31 @@ def _processes(
     if busy and (whole or len(busy) >= MOST_BUSY):
         busy &= {process_identity(snapshot, process) for process in snapshot.computing}
     return busy | working, holding
+
+
+def _resting(
+    before: Mapping[str, RestingProcess],
+    snapshot: Snapshot,
+    clock: float,
+    limits: Limits,
+    busy: frozenset[str],
+) -> dict[str, RestingProcess]:
+    """Return how long those that were busy, and of whom no GPU works now, have been as they are."""
+    if not busy:
+        return {}
+    lookup = GpuLookup(snapshot)
+    found: dict[str, RestingProcess] = {}
+    moving: set[str] = set()
+    for process in snapshot.computing:
+        gpu = lookup.of(process)
+        if gpu is None or (name := process_identity(snapshot, process)) not in busy:
+            continue
+        if isinstance(gpu.utilisation, Missing) or gpu.utilisation >= limits.use.idle_below:
+            moving.add(name)
+            continue
+        cpu = None if isinstance(process.cpu, Missing) else process.cpu
+        earlier = before.get(name) or RestingProcess(clock, cpu, process.state, clock)
+        if earlier.state != process.state:
+            earlier = replace(earlier, state=process.state, state_from=clock)
+        found[name] = earlier
+    return {name: rest for name, rest in found.items() if name not in moving}

@@ -20,6 +20,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Verdict,
     Why,
+    gpu_subject,
 )
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 
 
 LONGEST_TITLE = 60  # columns of a process's name in a sentence
-
-
-def gpu_subject(gpu: Gpu) -> str:
-    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
-    return gpu.uuid or str(gpu.index)
 
 
 def gpu_label(gpu: Gpu) -> str:
@@ -44,18 +40,6 @@ def gpu_name(gpu: Gpu) -> str:
     if not gpu.physical:
         return f"GPU {gpu.index}"
     return _("MIG device {uuid} on GPU {index}").format(uuid=gpu.uuid, index=gpu.index)
-
-
-def physical_gpus(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
-    """Yield the physical GPUs, each with its subject."""
-    # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board: MIG
-    # devices share them.
-    seen: set[str] = set()
-    for gpu in sorted(snapshot.gpus, key=lambda gpu: bool(gpu.physical)):
-        name = gpu.physical or gpu_subject(gpu)
-        if name not in seen:
-            seen.add(name)
-            yield name, gpu
 
 
 class GpuLookup:
@@ -99,13 +83,12 @@ def split_by_owner(
     snapshot: Snapshot, limits: Limits
 ) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
     """Return the processes that count, and those that might: their owner is unknown, as in a container."""
-    running = computing(snapshot, limits)
     if limits.scope is ProcessScope.ALL:
-        return running, ()
-    return (
-        tuple([process for process in running if process.mine]),
-        tuple([process for process in running if process.mine is None]),
-    )
+        return computing(snapshot, limits), ()
+    mine, unowned = snapshot.by_owner
+    if not (ignored := _ignored_programs(snapshot, limits)):
+        return mine, unowned
+    return _without(mine, ignored), _without(unowned, ignored)
 
 
 def unowned_line(process: GpuProcess) -> str:
@@ -141,11 +124,16 @@ def _why_unowned(process: GpuProcess) -> str | None:
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """Return everybody's processes with a compute context, without IGNORE_PROCESSES."""
-    everybodys = snapshot.computing
-    ignored = {name for name in snapshot.programs if _ignored(name, limits)}
-    if not ignored:
-        return everybodys
-    return tuple([process for process in everybodys if process.name not in ignored])
+    ignored = _ignored_programs(snapshot, limits)
+    return _without(snapshot.computing, ignored) if ignored else snapshot.computing
+
+
+def _ignored_programs(snapshot: Snapshot, limits: Limits) -> set[Field[str]]:
+    return {name for name in snapshot.programs if _ignored(name, limits)}
+
+
+def _without(processes: Iterable[GpuProcess], ignored: set[Field[str]]) -> tuple[GpuProcess, ...]:
+    return tuple([process for process in processes if process.name not in ignored])
 
 
 def computes(process: GpuProcess, limits: Limits) -> bool:
@@ -217,7 +205,7 @@ class VerdictBuilder:
         """Yield the physical GPUs that can be judged, with their subjects; not those that sleep."""
         # One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is
         # known.
-        return self._awake(physical_gpus(self._snapshot), lasting=lasting)
+        return self._awake(self._snapshot.boards, lasting=lasting)
 
     def devices(self) -> Iterator[tuple[str, Gpu]]:
         """Yield the GPUs and the MIG devices that can be judged, with their subjects."""

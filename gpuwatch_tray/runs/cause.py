@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Xid
@@ -55,8 +56,7 @@ class Confidence(StrEnum):
     POSSIBLE = "possible"  # no more than a hint
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """
     Why a run ended: one sentence and what to do, in the language of the process, and the line that shows it.
 
@@ -82,8 +82,7 @@ SHELL_SIGNALLED = 128  # and the signal's number: a shell's exit code for a comm
 HIGHEST_SIGNAL = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """It ended by itself, with this exit code."""
 
     code: int
@@ -95,15 +94,13 @@ class Exited:
         return number if 0 < number <= HIGHEST_SIGNAL else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Signalled:
+class Signalled(Struct, frozen=True):
     """A signal ended it."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """It is gone; how it ended was not seen."""
 
     number: int = 0
@@ -120,19 +117,16 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunGpu:
-    """A GPU of the run: its memory in bytes as last read before the end, and whether the driver lost it."""
+class RunGpu(Struct, frozen=True):
+    """A GPU of the run: whether the driver lost it, and whether its memory was full before the end."""
 
     name: str  # as people know it: GPU 0
     uuid: str
-    used: int | None = None
-    total: int | None = None
     lost: bool = False
+    full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryHolder:
+class MemoryHolder(Struct, frozen=True):
     """Another process that held memory (bytes) of a GPU of the run; `since` is a wall time."""
 
     gpu: str  # UUID
@@ -143,21 +137,20 @@ class MemoryHolder:
     since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FolderSpace:
+class FolderSpace(Struct, frozen=True):
     """What statvfs said of a folder that the run writes to, at its end: bytes that were free."""
 
     path: str
     free: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """
     What the driver, the kernel, the disk and the neighbours told about a run; all may be missing.
 
     Times are wall times. Xids are those of the run's GPUs during the run. `oom_kills` counts those of the
-    run's cgroup while it ran (`memory.events`); `kernel_lines` are the kernel's about its processes.
+    run's cgroup while it ran (`memory.events`), `machine_kills` those of the whole machine at its end;
+    `kernel_lines` are the kernel's about its processes.
     """
 
     ended: float = 0.0
@@ -165,6 +158,7 @@ class RunFacts:
     holders: tuple[MemoryHolder, ...] = ()
     xids: tuple[Xid, ...] = ()
     oom_kills: int = 0
+    machine_kills: int = 0
     kernel_lines: tuple[str, ...] = ()
     full: tuple[FolderSpace, ...] = ()  # folders with next to no space left
     deadline: float | None = None  # of a scheduler or a `timeout`

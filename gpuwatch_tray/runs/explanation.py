@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.runs.cause import Cause, Confidence, Exited, Kind, RunFacts
 from gpuwatch_tray.runs.fact_rules import decide
 from gpuwatch_tray.runs.log_errors import Found, find_errors, pick_cause
@@ -44,7 +45,10 @@ def explain_end(log: str | bytes, end: End, facts: RunFacts | None = None) -> Ca
     if kind is Kind.HOST_MEMORY and not evidence and facts.kernel_lines:
         evidence = redact.text(facts.kernel_lines[-1])
     story = Story(kind, end, facts, shown.line if shown else LogLine(""), evidence)
-    return Cause(kind, sentence_of(story), evidence, fix_of(story), confidence, rank=story.rank)
+    sentence = sentence_of(story)
+    if confidence is Confidence.POSSIBLE and kind is not Kind.UNKNOWN:
+        sentence = _("probably: {sentence}").format(sentence=sentence)
+    return Cause(kind, sentence, evidence, fix_of(story), confidence, rank=story.rank)
 
 
 def _success(lines: Sequence[LogLine], errors: Sequence[Found], end: End, facts: RunFacts) -> Cause:

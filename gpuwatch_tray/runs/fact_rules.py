@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS
 from gpuwatch_tray.runs.cause import Confidence, Exited, Kind, RunFacts, Signalled, Unseen
 from gpuwatch_tray.runs.sign import Weight
@@ -42,12 +43,12 @@ HELD = 3600.0  # seconds after a grave Xid in which ranks may wait for the GPU: 
 LOST_XID = 79
 SHM = "/dev/shm"  # noqa: S108  # only named
 
-_OF_GPU = re.compile(r"(?i)cuda|nccl|\bgpu\b|nvml")
-_WRITING = re.compile(
+_OF_GPU = late_pattern(r"(?i)cuda|nccl|\bgpu\b|nvml")
+_WRITING = late_pattern(
     r"(?i)input/output error|PytorchStreamWriter|write failed|failed writing|unexpected pos|write\(\)"
     r"|\d written"
 )
-_BUS = re.compile(r"[Bb]us error|SIGBUS|\bsignal 7\b|\bexitcode\s*: -7\b|return code = -7\b")
+_BUS = late_pattern(r"[Bb]us error|SIGBUS|\bsignal 7\b|\bexitcode\s*: -7\b|return code = -7\b")
 _BLAMED = frozenset(
     {
         *(Kind.XID, Kind.GPU_LOST, Kind.ILLEGAL_ACCESS, Kind.COMMUNICATION, Kind.NO_GPU, Kind.GPU_LIBRARY),
@@ -57,8 +58,7 @@ _BLAMED = frozenset(
 _SOFT = frozenset({Kind.DATA_WORKER, Kind.COMMUNICATION, Kind.KILLED, Kind.STOPPED, Kind.LOGOUT, Kind.CRASH})
 
 
-@dataclass(frozen=True, slots=True)
-class FactRule:
+class FactRule(Struct, frozen=True):
     """One row of the table: `kind` follows where the log leaves room for it and the facts show it."""
 
     kind: Kind
@@ -112,6 +112,11 @@ def _killed_for_memory(facts: RunFacts, _end: End) -> bool:
     return facts.oom_kills > 0 or any("ut of memory" in line for line in facts.kernel_lines)
 
 
+def _killed_nearby(facts: RunFacts, end: End) -> bool:
+    """Tell whether the kernel killed a process of the machine as it ended in a way that may be that."""
+    return facts.machine_kills > 0 and (isinstance(end, Unseen) or end.number == SIGKILL)
+
+
 def _bus_error(found: Found | None, end: End) -> bool:
     """Tell whether it, or a process of it, touched a page that could not be had."""
     if not _open(found, end):
@@ -150,6 +155,13 @@ FACT_RULES = (
         "https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html",
     ),
     FactRule(Kind.HOST_MEMORY, CERTAIN, _open, _killed_for_memory, _CGROUPS),
+    FactRule(
+        Kind.HOST_MEMORY,
+        Confidence.POSSIBLE,
+        _open,
+        _killed_nearby,
+        "https://docs.kernel.org/filesystems/proc.html",
+    ),
     FactRule(
         Kind.SHARED_MEMORY,
         LIKELY,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.model import known
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, Instant, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class GpuWish:
+class GpuWish(Struct, frozen=True):
     """
     What a run waits for: `count` GPUs that had no compute process for `hold` seconds.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.runs.cause import Kind
 from gpuwatch_tray.runs.gpu_signs import GPU_SIGNS
 from gpuwatch_tray.runs.host_signs import HOST_SIGNS
@@ -23,32 +24,31 @@ SIGNS: tuple[Sign, ...] = (*GPU_SIGNS, *HOST_SIGNS)
 FRESH = 2  # lines of progress after an error that show that the program went on
 
 # An error of which the line itself says that the program goes on.
-_MILD = re.compile(
+_MILD = late_pattern(
     r"(?i)\bretrying\b|\bwill retry\b|\bretry (?:\d|loop)|\bfall(?:ing|s)? back\b|\bskipp(?:ed|ing)\b"
     r"|\bignor(?:ed|ing)\b|\bhandled\b|\bas expected\b|\busing \S{1,60} instead\b|\btrying less\b|\bcaught, "
     r"|\bnot a failure\b|\breported 0 times\b|\bgoing to \S{1,80} instead\b"
     r"|\btrying (?:another|the next|the other|again)\b"
 )
 # Of a level at which a program goes on: Python's logging and warnings, glog, PyTorch, TensorFlow.
-_LOW = re.compile(
+_LOW = late_pattern(
     r"(?<![=\w])(?:WARN(?:ING)?|[Ww]arning|INFO|DEBUG|info|[WI]\d{4})\b|\w(?:Warning): |\[[WI][ \d]"
     r"|: [WI] (?:tensorflow|external)/"
 )
 _LEVEL = 100  # characters of a line in which its level stands
 _NCCL_WARN = "NCCL WARN"  # NCCL's level for errors
-_LAUNCHERS = re.compile(
+_LAUNCHERS = late_pattern(
     r"^(?:[\w.]{1,80}\.)?(?:ChildFailedError|CalledProcessError|ProcessExitedException|ProcessRaisedException"
     r"|SignalException)\b"
 )
 # What a process says when another one is gone.
-_AFTERMATH = re.compile(
+_AFTERMATH = late_pattern(
     r"^(?:[\w.]{1,80}\.)?(?:BrokenPipeError|EOFError|ConnectionResetError|ConnectionAbortedError|Empty|Full"
     r"|CancelledError|BrokenBarrierError)\b"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """An error in the log: its kind, how heavy it weighs, where it is, and the name of the sign."""
 
     kind: Kind

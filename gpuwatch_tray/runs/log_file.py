@@ -1,85 +1,20 @@
-"""
-The log of a run on disk: its beginning and its end, in bounded room, whole up to the last byte that came.
-
-The first `HEAD` bytes are in `head`. What follows goes to numbered pieces of `PIECE` bytes, of which the last
-two are kept. Nothing is buffered here, so that a log outlives the process that writes it.
-"""
+"""Reading the log of a run, which `common/run_log.py` writes: also while it grows."""
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.run_log import COUNT, HEAD_NAME, START, TAIL_NAME
+from gpuwatch_tray.common.text import strip_escapes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-HEAD, PIECE = 2**20, 2 * 2**20  # bytes
-KEPT_PIECES = 2
-_HEAD_NAME, _PIECE_NAME = "head", "tail-{number:08}"
-_NEW = os.O_CREAT | os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-
-
-class RunLog:
-    """Writes a run's log into `folder`, which exists; counts what a full disk does not take."""
-
-    def __init__(self, folder: Path, head: int = HEAD, piece: int = PIECE) -> None:
-        self._folder = folder
-        self._piece = piece
-        self._room = head
-        self._number = 0
-        self.lost = 0  # bytes that could not be written
-        self._file: int | None = self._open(_HEAD_NAME)
-
-    def write(self, data: bytes) -> None:
-        """Append `data`; never raises, for the run must go on."""
-        left = memoryview(data)
-        while left:
-            if self._room == 0:
-                self._next_piece()
-            part = left[: self._room]
-            self._room -= len(part)
-            self.lost += len(part) - self._append(part)
-            left = left[len(part) :]
-
-    def close(self) -> None:
-        """End the log."""
-        if self._file is not None:
-            with suppress(OSError):
-                os.close(self._file)
-            self._file = None
-
-    def _append(self, part: memoryview) -> int:
-        """Write `part`; return how many bytes were taken."""
-        written = 0
-        with suppress(OSError):
-            while self._file is not None and written < len(part):
-                written += os.write(self._file, part[written:])
-        return written
-
-    def _next_piece(self) -> None:
-        self.close()
-        self._number += 1
-        self._room = self._piece
-        with suppress(OSError):
-            (self._folder / _piece(self._number - KEPT_PIECES)).unlink(missing_ok=True)
-        self._file = self._open(_piece(self._number))
-
-    def _open(self, name: str) -> int | None:
-        try:
-            return os.open(self._folder / name, _NEW, 0o600)
-        except OSError:
-            return None
-
-
-def _piece(number: int) -> str:
-    return _PIECE_NAME.format(number=number)
-
-
-@dataclass(frozen=True, slots=True)
-class LogText:
+class LogText(Struct, frozen=True):
     """A log as it was kept: `left_out` bytes lie between `head` and `tail`."""
 
     head: bytes
@@ -93,18 +28,41 @@ class LogText:
         return (self.head + self.tail)[-most:]
 
 
-def read_log(folder: Path, piece: int = PIECE) -> LogText:
-    """Read the log of a run, also while it grows. Raises OSError where there is none."""
-    head = (folder / _HEAD_NAME).read_bytes()
-    names = sorted(path.name for path in folder.glob("tail-*"))[-KEPT_PIECES:]
-    pieces = []
-    for name in names:
-        with suppress(FileNotFoundError):  # it went meanwhile, to make room
-            pieces.append((int(name.partition("-")[2]), (folder / name).read_bytes()))
-    left_out = piece * (pieces[0][0] - 1) if pieces else 0
-    return LogText(head, left_out, b"".join(data for _number, data in pieces))
+def read_log(folder: Path) -> LogText:
+    """Read the log of a run. Raises OSError where there is none."""
+    head = (folder / HEAD_NAME).read_bytes()
+    try:
+        file = (folder / TAIL_NAME).read_bytes()
+    except FileNotFoundError:
+        return LogText(head)
+    written, ring = int.from_bytes(file[:COUNT], "little"), file[START:]
+    if written <= len(ring):
+        return LogText(head, 0, ring[:written])
+    at = written % len(ring)
+    return LogText(head, written - len(ring), ring[at:] + ring[:at])
 
 
 def log_size(folder: Path) -> int:
     """Return how many bytes the files of a run take."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+SHOWN_LINES = 10  # lines
+KEPT_LINES = 40  # lines that are redacted together, for a secret may begin above those that are shown
+LONGEST_LINE = 4096  # bytes of a line: of a longer one the beginning, which names what follows
+LINE_WIDTH = 200  # characters of a line that is shown
+
+
+def last_lines(log: bytes) -> tuple[str, ...]:
+    """Return the last lines of an output that are not blank, redacted and without escape sequences."""
+    kept = map(_last_state, log.rsplit(b"\n", KEPT_LINES)[-KEPT_LINES:])
+    plain = [strip_escapes(line.decode("utf-8", "replace")) for line in kept]
+    shown = [line.rstrip() for line in redact.lines("\n".join(plain)) if line.strip()]
+    return tuple(
+        line if len(line) <= LINE_WIDTH else f"{line[: LINE_WIDTH - 1]}…" for line in shown[-SHOWN_LINES:]
+    )
+
+
+def _last_state(line: bytes) -> bytes:
+    """Return what a line has last: what follows a carriage return, as in a progress bar, replaces all."""
+    return line.rstrip(b"\r").rpartition(b"\r")[2][:LONGEST_LINE]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.text import strip_escapes
 
 MOST = 256 * 1024  # characters of the end that are read
@@ -13,7 +15,7 @@ LONGEST = 2000  # characters of a line: of a longer one the beginning
 PREFIXES = 4  # that one line may have before it
 
 # What launchers, log libraries and schedulers put before a line. The group `rank` is the rank.
-_PREFIX = re.compile(
+_PREFIX = late_pattern(
     r"""
     \[(?:rank|default|gpu|worker)[ ]?(?P<a>\d{1,5})\]:?[ ]?  # torchrun, since 2.2; --tee; pdsh
     | \[\d{1,3},(?P<b>\d{1,5})\](?:<std(?:out|err)>)?:[ ]?   # mpirun --tag-output
@@ -28,22 +30,21 @@ _PREFIX = re.compile(
     re.VERBOSE,
 )
 # Progress of training, of a download or of a table: what shows that the program went on.
-_PROGRESS = re.compile(
+_PROGRESS = late_pattern(
     r"(?i)\b(?:step|epoch|iter|iteration|it|batch|round|global_step)\b['\"]?[\s:=\[#/]{0,4}\d"
     r"|\bloss\b['\"]?[\s:=]{1,3}\d|\d(?:it|batch|examples|tokens)/s|\d{1,3}%\|"
 )
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^\s*╭.{0,80}Traceback|^Original Traceback")
-_FRAME = re.compile(r"^\s{2,8}File \"")
-_INDENTED = re.compile(r"^(?:\s{2,}|[│╭╰])")  # Rich draws a frame around its own
-_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]{0,150}\.)?([A-Za-z_]\w{1,80})(?::\s|:?$)")
+_TRACEBACK = late_pattern(r"Traceback \(most recent call last\)|^\s*╭.{0,80}Traceback|^Original Traceback")
+_FRAME = late_pattern(r"^\s{2,8}File \"")
+_INDENTED = late_pattern(r"^(?:\s{2,}|[│╭╰])")  # Rich draws a frame around its own
+_EXCEPTION = late_pattern(r"^(?:[A-Za-z_][\w.]{0,150}\.)?([A-Za-z_]\w{1,80})(?::\s|:?$)")
 # Before a traceback: it is only reported, and the program goes on.
-_REPORTED = re.compile(
+_REPORTED = late_pattern(
     r"^(?:Exception ignored in|--- Logging error ---|Error in atexit|Exception in thread Thread)"
 )
 
 
-@dataclass(slots=True)
-class LogLine:
+class LogLine(Struct):
     """One line; `text` is without what stands before it. `exception`: the name of the one that it reports."""
 
     text: str
@@ -76,8 +77,7 @@ def _read_line(raw: str) -> LogLine:
     return LogLine(text, rank)
 
 
-@dataclass(slots=True)
-class _Traceback:
+class _Traceback(Struct):
     """Where a rank is in a traceback."""
 
     open: bool = False

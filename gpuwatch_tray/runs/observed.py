@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.common import redact
+from gpuwatch_tray.alerts.reminders import on_gpus, other_holders
 from gpuwatch_tray.model import Xid, known
 from gpuwatch_tray.runs.cause import MemoryHolder, RunFacts, RunGpu
 
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Snapshot
 
 
-MOST_HOLDERS = 8
-
-
 def observed_json(watched: CommandEnds | ProcessEnds | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """
     Return what has been seen of a command or a process, and sees now that it has ended.
 
     Keys: gpus (its own, or all where it was seen on none), holders (of memory on those), xids, peak,
-    mismatch, devices (the UUIDs of its own). Memory in bytes, times are wall times.
+    mismatch, devices (the UUIDs of its own), kills (processes that the kernel has killed for want of memory
+    since it was last known to run). Memory in bytes, times are wall times.
     """
     devices = () if watched is None else watched.devices
     body: dict[str, Any] = {
@@ -33,40 +31,35 @@ def observed_json(watched: CommandEnds | ProcessEnds | None, snapshot: Snapshot 
         "peak": None if watched is None else watched.peak,
         "mismatch": False,
         "devices": list(devices),
+        "kills": 0,
     }
     if snapshot is None:
         return body
     problem = snapshot.mismatch or snapshot.problem
     body["mismatch"] = problem is not None and problem.mismatch
     lost = () if watched is None else watched.lost
+    full = () if watched is None else watched.full
+    if watched is not None and watched.oom_kills is not None and snapshot.oom_kills is not None:
+        body["kills"] = max(0, snapshot.oom_kills - watched.oom_kills)
     chosen = [gpu for gpu in snapshot.gpus if not gpu.physical and (not devices or gpu.uuid in devices)]
     body["gpus"] = [
         {
             "name": f"GPU {gpu.index}",
             "uuid": gpu.uuid,
+            # An older `when run`, started before an upgrade, reads these two.
             "used": known(gpu.memory_used),
             "total": known(gpu.memory_total),
             "lost": gpu.uuid in lost or (bool(devices) and gpu.problem is not None),
+            "full": gpu.uuid in full or gpu.is_full,
         }
         for gpu in chosen
     ]
-    by_index = {gpu.index: gpu.uuid for gpu in chosen}
-    own = None if watched is None else (watched.pid, watched.identity)
-    holders: list[dict[str, Any]] = [
-        {
-            "gpu": by_index[process.gpu],
-            "user": redact.text(known(process.user) or ""),
-            "name": redact.process_name(known(process.name) or ""),
-            "pid": process.pid,
-            "memory": memory,
-            "since": known(process.started),
-        }
-        for process in snapshot.processes
-        if process.gpu in by_index
-        and (process.pid, process.identity) != own
-        and (memory := known(process.memory)) is not None
-    ]
-    body["holders"] = sorted(holders, key=lambda holder: -holder["memory"])[:MOST_HOLDERS]
+    own = () if watched is None else on_gpus(watched, snapshot)
+    others = other_holders(snapshot, [gpu.uuid for gpu in chosen], own)
+    if watched is not None and watched.others:
+        others = watched.others  # whom it met: by now they may be gone too
+    names = ("gpu", "user", "name", "pid", "memory", "since")
+    body["holders"] = [dict(zip(names, other, strict=True)) for other in others]
     return body
 
 
@@ -75,8 +68,8 @@ def observed_facts(observed: Mapping[str, Any], ended: float) -> RunFacts:
     return RunFacts(
         ended=ended,
         gpus=tuple(
-            RunGpu(gpu["name"], gpu["uuid"], gpu["used"], gpu["total"], gpu["lost"])
-            for gpu in observed.get("gpus", ())
+            RunGpu(gpu["name"], gpu["uuid"], gpu["lost"], bool(gpu.get("full")))
+            for gpu in observed.get("gpus", ())  # an older tray tells of no full one
         ),
         holders=tuple(
             MemoryHolder(row["gpu"], row["user"], row["name"], row["pid"], row["memory"], row["since"])
@@ -84,4 +77,5 @@ def observed_facts(observed: Mapping[str, Any], ended: float) -> RunFacts:
         ),
         xids=tuple(Xid(str(uuid), int(code), float(at)) for uuid, code, at in observed.get("xids", ())),
         mismatch=bool(observed.get("mismatch")),
+        machine_kills=int(observed.get("kills", 0)),
     )

@@ -6,24 +6,24 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.common.private import make_private_folder
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from gpuwatch_tray.common.run_log import RECORD, new_run_folder
 from gpuwatch_tray.runs.log_file import log_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 MOST_RUNS = 200
 MOST_BYTES = 500 * 2**20
-RECORD = "run.json"
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """
     What is known of a run. Times are wall times, durations seconds, memory bytes; None is unknown.
 
@@ -71,7 +71,7 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
 
 def record_from_json(body: dict[str, Any]) -> RunRecord:
     """Read a record back, without another version's keys; raises ValueError or TypeError for what is none."""
-    names = {field.name for field in fields(RunRecord)}
+    names = RunRecord.__struct_fields__
     values: dict[str, Any] = {name: value for name, value in body.items() if name in names}
     values |= {name: tuple(map(str, values[name])) for name in _TUPLES & values.keys()}
     return RunRecord(**values)
@@ -85,14 +85,8 @@ class RunFolder:
 
     def create(self, command: str, **facts: Any) -> tuple[RunRecord, Path]:
         """Make the folder of a new run, with its first record; the numbers rise, and none is used twice."""
-        make_private_folder(self._root)
-        number = max(self._numbers(), default=0)
-        while True:
-            number += 1
-            folder = self.folder(number)
-            with suppress(FileExistsError):  # another run has begun at the same moment
-                folder.mkdir(mode=0o700)
-                break
+        number, path = new_run_folder(self._root)
+        folder = Path(path)
         record = RunRecord(number, command, **facts)
         self.write(record)
         return record, folder

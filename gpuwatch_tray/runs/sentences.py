@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.units import GIB, KIB, MIB, gib, memory_text, recent_time
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, UNNAMED_GPU
@@ -13,35 +15,36 @@ from gpuwatch_tray.runs.cause import End, Kind, RunFacts, Signalled, Unseen, sig
 from gpuwatch_tray.runs.fact_rules import SIGINT, SIGTERM
 from gpuwatch_tray.runs.log_tail import LogLine
 
-FULL = 0.97  # of a GPU's memory: less than this fits, next to nothing is left
+if TYPE_CHECKING:
+    import re
+
 _SIZES = {"B": 1, "byte": 1, "KiB": KIB, "KB": KIB, "MiB": MIB, "MB": MIB, "GiB": GIB, "GB": GIB}
 _SIZE = r"([\d,]{1,30}(?:\.\d{1,6})?)\s?(B|bytes?|KiB|MiB|GiB|KB|MB|GB)\b"
-_ASKED = re.compile(
+_ASKED = late_pattern(
     rf"(?:[Tt]ried to allocate|trying to allocate|[Aa]llocating|allocate request for|allocate) {_SIZE}"
 )
-_FREE = re.compile(rf"of which {_SIZE} is free|{_SIZE} free")
-_GPU = re.compile(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
-_RANK = re.compile(
+_FREE = late_pattern(rf"of which {_SIZE} is free|{_SIZE} free")
+_GPU = late_pattern(r"\bGPU (\d{1,3})\b|device(?: ordinal)? (\d{1,3})\b")
+_RANK = late_pattern(
     r"\[Rank (\d{1,5})\]|\bRank (\d{1,5}) timed out|DistBackendError: \[(\d{1,5})\] is setting up"
 )
-_MODULE = re.compile(
+_MODULE = late_pattern(
     r"[Nn]o module named '?([\w.-]{1,80})|Cannot find module '([^']{1,120})'"
     r"|called \u2018([^\u2019]{1,80})\u2019"
 )
-_LIBRARY = re.compile(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
-_FAILED_LIBRARY = re.compile(
+_LIBRARY = late_pattern(r"(lib[\w.+-]{1,80}\.so[\w.]{0,20})")
+_FAILED_LIBRARY = late_pattern(
     r"(lib[\w.+-]{1,80}\.so[\w.]{0,20}): (?:cannot open|undefined|version|file too|invalid)"
 )
-_UNFIT = re.compile(r"symbol|version|file too short|ELF")
-_PATH = re.compile(
+_UNFIT = late_pattern(r"symbol|version|file too short|ELF")
+_PATH = late_pattern(
     r"'([^'\n]{1,300})'$|\u2018([^\u2019\n]{1,300})\u2019|(?:^|: )([^\s:]{1,200}): (?:command )?not found"
 )
-_PORT = re.compile(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
-_SIGNAL = re.compile(r"by signal: ([A-Z][\w ]{1,30})\.")
+_PORT = late_pattern(r"port:? (\d{2,5})\b|(?:\]|\.\d{1,3}):(\d{2,5})\b|', (\d{2,5})\)|:::(\d{2,5})")
+_SIGNAL = late_pattern(r"by signal: ([A-Z][\w ]{1,30})\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """What the sentence of a cause is made from."""
 
     kind: Kind
@@ -148,18 +151,24 @@ def _gpu_memory(story: Story) -> str:
     else:
         said = _("{gpu} ran out of memory")
     said = said.format(gpu=gpu, asked=memory_text(asked or 0), free=memory_text(free or 0))
-    return "".join([said, *_holders(story)])
+    return "; ".join([said, *_holders(story.facts)])
 
 
-def _holders(story: Story) -> list[str]:
+def neighbours_line(facts: RunFacts) -> str:
+    """Return who else was on its GPUs, as a line of its own; empty for nobody."""
+    named = _holders(facts)
+    return _("others on its GPUs: {others}").format(others="; ".join(named)) if named else ""
+
+
+def _holders(facts: RunFacts) -> list[str]:
     """Tell who else held memory, the most first."""
     told = []
-    for holder in sorted(story.facts.holders, key=lambda holder: -holder.memory)[:2]:
+    for holder in sorted(facts.holders, key=lambda holder: -holder.memory)[:2]:
         if holder.since is None:
-            form = _("; {user}'s {name} (PID {pid}) held {memory}")
+            form = _("{user}'s {name} (PID {pid}) held {memory}")
         else:
-            form = _("; {user}'s {name} (PID {pid}) held {memory}, since {time}")
-        since = recent_time(holder.since or 0.0, story.facts.ended)
+            form = _("{user}'s {name} (PID {pid}) held {memory}, since {time}")
+        since = recent_time(holder.since or 0.0, facts.ended)
         told.append(
             form.format(
                 user=holder.user,
@@ -175,7 +184,7 @@ def _holders(story: Story) -> list[str]:
 def _host_memory(story: Story) -> str:
     if story.facts.oom_kills:
         return _("it reached its memory limit (cgroup), and the kernel killed it")
-    if story.facts.kernel_lines:
+    if story.facts.kernel_lines or (story.facts.machine_kills and not story.line.text):
         return _("the machine ran out of memory, and the kernel killed it")
     asked = _bytes(_ASKED, story.line.text)
     if asked is not None:
@@ -289,12 +298,12 @@ def _time_limit(story: Story) -> str:
 
 
 def _unknown(story: Story) -> str:
-    full = [gpu.name for gpu in story.facts.gpus if gpu.used and gpu.total and gpu.used >= FULL * gpu.total]
+    full = [gpu.name for gpu in story.facts.gpus if gpu.full]
     if isinstance(story.end, Unseen):
         if full:
-            text = _("it is gone; its end was not seen, and the memory of {gpu} was full before")
-            return text.format(gpu=", ".join(full))
-        return _("it is gone; its end was not seen, and the cause is not known")
+            text = _("it is gone; how it ended was not seen, and the memory of {gpu} was full before")
+            return "; ".join([text.format(gpu=", ".join(full)), *_holders(story.facts)])
+        return _("it is gone; how it ended was not seen, and the cause is not known")
     if isinstance(story.end, Signalled):
         return _("it was ended by a signal ({name})").format(name=signal_name(story.end.number))
     return _("it ended with exit code {code}; the cause is not known").format(code=story.end.code)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
+
 if TYPE_CHECKING:
+    import re
+
     from gpuwatch_tray.runs.cause import Kind
 
 
@@ -22,8 +26,7 @@ class Weight(IntEnum):
     DECISIVE = 6  # the kernel or the scheduler says so
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Struct, frozen=True):
     """
     One row of the table: lines with one of `needles` (lower case) that match `pattern` are a sign of `kind`.
 
@@ -40,4 +43,4 @@ class Sign:
 
 def sign(name: str, kind: Kind, weight: Weight, needles: str, pattern: str, source: str) -> Sign:
     """Make a row of the table; `needles` are parted by `|`."""
-    return Sign(name, kind, weight, tuple(needles.split("|")), re.compile(pattern), source)
+    return Sign(name, kind, weight, tuple(needles.split("|")), late_pattern(pattern), source)

@@ -7,13 +7,12 @@ Names and ports are those of the providers' own help pages, as in Mozilla's publ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
 
 
-@dataclass(frozen=True, slots=True)
-class KnownServer:
+class KnownServer(Struct, frozen=True):
     """A provider's server; `note` says which password it takes, or with `refused` why it takes none."""
 
     host: str

@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 import string
 from bisect import bisect_left
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Text that stands for itself. An unquoted `~` or brace in it may still mean something."""
 
     text: str
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """`$NAME` or `${NAME}`; with `home`, a `~` (HOME, or the account's folder where HOME is unset)."""
 
     name: str
@@ -34,8 +34,7 @@ class Reference:
 Piece: TypeAlias = Literal | Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word between `start` and `end`, offsets into the text."""
 
     start: int
@@ -51,8 +50,7 @@ class Word:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is no data, at an offset of the text. Never quotes the text: it may be a password."""
 
     at: int
@@ -82,10 +80,10 @@ def merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 
 OPERATORS = frozenset("&|()<>")
 _WORD_ENDS = OPERATORS | frozenset(" \t\n;")
-_PLAIN = re.compile(r"""[^\\'"$` \t\n;&|()<>]+""")
-_PLAIN_IN_QUOTES = re.compile(r'[^\\"$`]+')
-_ANSI_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
-_DOUBLE_QUOTES = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_PLAIN = late_pattern(r"""[^\\'"$` \t\n;&|()<>]+""")
+_PLAIN_IN_QUOTES = late_pattern(r'[^\\"$`]+')
+_ANSI_QUOTES = late_pattern(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_DOUBLE_QUOTES = late_pattern(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LETTERS = frozenset(string.ascii_letters + "_")
 _NAME_CHARACTERS = _LETTERS | frozenset(string.digits)
 _OF_THE_SHELL = frozenset(string.digits + "?$!@*#-")

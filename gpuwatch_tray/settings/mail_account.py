@@ -14,7 +14,6 @@ from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.common import host
-from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import schema
 from gpuwatch_tray.settings import paths
@@ -91,6 +90,8 @@ def is_local_user(name: str) -> bool:
     """Return whether this is a user or a mail alias of this computer; True where that cannot be told."""
     if sys.platform != "win32":
         import pwd
+
+        from gpuwatch_tray.common.threads import call_with_timeout
 
         try:
             # The list of users may lie on the network.

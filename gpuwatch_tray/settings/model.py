@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import RoutingPolicy
+from msgspec import Struct, field
+
+from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
 from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A password that no repr, log line or traceback shows."""
 
     _text: str
@@ -49,10 +49,10 @@ class ResolvedChannel(Enum):
 
     EMAIL = "email"
     POPUP = "popup"
+    CHAT = "chat"
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpSettings:
+class SmtpSettings(Struct, frozen=True):
     """A mail server and the account on it."""
 
     host: str
@@ -63,6 +63,27 @@ class SmtpSettings:
     ca_file: Path | None = None  # certificates of one's own authority
     security: SmtpSecurity = SmtpSecurity.TLS
     password_file: Path | None = None
+
+
+class ChatAddress(Struct, frozen=True):
+    """
+    One chat or phone: what it is for, its service by its name for people, and its address.
+
+    `place` is the service with its server masked, for people. Where `url` is empty, the address is in the
+    keyring. `plain_text`: the person has asked for plain http. `line` is that of the file.
+    """
+
+    route: ChatRoute
+    service: str
+    place: str
+    url: Secret
+    plain_text: bool = False
+    line: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name that commands and the outbox know it by."""
+        return self.route.name
 
 
 class LabLogin(Enum):
@@ -80,8 +101,7 @@ class LabAlerts(Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class LabSettings:
+class LabSettings(Struct, frozen=True):
     """Where the lab is known, and who one is there. Times are in seconds."""
 
     hosts: tuple[str, ...] = ()  # asked by ssh
@@ -113,12 +133,11 @@ class LabSettings:
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
-_RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
+_RESOLVED = frozenset(map(ResolvedChannel, schema.NOTIFY_RESOLVED.default.split(", ")))
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything that the files and variables say, checked. Times are in seconds."""
 
     config: Path  # the gpu-watch.env that was read, or its place
@@ -134,6 +153,8 @@ class Settings:
     gmail_token: Path | None = None
     from_email: str = ""
     smtp: SmtpSettings | None = None
+    chats: tuple[ChatAddress, ...] = ()
+    chats_file: Path | None = None  # NOTIFY_URLS_FILE
     mygpu: str = ""
     away: int = schema.AWAY_MIN.default_value
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
@@ -150,8 +171,7 @@ class Settings:
     warnings: tuple[str, ...] = ()  # lines for the user
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigProblem:
+class ConfigProblem(Struct, frozen=True):
     """One thing to mend: in which file (or variable), on which line, of which key."""
 
     path: str

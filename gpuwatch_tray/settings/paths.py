@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
@@ -16,7 +16,7 @@ from gpuwatch_tray.model.schema import LAB, NOTIFY, SMTP, WATCH_FILE
 from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 NAME = "gpuwatch-tray"
@@ -32,8 +32,7 @@ _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFolders:
+class SettingsFolders(Struct, frozen=True):
     """The folders of this installation and user. `checkout` is None in an installed one."""
 
     checkout: Path | None
@@ -64,8 +63,7 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
         return Path(named) / NAME
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """One of the files, or the place for it."""
 
     path: Path
@@ -81,14 +79,14 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
     named = environ.get(variable, "")
     if named:
         path = absolute(named, environ, folders)
-        return _read(path, named) or SourceFile(
+        return read_file(path, named) or SourceFile(
             path,
             named,
             problem=_("there is no such file: correct or unset {variable}").format(variable=variable),
         )
     places = _candidates(name, folders)
     for path in places:
-        if (file := _read(path, _shown(path, folders))) is not None:
+        if (file := read_file(path, _shown(path, folders))) is not None:
             return file
     missing = places[-1] if places else folders.config / name  # where `setup config` writes it
     return SourceFile(missing, _shown(missing, folders), found=False)
@@ -103,17 +101,18 @@ def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tupl
     return tuple(found)
 
 
-def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
-    """Return what differs once any of those files has changed, come or gone; opens none."""
+def stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    """Return what differs once any of these files has changed, come or gone; opens none."""
+    return tuple(map(stamp, files))
 
-    def stamp(path: Path) -> Stamp:
-        try:
-            found = path.stat()
-        except (OSError, ValueError):
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
-    return tuple(map(stamp, files_to_check(environ, folders)))
+def stamp(path: Path) -> Stamp:
+    """Return what differs once this file has changed, come or gone."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
@@ -146,7 +145,8 @@ def _shown(path: Path, folders: SettingsFolders) -> str:
     return str(path)
 
 
-def _read(path: Path, shown: str) -> SourceFile | None:
+def read_file(path: Path, shown: str) -> SourceFile | None:
+    """Read a file that may be missing (None), or be no plain file: then its `problem` says so."""
     if str(path) == os.devnull:  # said in a variable: no such file at all
         return SourceFile(path, shown)
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.schema import SETTINGS, SMTP_PASS
@@ -28,8 +29,7 @@ _LONE_CR = N_("a carriage return within a line: save the file with LF or CRLF li
 _ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
 
 
-@dataclass(frozen=True, slots=True)
-class GivenValue:
+class GivenValue(Struct, frozen=True):
     """An assignment of a key: the text, and the file (by its place in the order) and line it stands in."""
 
     text: str

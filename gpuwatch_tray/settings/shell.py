@@ -7,9 +7,11 @@ The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`), which
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.settings.lexer import OPERATORS, Literal, Piece, Reference, Scanner, UnclosedError, Word
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 # What is said of a text that Bash would execute. Nothing of the line is quoted save names and words of Bash:
 # a stray word may be a password.
 EXPORT = N_("`export` needs NAME=value here, with the name outside the quotes")
@@ -80,7 +82,7 @@ HOME = Reference("HOME", home=True)
 OTHER_HOME = N_(
     "`~name` is the home folder of another account: write that folder (put a literal ~ in quotes)"
 )
-_COLON_TILDE = re.compile(r"(?<=:)(?=~)")
+_COLON_TILDE = late_pattern(r"(?<=:)(?=~)")
 
 
 def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
@@ -108,12 +110,11 @@ def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
 
 
 MOST_ERRORS = 50
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\]\+?=)")
-_BRACES = re.compile(r"\{.*(,|\.\.).*\}", re.DOTALL)
+_ASSIGNED = late_pattern(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\]\+?=)")
+_BRACES = late_pattern(r"\{.*(,|\.\.).*\}", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """`name=value`, not yet expanded, between two offsets of the text; `line` is that of its name."""
 
     name: str
@@ -123,16 +124,14 @@ class Assignment:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShellCommand:
+class ShellCommand(Struct, frozen=True):
     """Assignments that Bash carries out together."""
 
     assignments: tuple[Assignment, ...]
     export: bool = False  # Bash expands every value before it assigns the first
 
 
-@dataclass(frozen=True, slots=True)
-class DataError:
+class DataError(Struct, frozen=True):
     """Text that is no data: its line, the key whose value it is part of ('' if none), how to correct it."""
 
     line: int
@@ -140,8 +139,7 @@ class DataError:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """What a text says."""
 
     commands: tuple[ShellCommand, ...] = ()
@@ -337,8 +335,7 @@ _KEPT = N_("Bash reserves this name: use another")
 _TOO_LONG = N_("longer than {most} characters")
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandedValue:
+class ExpandedValue(Struct, frozen=True):
     """One assignment carried out. `unset` are the variables in it that stood nowhere, empty as in Bash."""
 
     name: str

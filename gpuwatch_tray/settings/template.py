@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.model.schema import LAB, NOTIFY, SETTINGS, SMTP, WATCH_FILE
 from gpuwatch_tray.settings import paths
@@ -47,8 +48,7 @@ _ABOUT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(Struct, frozen=True):
     """One of the files: where it is, or would be written; `named` is the variable that says so."""
 
     path: Path

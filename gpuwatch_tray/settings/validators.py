@@ -6,7 +6,6 @@ Each raises ValueError with what it expected, what it got and how to correct it;
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 import unicodedata
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import LANGUAGES, N_, _
 from gpuwatch_tray.model import Auto, EmailWhen, ExportUsers, IconStyle, ProcessScope
@@ -38,19 +38,21 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 _SHOWN = 60  # characters of a wrong value
-_DIGITS = re.compile(r"[0-9]+")
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_DIGITS = late_pattern(r"[0-9]+")
+_DECIMAL = late_pattern(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_CONTROL = late_pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_UTF8 = late_pattern(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 # What ssh takes for a machine, an alias of its configuration too. A leading hyphen would be an option to it.
 _MACHINE = re.compile(r"(?!-)([\w.+-]+@)?[\w.:-]+")
 _LABEL = re.compile(r"[\w.:/-]+")
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+_HOST = late_pattern(r"[\w-]+(\.[\w-]+)*\.?")
 # Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
-_ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
-_ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@host, with @ in the password too
-_SEPARATORS = re.compile(r"[,; \t\n]+")
+_ADDRESS = late_pattern(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
+_ACCOUNT = late_pattern(
+    r"(?<=:).+(?=@)", re.DOTALL
+)  # scheme://name:password@host, with @ in the password too
+_SEPARATORS = late_pattern(r"[,; \t\n]+")
 
 
 def quote_value(text: str) -> str:
@@ -121,17 +123,17 @@ def _bounded(setting: Setting, text: str) -> Any:
 
 def _decimal(setting: Setting, text: str) -> Any:
     least, most = setting.bounds
+    is_decimal = _DECIMAL.fullmatch(text) is not None
+    if is_decimal and least <= Decimal(text) <= most:
+        return setting.unit.to_base(Decimal(text))
     expected = {
         ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
         ValueType.SIZE: _("expected GiB from 0 to {most}, got {got}"),
         ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
     }[setting.type].format(least=least, most=most, got=quote_value(text))
-    if not _DECIMAL.fullmatch(text):
-        point = _("{said}: use a point for decimals").format(said=expected)
-        raise ValueError(point if "," in text else expected)
-    if not least <= Decimal(text) <= most:
-        raise ValueError(expected)
-    return setting.unit.to_base(Decimal(text))
+    if not is_decimal and "," in text:
+        expected = _("{said}: use a point for decimals").format(said=expected)
+    raise ValueError(expected)
 
 
 def _port(setting: Setting, text: str) -> int:
@@ -149,6 +151,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "PROCESS_SCOPE": (ProcessScope, N_("expected 'mine' or 'all', got {got}")),
     "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
     "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
+    "CHAT_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
     "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "LAB_AUTH": (LabLogin, N_("expected 'none', 'basic' or 'bearer', got {got}")),
@@ -156,7 +159,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "EXPORT_USERS": (ExportUsers, N_("expected 'names', 'hashed' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
-        N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
+        N_("expected some of 'email', 'popup' and 'chat', with commas, or 'off', got {got}"),
     ),
 }
 
@@ -245,6 +248,8 @@ def _host(_setting: Setting, text: str) -> str:
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
     try:
+        import ipaddress
+
         return str(ipaddress.IPv6Address(text))
     except ValueError:
         raise ValueError(
@@ -314,6 +319,8 @@ def _label(_setting: Setting, text: str) -> str:
 def is_loopback(host: str) -> bool:
     """Tell whether this name or address is this very computer."""
     try:
+        import ipaddress
+
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower().removesuffix(".") == "localhost"

@@ -10,8 +10,9 @@ import shutil
 import sys
 import time
 from collections.abc import MutableMapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import parse_listing

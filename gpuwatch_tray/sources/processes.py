@@ -6,18 +6,19 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil  # the one importer
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
-from gpuwatch_tray.model import GONE, Field, GpuProcess, Missing, Why
+from gpuwatch_tray.model import GONE, UNKNOWN, Field, GpuProcess, Missing, Why
+from gpuwatch_tray.sources.held_processes import HeldProcesses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from gpuwatch_tray.model import ProcessKind
 
@@ -39,9 +40,13 @@ def steady_clock() -> float:
     return now
 
 
-def start_ticks(pid: int) -> tuple[int, bytes]:
-    """Read the ticks from boot to a process's start, and what changes with its program; raises OSError."""
-    # By the shortest way: this is read for every process at every poll.
+def start_ticks(pid: int) -> tuple[int, bytes, str, int]:
+    """
+    Read the ticks from boot to a process's start, what changes with its program, its state, its CPU in ticks.
+
+    The state is the letter of proc_pid_stat(5), such as D. Raises OSError.
+    """
+    # By the shortest way: where no process can be held, this is read for every one at every poll.
     file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
         stat = os.read(file, _STAT_SIZE)
@@ -50,7 +55,8 @@ def start_ticks(pid: int) -> tuple[int, bytes]:
     # The second field is the program's name in brackets and may hold blanks and brackets.
     name, _, rest = stat.rpartition(b")")
     fields = rest.split(None, 28 - 2)
-    return int(fields[22 - 3]), b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
+    program = b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
+    return int(fields[22 - 3]), program, chr(fields[0][0]), int(fields[14 - 3]) + int(fields[15 - 3])
 
 
 def sees_host_pids() -> bool:
@@ -85,8 +91,7 @@ ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
 EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessFacts:
+class ProcessFacts(Struct, frozen=True):
     """The facts of a process, each of which may be missing; the fields are those of model.GpuProcess."""
 
     pid: int
@@ -98,6 +103,8 @@ class ProcessFacts:
     cwd: Field[str]
     command: Field[tuple[str, ...]]
     name: Field[str]
+    state: str = ""
+    cpu: Field[float] = UNKNOWN
 
     @property
     def ended(self) -> bool:
@@ -128,16 +135,18 @@ class ProcessFacts:
             self.command,
             self.name,
             device,
+            self.state,
+            self.cpu,
         )
 
 
 T = TypeVar("T")
 
 CACHED_READS = 60  # reads for which what seldom changes is kept: the working directory and the arguments
+PROGRAM_READS = 12  # reads after which it is asked whether a process that is held runs the same program yet
 
 
-@dataclass(slots=True)
-class _CachedProcess:
+class _CachedProcess(Struct):
     """What hardly changes in the life of a process; `program` changes with the program that it runs."""
 
     identity: str
@@ -148,17 +157,23 @@ class _CachedProcess:
     command: Field[tuple[str, ...]]
     name: Field[str]
     cwd: Field[str]
+    complete: bool  # owner, command and name are known
     reads: int = 0  # since psutil was asked
+    state: str = ""  # as last read, which of a process that is held is each PROGRAM_READS
+    cpu: Field[float] = UNKNOWN  # s, likewise
 
     @property
-    def complete(self) -> bool:
-        return not any(isinstance(value, Missing) for value in (self.user, self.command, self.name))
+    def due(self) -> bool:
+        """Whether psutil is to be asked again, or the system whether the program is the same yet."""
+        return not self.complete or self.reads >= CACHED_READS or not self.reads % PROGRAM_READS
 
 
 class ProcessInspector:
     """
     Reads the facts of processes, and keeps what lasts of those that it was last asked about.
 
+    Of a process that is `held` and has not ended nothing is read to know that it is still the same one; of
+    any other its start is read each time. `close` lets go of them.
     `me` is the owner of what counts as `mine`: a real user id, on Windows a name with its domain; by default
     the user of this process. `clock` gives wall time, `steady` is a clock that nobody sets, both in seconds.
     """
@@ -169,7 +184,9 @@ class ProcessInspector:
         me: int | str | None = None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady_clock,
+        held: HeldProcesses | None = None,
     ) -> None:
+        self._held = HeldProcesses() if held is None else held
         self._me = me
         self._clock = clock
         self._steady = steady
@@ -185,15 +202,29 @@ class ProcessInspector:
         except OSError:
             return ""
 
-    def inspect_all(self, pids: Iterable[int]) -> dict[int, ProcessFacts]:
+    def close(self) -> None:
+        """Let go of the processes that are held."""
+        self._held.close()
+
+    def inspect_all(self, pids: Collection[int]) -> dict[int, ProcessFacts]:
         """
         Return the facts of each of `pids`, and forget what is kept of any other.
 
         In a container the driver may list the machine's PIDs. One that no process here has shows that, and
         then a process here that has another of them is not the one meant: every fact is FOREIGN.
         """
-        known, self._known = self._known, {}
-        found = {pid: self._inspect(pid, known.get(pid)) for pid in pids}
+        before, self._known = self._known, {}
+        self._held.keep_only(pids)
+        for pid in self._held.release_ended():
+            before.pop(pid, None)
+        steady, wall = self._steady(), self._clock()
+        found = {}
+        for pid in pids:
+            known = before.get(pid)
+            if known is None or known.due or pid not in self._held:
+                found[pid] = self._inspect(pid, known)
+            else:
+                found[pid] = self._facts(pid, known, steady, wall)
         if self._sees_host_pids:
             return found
         missing = {pid for pid, facts in found.items() if facts.user == GONE}
@@ -209,8 +240,10 @@ class ProcessInspector:
         return self._inspect(pid, self._known.get(pid))
 
     def _inspect(self, pid: int, known: _CachedProcess | None) -> ProcessFacts:
+        if known is not None:  # one that is seen for the second time; a program that reads once holds none
+            self._held.hold(pid)
         try:
-            identity, start, program = _process_start(pid)
+            identity, start, program, state, cpu = _process_start(pid)
             if known is None or known.identity != identity:
                 known = self._query_process(pid, identity, program, self._start_on_steady_clock(start))
                 known.reads = pid % CACHED_READS  # those found together are not all asked together
@@ -224,19 +257,25 @@ class ProcessInspector:
             if self._sees_host_pids and not _is_hidden(pid):
                 return ProcessFacts.unknown(pid, GONE, mine=False)
             return ProcessFacts.unknown(pid, HIDDEN if self._sees_host_pids else GONE)
+        known.state, known.cpu = state, cpu
+        return self._facts(pid, known, self._steady(), self._clock())
+
+    def _facts(self, pid: int, known: _CachedProcess, steady: float, wall: float) -> ProcessFacts:
         known.reads += 1
         self._known[pid] = known
-        elapsed = max(0.0, self._steady() - known.started)
+        elapsed = max(0.0, steady - known.started)
         return ProcessFacts(
             pid,
             known.user,
             known.mine,
-            started=self._clock() - elapsed,
-            elapsed=elapsed,
-            identity=identity,
-            cwd=known.cwd,
-            command=known.command,
-            name=known.name,
+            wall - elapsed,
+            elapsed,
+            known.identity,
+            known.cwd,
+            known.command,
+            known.name,
+            known.state,
+            known.cpu,
         )
 
     @cached_property
@@ -254,15 +293,17 @@ class ProcessInspector:
         command = _query(process.cmdline)
         name = _query(process.name)
         cwd = _query(process.cwd)
+        user = _query(process.username)
         known = _CachedProcess(
             identity,
             program,
             started,
-            user=_query(process.username),
+            user=user,
             mine=self._is_mine(process),
             command=command if isinstance(command, Missing) else _arguments(command),
             name=name if isinstance(name, Missing) else _printable(name),
             cwd=cwd if isinstance(cwd, Missing) else _printable(cwd),
+            complete=not any(isinstance(value, Missing) for value in (user, command, name)),
         )
         if _process_start(pid)[0] != identity:  # the PID was reused meanwhile
             raise psutil.NoSuchProcess(pid)
@@ -316,19 +357,24 @@ def ancestor_pids(pid: int) -> frozenset[int]:
         return frozenset()
 
 
-def _process_start(pid: int) -> tuple[str, float, bytes]:
-    """Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time."""
+def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
+    """
+    Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time.
+
+    Then its state and the seconds of CPU that it has used, which only Linux tells at no further cost.
+    """
     if sys.platform == "linux":
         try:
-            since, program = start_ticks(pid)
+            since, program, state, used = start_ticks(pid)
         except PermissionError:
             raise psutil.AccessDenied(pid) from None
         except (OSError, ValueError, IndexError):  # the last two: it ended while its file was read
             raise psutil.NoSuchProcess(pid) from None
-        start = str(since), since / os.sysconf("SC_CLK_TCK"), program
+        ticks = os.sysconf("SC_CLK_TCK")
+        start = str(since), since / ticks, program, state, used / ticks
     else:
         created = psutil.Process(pid).create_time()
-        start = f"{created:.2f}", created, b""
+        start = f"{created:.2f}", created, b"", "", UNKNOWN
     return start
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     UNSUPPORTED,
@@ -41,8 +43,7 @@ _LANES = 16
 _NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A process of the simulation; start and end in seconds of its round, memory in bytes, load 0 to 1."""
 
     number: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import ClockLimit, GpuProcess, ProcessKind, Snapshot
 from gpuwatch_tray.model.units import DAY, GIB, HOUR, MINUTE
@@ -23,8 +25,7 @@ _WARMING = 540.0  # seconds after which about two thirds of a change of the temp
 _POWER = 330.0  # W of full load
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(Struct, frozen=True):
     """A process of the day: on this GPU from hour to hour before the end, with so many GiB and this load."""
 
     gpu: int

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.model.units import MIB
@@ -25,8 +26,7 @@ _GRACE = 0.5  # seconds of silence after the end: what the program wrote is in t
 _REAP = 1.0  # seconds for a killed program to go; one that hangs in the kernel does not
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """How a run ended. `code` is None where the program was killed, or could not be killed (`stuck`)."""
 
     code: int | None

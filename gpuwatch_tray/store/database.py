@@ -12,7 +12,9 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from gpuwatch_tray.common.private import make_private_folder
 from gpuwatch_tray.i18n import N_, _
@@ -34,6 +36,13 @@ CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
 CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
 CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
 ATTEMPTS = 4  # the file, the one made in its place, the one that stands in, memory
+
+
+class DatedReading(Struct, Generic[T], frozen=True):
+    """What was read, and of which `version` of the file: see `Database.read_again`."""
+
+    content: T
+    version: tuple[sqlite3.Connection, int, int]
 
 
 class Database:
@@ -68,6 +77,7 @@ class Database:
         self._memory_is_whole = False
         self._identity: state_file.Identity | None = None
         self._open: sqlite3.Connection | None = None
+        self._writes = 0  # by this process; SQLite counts those of others
         self._standby: Path | None = None  # the file that stands in; with `trouble` and None it is memory
         if keeper:
             self._take_over_standby()
@@ -97,9 +107,26 @@ class Database:
         with self._lock:
             return self._run(lambda database: in_transaction(database, work, "BEGIN"), CANNOT_BE_READ)
 
+    def read_again(
+        self, work: Callable[[sqlite3.Connection], T], last: DatedReading[T] | None
+    ) -> DatedReading[T]:
+        """Return what `work` reads, which is `last` where nobody has written since. Raises StoreError."""
+
+        def look(database: sqlite3.Connection) -> DatedReading[T]:
+            # First the version: what is written between it and the reading is read once more next time.
+            (theirs,) = database.execute("PRAGMA data_version").fetchone()
+            version = (database, self._writes, theirs)
+            if last is not None and last.version == version:
+                return last
+            return DatedReading(in_transaction(database, work, "BEGIN"), version)
+
+        with self._lock:
+            return self._run(look, CANNOT_BE_READ)
+
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
+            self._writes += 1
             return self._run(lambda database: in_transaction(database, work), CANNOT_BE_WRITTEN)
 
     def _run(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:

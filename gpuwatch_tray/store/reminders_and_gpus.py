@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.alerts.reminder_types import Reminder, reminder_from_json, reminder_to_json
 from gpuwatch_tray.store.tables import checked_rows, instant_from_json, instant_to_json
@@ -61,8 +62,7 @@ def _reminder_json(reminder: Reminder) -> str:
     return json.dumps(reminder_to_json(reminder))
 
 
-@dataclass(frozen=True, slots=True)
-class KnownGpu:
+class KnownGpu(Struct, frozen=True):
     """
     A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ProcessEnds, Reminder
 from gpuwatch_tray.alerts.reminders import GRACE, awaited, command_notice, needs_process_check, step_reminder

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Reminder
 from gpuwatch_tray.alerts.run_groups import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, apply_silences, snoozed_until, until_tomorrow
 from gpuwatch_tray.model import Instant, Phase, Reason, Severity

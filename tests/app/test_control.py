@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.control import details_answer, gpu_gap
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status

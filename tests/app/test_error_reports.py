@@ -7,8 +7,9 @@ import os
 import stat
 import threading
 
-from gpuwatch_tray.app import logs
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.app import logs, private_log
+from gpuwatch_tray.app.context import RunContext, SourceKind
+from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.logs import LOG_FORMAT, RedactingFormatter
 from gpuwatch_tray.common.threads import FIRST_PAUSE, LONGEST_PAUSE, PeriodicThread, run_forever
 from gpuwatch_tray.settings import Settings
@@ -54,7 +55,7 @@ def note(text="boom"):
 def test_each_kind_is_told_once():
     """The same error from the same place is one line, another is another; what was foreseen is none."""
     told = Told()
-    with logs.report_errors(told):
+    with report_errors(told):
         for _ in range(5):
             note()
         assert told.wait() == "ValueError: boom"
@@ -65,7 +66,7 @@ def test_each_kind_is_told_once():
 def test_the_line_names_our_own_place():
     """The last file of ours that the error came through, with its line."""
     told = Told()
-    with logs.report_errors(told):
+    with report_errors(told):
         PeriodicThread(fail, 1.0, "poller").tick()
         assert told.wait().startswith("ValueError: boom (common/threads.py:")
 
@@ -73,7 +74,7 @@ def test_the_line_names_our_own_place():
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):
     """Whatever a thread did not catch is logged with its traceback, and told; an exit is none."""
     told = Told()
-    with logs.report_errors(told):
+    with report_errors(told):
         quiet = threading.Thread(target=exit_thread)
         ending = threading.Thread(target=fail, name="reader")
         for thread in (quiet, ending):
@@ -92,7 +93,7 @@ def exit_thread():
 def test_the_line_holds_no_secret():
     """An error's text is redacted for the popup, and with its traceback for the log."""
     told = Told()
-    with logs.report_errors(told):
+    with report_errors(told):
         note("login failed: --password hunter2")
         assert "hunter2" not in told.wait()
     error = ValueError("--token hunter2")
@@ -110,7 +111,7 @@ def test_a_teller_that_fails_ends_nothing():
         told(line)
         raise OSError("no desktop")
 
-    with logs.report_errors(tell):
+    with report_errors(tell):
         note()
         told.wait()
         note_another()
@@ -181,11 +182,11 @@ def test_the_log_makes_no_folder_that_others_can_enter(tmp_path, monkeypatch):
             "box",
             "ada",
         )
-        logs.log_to_file(context)
+        private_log.log_to_file(context)
     finally:
         os.umask(before)
         for handler in [*logging.getLogger("gpuwatch_tray").handlers]:
-            if isinstance(handler, logs.PrivateLogFile):
+            if isinstance(handler, private_log.PrivateLogFile):
                 handler.close()
                 logging.getLogger("gpuwatch_tray").removeHandler(handler)
                 logging.getLogger("asyncio").removeHandler(handler)

@@ -6,12 +6,12 @@ import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app import exporter
-from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, create_context
+from gpuwatch_tray.app.context import SourceKind, WorkError, create_context
 from gpuwatch_tray.app.export_answer import build_answer, export_request, firing_alerts, rows_from_json
 from gpuwatch_tray.app.exporter import ExportFeed, write_textfile
 from gpuwatch_tray.export.rows import FiringAlert, ReadingTally

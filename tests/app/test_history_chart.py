@@ -6,11 +6,11 @@ import io
 import signal
 import time
 from contextlib import closing
-from dataclasses import replace
 from operator import sub
 from statistics import median
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image  # to look at what was drawn
 
 from gpuwatch_tray.app import deliver

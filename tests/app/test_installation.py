@@ -7,7 +7,7 @@ import os
 import pytest
 
 from gpuwatch_tray.app import installation, tray_app
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, store_lock
+from gpuwatch_tray.app.context import RunContext, SourceKind, store_lock
 from gpuwatch_tray.app.installation import RESTARTED, Installation, InstallationWatch, Relaunch, look
 from gpuwatch_tray.common import host
 from gpuwatch_tray.settings import Settings

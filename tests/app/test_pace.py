@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, create_engine
+from gpuwatch_tray.app.bootstrap import create_engine
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import FaultLimits, Gpu, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.settings import Settings

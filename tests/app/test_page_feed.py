@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.control import present_answer
 from gpuwatch_tray.app.page_feed import FOLLOWED, HEARTBEAT, MOST_PROCESSES, PageFeed, build_news

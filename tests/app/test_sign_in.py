@@ -11,7 +11,8 @@ import pytest
 
 from gpuwatch_tray.app import actions
 from gpuwatch_tray.app.actions import ActionDispatcher, SignInAction
-from gpuwatch_tray.app.bootstrap import SourceKind, create_context, open_store
+from gpuwatch_tray.app.bootstrap import open_store
+from gpuwatch_tray.app.context import SourceKind, create_context
 from gpuwatch_tray.app.deliver import deliver_now
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.model import Button

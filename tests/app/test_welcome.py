@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.actions import ActionDispatcher
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.settings import Settings

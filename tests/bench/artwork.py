@@ -1,5 +1,6 @@
 """
-Renders the icon's artwork anew, after a change of an SVG in icons/: every PNG from its source.
+Renders the icon's artwork anew, after a change of an SVG in icons/: every PNG from its source, and the pixels
+of a state's PNGs in one file for the bus.
 
     .venv/bin/python -m tests.bench.artwork
 
@@ -10,7 +11,10 @@ whole pixels: 16 for the smallest, 22 also for 24 (which gets a margin of a pixe
 from __future__ import annotations
 
 import subprocess
+import zlib
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from gpuwatch_tray import drawing
 
@@ -42,11 +46,22 @@ def render(name: str, size: int, target: Path) -> None:
     subprocess.run(["rsvg-convert", *options, source(name, size), "-o", target], check=True, timeout=20)
 
 
+def pixels(name: str) -> bytes:
+    """The pixels of a picture at all sizes, as `drawing` reads them."""
+    parts = []
+    for size in drawing.SIZES:
+        with Image.open(drawing.icons_folder() / f"{name}-{size}.png") as picture:
+            parts.append(drawing.argb(picture.convert("RGBA")))
+    return b"".join(parts)
+
+
 def main() -> None:
     """Render all of them."""
     for name in names():
         for size in drawing.SIZES:
             render(name, size, drawing.icons_folder() / f"{name}-{size}.png")
+        packed = zlib.compress(pixels(name), 9)
+        (drawing.icons_folder() / f"{name}.pixels").write_bytes(packed)
 
 
 if __name__ == "__main__":

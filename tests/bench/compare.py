@@ -1,8 +1,9 @@
 """
 What a poll costs: this program, the bare driver calls through pynvml, nvitop and gpustat, in one run.
 
-    make bench        (installs nvitop and gpustat into a virtual environment of their own)
     .venv/bin/python -m tests.bench.compare PYTHON_WITH_NVITOP_AND_GPUSTAT [ROUNDS]
+
+`make bench` does this and more (`table`), and installs nvitop and gpustat where they are alone.
 
 All read the same made-up driver: 8 GPUs with the same 100 real processes on each. Each tool has a process of
 its own, which lives throughout; they poll in turn, a few polls a round, so that what else the machine does
@@ -19,17 +20,23 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+
+from msgspec.structs import replace
 
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.workers import workers
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 GPUS, PROCESSES = 8, 100
 MIB = 2**20
 ROUNDS = 12
+STARTS = 7  # runs of each command
 COUNTED = 12  # polls whose calls are counted: with them every value that hardly changes is asked once
 TOOLS = Path(__file__).with_name("tools.py")
 OURS, BARE = "gpuwatch-tray", "bare calls"
@@ -42,6 +49,7 @@ READERS = {
     "gpustat new_query": ("gpustat", 1),
 }
 COMMANDS = {
+    "python3 -c 0": ["-c", "0"],
     f"{BARE}, read once": [str(TOOLS), "bare", "once"],
     f"{OURS} ps --all": ["-P", "-m", "gpuwatch_tray", "ps", "--all"],
     "nvitop -1": ["-P", "-m", "nvitop", "-1"],
@@ -112,10 +120,19 @@ def _open(stream: IO[str] | None) -> IO[str]:
     return stream
 
 
-def main() -> None:
-    """Measure and print."""
-    others = sys.argv[1]
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+class Comparison(NamedTuple):
+    """The readers with what they measured, and by command line the seconds of each whole run."""
+
+    readers: dict[str, Reader]
+    started: dict[str, list[float]]
+
+    def to(self, label: str, other: str) -> float:
+        """How many times the CPU time of `other` a poll of `label` takes, by the least of each."""
+        return min(self.readers[label].cpus) / min(self.readers[other].cpus)
+
+
+def measure(others: str, rounds: int = ROUNDS) -> Comparison:
+    """Have all of them poll in turn, and then run each command a few times."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         held = stack.enter_context(workers(folder, *([f"w{n}.py"] for n in range(PROCESSES))))
@@ -129,7 +146,6 @@ def main() -> None:
         }
         for reader in readers.values():
             stack.callback(reader.end)
-        print(f"{GPUS} GPUs, {PROCESSES} processes on each; steady polls, {rounds} rounds in turn\n")
         for _ in range(rounds):
             for label, reader in readers.items():
                 reader.poll(READERS[label][1])
@@ -137,26 +153,30 @@ def main() -> None:
         replace(played, calls=calls).write(path)  # only now: to write the calls down takes time
         for reader in readers.values():
             reader.count(calls)
-        _print_polls(readers)
         played.write(path)
-        _print_starts(_starts(others, environment))
+        started = run_in_turn(
+            {label: [_python(label, others), *words] for label, words in COMMANDS.items()}, environment
+        )
+    return Comparison(readers, started)
 
 
 def _python(label: str, others: str) -> str:
     return others if label.startswith(("nvitop", "gpustat")) else sys.executable
 
 
-def _starts(others: str, environment: dict[str, str]) -> dict[str, list[float]]:
-    """Seconds of whole runs of the command lines, in turn."""
-    took: dict[str, list[float]] = {label: [] for label in COMMANDS}
-    for _ in range(5):
-        for label, words in COMMANDS.items():
+def run_in_turn(
+    commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]
+) -> dict[str, list[float]]:
+    """Seconds of whole runs of these command lines, in turn."""
+    took: dict[str, list[float]] = {label: [] for label in commands}
+    for _ in range(STARTS):
+        for label, words in commands.items():
             began = time.perf_counter()
             subprocess.run(
-                [_python(label, others), *words],
+                words,
                 env=environment,
                 stdout=subprocess.DEVNULL,
-                stderr=_errors(_python(label, others)),
+                stderr=_errors(words[0]),
                 check=True,
                 timeout=60,
             )
@@ -164,27 +184,29 @@ def _starts(others: str, environment: dict[str, str]) -> dict[str, list[float]]:
     return took
 
 
-def _print_polls(readers: dict[str, Reader]) -> None:
+def print_tables(measured: Comparison) -> None:
+    """Print what was measured, for docs/cost.md too."""
+    readers = measured.readers
     ours = readers[OURS]
-    print(
-        f"{'a poll':31}{'wall':>10}{'least':>10}{'to ours':>9}{'CPU':>10}{'least':>10}{'to ours':>9}"
-        f"{'calls':>7}{'RSS':>9}{'import':>9}"
-    )
+    print(f"{GPUS} GPUs, {PROCESSES} processes on each; {len(ours.walls)} steady polls in turn")
+    print("\n| a steady poll | wall, least | median | to ours | CPU | calls | memory |")
+    print("|---|---|---|---|---|---|---|")
     for label, one in readers.items():
-        columns = []
-        for spent, own in ((one.walls, ours.walls), (one.cpus, ours.cpus)):
-            middle, least = 1000 * statistics.median(spent), 1000 * min(spent)
-            columns.append(f"{middle:7.1f} ms{least:7.1f} ms{min(spent) / min(own):8.2f}x")
-        times = "".join(columns)
-        print(f"{label:31}{times}{one.calls:7.1f}{one.rss / 1e6:6.1f} MB{1000 * one.imported:6.0f} ms")
+        middle, least, cpu = 1000 * statistics.median(one.walls), 1000 * min(one.walls), 1000 * min(one.cpus)
+        ratio = min(one.walls) / min(ours.walls)
+        print(
+            f"| {label} | {least:.1f} ms | {middle:.1f} ms | {ratio:.2f} | {cpu:.1f} ms | {one.calls:.0f} |"
+            f" {one.rss / 1e6:.0f} MB |"
+        )
+    print("\n| one run of the command | wall, least | median | to ours |\n|---|---|---|---|")
+    own = min(measured.started[f"{OURS} ps --all"])
+    for label, took in measured.started.items():
+        print(f"| `{label}` | {min(took):.2f} s | {statistics.median(took):.2f} s | {min(took) / own:.2f} |")
 
 
-def _print_starts(started: dict[str, list[float]]) -> None:
-    ours = started[f"{OURS} ps --all"]
-    print(f"\n{'one run of the command':31}{'wall':>10}{'least':>10}{'to ours':>9}")
-    for label, took in started.items():
-        ratio = min(took) / min(ours)
-        print(f"{label:31}{1000 * statistics.median(took):7.0f} ms{1000 * min(took):7.0f} ms{ratio:8.2f}x")
+def main() -> None:
+    """Measure and print."""
+    print_tables(measure(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.history import Sampler

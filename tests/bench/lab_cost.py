@@ -4,9 +4,9 @@ What a lab of 500 hosts costs: the desk that reads it, and the Prometheus that i
     .venv/bin/python -m tests.bench.lab_cost [HOSTS]
 
 A made-up fleet (a process of its own) with 3,900 GPUs and some 25,000 processes is scraped by a real
-Prometheus every 15 s. A desk in another process reads it, judges it and writes its state, poll after poll. Shown are CPU
-times, which a busy machine disturbs less than the clock, memory and bytes. Machines differ, so nothing is
-asserted.
+Prometheus every 15 s. A desk in another process reads it, judges it and writes its state, poll after poll.
+Shown are CPU times, which a busy machine disturbs less than the clock, memory and bytes. Machines differ, so
+nothing is asserted.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.control import present_answer
 from gpuwatch_tray.app.page_feed import PageFeed

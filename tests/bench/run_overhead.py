@@ -1,20 +1,28 @@
 """
-What `when run` costs a command. Prints a table; asserts no figure.
+What `when run` costs a command. Prints two tables; asserts no figure.
 
     .venv/bin/python -m tests.bench.run_overhead [ROUNDS [MEBIBYTES]]
 
-The start: the milliseconds until the command runs and until all has ended, for `true`, bare and through
-`when run`; beside them those of the interpreter alone. The output: MEBIBYTES (1000) of lines of a log, as
-fast as they are read (seconds) and at 100 MB/s (the CPU of all). The least of ROUNDS (10) each.
+The start: milliseconds from the start of the whole until the command runs (`date`): bare, through an
+interpreter that does nothing but `os.execvp`, and through `when run`, in turn; least and median of ROUNDS
+(20). Then the milliseconds until all has ended, and of processor, for `true`.
+
+The output: MEBIBYTES (1000) of lines of a log to a pipe, a file and a terminal: the seconds as fast as it is
+taken, bare and through `when run` in turn, and the share of a core that passing it on takes at 100 MB/s,
+without what start and end take.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import pty
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +30,15 @@ from typing import TYPE_CHECKING
 from tests.support.installed import Installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
-ROUNDS, MEBIBYTES = 10, 1000
+ROUNDS, MEBIBYTES, PAIRS = 20, 1000, 3
 RATE = 100e6  # bytes a second
-CLOCK = "import time; print(time.time())"
-# It tells on its standard error how long it took to get rid of its output.
+TERMINAL_SHARE = 20  # a terminal is slower: so much less goes to it
+CLOCK = ("date", "+%s.%N")  # small: it starts in a millisecond
+EXEC = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+# It writes into a file how long it took to get rid of its output, and its own seconds of processor.
 WRITER = """
 import os, sys, time
 lines = b"step 1234 loss 0.4321 lr 3e-4 12.3 it/s eta 1:23:45\\n" * 20165
@@ -40,89 +50,120 @@ for n in range(left):
         view = view[os.write(1, view):]
     if rate:
         time.sleep(max(0.0, began + (n + 1) * len(lines) / rate - time.monotonic()))
-print(time.monotonic() - began, file=sys.stderr)
+open(sys.argv[3], "w").write(f"{time.monotonic() - began} {time.process_time()}")
 """
+SUBREAPER = 36  # prctl(2): who is left behind becomes ours, and its processor time too
 
 
 def cpu() -> float:
-    """The seconds of CPU of all children that have ended."""
+    """The seconds of processor of all children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def least(rounds: int, measure: Callable[[], float]) -> float:
-    """The least of several: what else runs on the machine only adds."""
-    return min(measure() for _ in range(rounds))
+def wait_for_all() -> None:
+    """Wait for those that were left behind, such as what passes on the output."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 class Bench:
     """An installation without mail and without a tray."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.installed = Installed(folder)
         self.installed.configure(TO_EMAIL="")
-        self.through = (str(self.installed.script), "when", "run", "--")
+        run = (str(self.installed.script), "when", "run", "--")
+        self.ways: dict[str, tuple[str, ...]] = {
+            "bare": (),
+            "execvp": (sys.executable, "-c", EXEC),
+            "when run": run,
+        }
 
     def run(self, words: Sequence[str], **more: object) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(words, env=self.installed.environment, check=True, **more)  # type: ignore[call-overload,no-any-return]
 
-    def whole(self, *words: str) -> float:
-        """Milliseconds until all has ended."""
-        began = time.monotonic()
-        self.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return (time.monotonic() - began) * 1000
-
-    def until_start(self, *before: str) -> float:
-        """Milliseconds until the command's first line of code runs."""
+    def until_start(self, before: Sequence[str]) -> float:
+        """Milliseconds until the command runs."""
         began = time.time()
-        words = (*before, sys.executable, "-S", "-E", "-c", CLOCK)
-        said = self.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        said = self.run((*before, *CLOCK), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         return (float(said) - began) * 1000
 
-    def spent(self, *words: str) -> float:
-        """Milliseconds of CPU."""
-        before = cpu()
-        self.whole(*words)
-        return (cpu() - before) * 1000
+    def whole(self, before: Sequence[str]) -> tuple[float, float]:
+        """Milliseconds until `true` has ended and all is told, and of processor."""
+        used, began = cpu(), time.monotonic()
+        self.run((*before, "true"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ended = time.monotonic()
+        wait_for_all()
+        return (ended - began) * 1000, (cpu() - used) * 1000
 
-    def output(self, before: Sequence[str], mebibytes: int, rate: float) -> tuple[float, float]:
-        """Seconds in which the output was taken, and seconds of CPU of all."""
+    def output(self, where: str, before: Sequence[str], mebibytes: int, rate: float) -> tuple[float, float]:
+        """Seconds in which the output was taken, and seconds of processor that all else used meanwhile."""
+        told = self.folder / "told"
+        words = (*before, sys.executable, "-c", WRITER, str(mebibytes), str(rate), str(told))
         used = cpu()
-        reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        words = (*before, sys.executable, "-c", WRITER, str(mebibytes), str(rate))
-        said = self.run(words, stdout=reader.stdin, stderr=subprocess.PIPE).stderr
-        assert reader.stdin is not None
-        reader.stdin.close()
-        reader.wait()
-        seconds = next(float(line) for line in said.splitlines() if line[:1].isdigit())
-        return seconds, cpu() - used
+        if where == "file":
+            with (self.folder / "out").open("wb") as file:
+                self.run(words, stdout=file, stderr=subprocess.DEVNULL)
+        else:
+            reading, writing = os.pipe() if where == "pipe" else pty.openpty()
+            reader = threading.Thread(target=drain, args=(reading,))
+            reader.start()
+            self.run(words, stdout=writing, stderr=subprocess.DEVNULL)
+            os.close(writing)
+            reader.join()
+            os.close(reading)
+        wait_for_all()
+        seconds, own = map(float, told.read_text().split())
+        return seconds, cpu() - used - own
+
+
+def drain(file: int) -> None:
+    """Read until the end."""
+    try:
+        while os.read(file, 2**20):
+            pass
+    except OSError:  # a terminal's
+        pass
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     mebibytes = int(sys.argv[2]) if len(sys.argv) > 2 else MEBIBYTES
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        ways = {"bare": (), "when run": bench.through}
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, the least of {rounds}")
-        print(
-            f"{'':10}{'starts':>12}{'ends':>12}{'CPU':>12}"
-            f"{'full speed':>14}{'at 100 MB/s':>14}{'CPU then':>10}"
-        )
-        interpreter = (sys.executable, "-c", "pass")
-        ended, used = (least(rounds, lambda how=how: how(*interpreter)) for how in (bench.whole, bench.spent))
-        print(f"{'python':10}{'':>12}{ended:9.1f} ms{used:9.1f} ms")
-        for name, before in ways.items():
-            started = least(rounds, lambda before=before: bench.until_start(*before))
-            ended = least(rounds, lambda before=before: bench.whole(*before, "true"))
-            used = least(rounds, lambda before=before: bench.spent(*before, "true"))
-            fast = min(bench.output(before, mebibytes, 0.0) for _ in range(3))[0]
-            paced = min((bench.output(before, mebibytes, RATE) for _ in range(3)), key=lambda pair: pair[1])
-            share = 100 * paced[1] / paced[0]
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {rounds} rounds")
+        starts: dict[str, list[float]] = {name: [] for name in bench.ways}
+        for _ in range(rounds):
+            for name, before in bench.ways.items():
+                starts[name].append(bench.until_start(before))
+        print(f"{'':10}{'starts':>12}{'median':>12}{'ends':>12}{'processor':>12}")
+        for name, before in bench.ways.items():
+            ended, used = map(min, zip(*(bench.whole(before) for _ in range(rounds // 2)), strict=True))
+            least, median = min(starts[name]), statistics.median(starts[name])
+            print(f"{name:10}{least:9.1f} ms{median:9.1f} ms{ended:9.1f} ms{used:9.1f} ms")
+        print(f"\n{'':10}{'bare':>12}{'when run':>12}{'ratio':>12}{'at 100 MB/s':>16}")
+        for where in ("pipe", "file", "terminal"):
+            size = mebibytes if where != "terminal" else max(1, mebibytes // TERMINAL_SHARE)
+            bare, through, ratios = [], [], []
+            for _ in range(PAIRS):
+                bare.append(bench.output(where, (), size, 0.0)[0])
+                through.append(bench.output(where, bench.ways["when run"], size, 0.0)[0])
+                ratios.append(through[-1] / bare[-1])
+            shares = []
+            for _ in range(PAIRS):
+                seconds, all_of_it = bench.output(where, bench.ways["when run"], size, RATE)
+                ends = bench.output(where, bench.ways["when run"], 0, 0.0)[1]
+                shares.append(100 * (all_of_it - ends) / seconds)
             print(
-                f"{name:10}{started:9.1f} ms{ended:9.1f} ms{used:9.1f} ms"
-                f"{fast:12.2f} s{paced[0]:12.2f} s{share:8.1f} %"
+                f"{where:10}{min(bare):10.2f} s{min(through):10.2f} s{statistics.median(ratios):12.2f}"
+                f"{statistics.median(shares):14.1f} %"
             )
 
 

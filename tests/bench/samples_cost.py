@@ -14,9 +14,10 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.app.tray_app import COLLECT_EVERY
 from gpuwatch_tray.history import Sampler

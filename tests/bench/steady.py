@@ -1,5 +1,5 @@
 """
-Ten thousand polls of the whole chain in one process: driver, rules, alerts, what is waited for, the state.
+Twenty thousand polls of the whole chain in one process: driver, rules, alerts, what is waited for, the state.
 
     .venv/bin/python -m tests.bench.steady FOLDER [POLLS]
 
@@ -13,10 +13,12 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.app.tray_app import COLLECT_EVERY
 from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.notify.render import MailIdentity
@@ -26,7 +28,7 @@ from tests.driver.scenario import FakeEvent, FakeGpu, FakeProcess, Scenario, loa
 from tests.support.fakes import MIB, Clock
 from tests.support.workers import workers
 
-POLLS = 10_000
+POLLS = 20_000
 TURN, TROUBLE = 1000, 30  # polls of a round, and those of them in trouble
 DELIVER = 20  # polls between two deliveries
 
@@ -73,6 +75,10 @@ def main() -> None:
                 for row in store.lease_due(clock.now, 60.0) if poll % DELIVER == 0 else ():
                     store.mark_sent(row.id, clock.now, "250")
                 clock.advance(5)
+                if poll == 0:  # as the tray does
+                    gc.collect()
+                    gc.freeze()
+                    gc.set_threshold(COLLECT_EVERY)
                 if poll + 1 in {polls // 5, polls}:
                     gc.collect()
                     sizes.append(resident())

@@ -14,15 +14,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil  # measures the program from outside
 
+from tests.bench.compare import run_in_turn
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
 from tests.support.installed import MIB, Installed
 from tests.support.workers import workers
 
 STARTS = 5
+SECONDS = 60.0
 
 
 def start(installed: Installed, desk: rig.Desktop) -> tuple[subprocess.Popen[bytes], float]:
@@ -51,9 +54,24 @@ def stop(tray: subprocess.Popen[bytes], desk: rig.Desktop) -> float:
     return ended
 
 
-def main() -> None:
-    """Measure and print."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+class TrayCost(NamedTuple):
+    """
+    What the tray and the commands took: seconds, bytes, and of one core the share.
+
+    `commands` are whole runs beside the tray, with the same five processes.
+    """
+
+    starts: list[float]
+    ends: list[float]
+    resident: int
+    own: int
+    cpu: float
+    seconds: float
+    commands: dict[str, list[float]]
+
+
+def measure(seconds: float = SECONDS) -> TrayCost:
+    """Start it a few times, and watch it for so many seconds at the default interval."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         installed = Installed(folder)
@@ -74,13 +92,34 @@ def main() -> None:
             time.sleep(seconds)
             cpu = (sum(seen.cpu_times()[:2]) - cpu) / (time.perf_counter() - before)
             memory = seen.memory_full_info()
+            script = str(installed.script)
+            commands = {
+                "python3 -c 0": [sys.executable, "-c", "0"],
+                "gpuwatch-tray --version": [script, "--version"],
+                "gpuwatch-tray status": [script, "status"],
+                "gpuwatch-tray ps": [script, "ps"],
+            }
+            took_each = run_in_turn(commands, desk.environment | installed.environment)
             stop(tray, desk)
-    spread = f"median of {STARTS}, {min(starts):.2f} to {max(starts):.2f}"
-    sizes = f"{memory.pss / 1e6:.1f} MB PSS, {memory.uss / 1e6:.1f} MB USS"
-    print(f"start to icon   {statistics.median(starts):6.2f} s  ({spread})")
-    print(f"SIGTERM to end  {statistics.median(ends):6.2f} s  (median of {STARTS})")
-    print(f"memory          {memory.rss / 1e6:6.1f} MB RSS, {sizes}")
-    print(f"CPU             {100 * cpu:6.2f} % of one core over {seconds:g} s at the default interval")
+    return TrayCost(starts, ends, memory.rss, memory.uss, cpu, seconds, took_each)
+
+
+def print_table(cost: TrayCost) -> None:
+    """Print what was measured."""
+    spread = f"median of {len(cost.starts)}, {min(cost.starts):.2f} to {max(cost.starts):.2f}"
+    print(f"start to icon   {statistics.median(cost.starts):6.2f} s  ({spread})")
+    print(f"SIGTERM to end  {statistics.median(cost.ends):6.2f} s  (median of {len(cost.ends)})")
+    print(f"memory          {cost.resident / 1e6:6.1f} MB RSS, {cost.own / 1e6:.1f} MB of its own (USS)")
+    print(
+        f"CPU             {100 * cost.cpu:6.2f} % of one core over {cost.seconds:g} s at the default interval"
+    )
+    for label, took in cost.commands.items():
+        print(f"{label:24} {min(took):.3f} s least, {statistics.median(took):.3f} s median")
+
+
+def main() -> None:
+    """Measure and print."""
+    print_table(measure(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS))
 
 
 if __name__ == "__main__":

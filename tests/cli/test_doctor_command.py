@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import doctor as room
 from gpuwatch_tray.app import logs
-from gpuwatch_tray.app.bootstrap import create_context
+from gpuwatch_tray.app.context import create_context
 from gpuwatch_tray.cli import doctor
 from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.output import results_json, results_text

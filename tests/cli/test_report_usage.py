@@ -7,9 +7,9 @@ import io
 import json
 import os
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.cli.report import SAMPLE_FIELDS, sample_records, usage_json, usage_lines
 from gpuwatch_tray.history.usage import GroupBy, usage

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3  # to turn back the clock of a state
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminders import GRACE
 from gpuwatch_tray.common import host
@@ -129,7 +130,7 @@ def test_a_run_outlives_the_tray(installed, server):
         run.play()
         run.wait_until_seen()
         tray.kill()
-        tray.wait(20)
+        tray.wait(60)
         assert run.end() == 1
     assert "- base: " in told(server, "Command failed")
     assert (run.record()["code"], run.waited_for()) == (1, None)
@@ -142,9 +143,9 @@ def test_the_end_is_told_where_both_were_killed(installed, server):
         run.play()
         run.wait_until_seen()
         tray.kill()
-        tray.wait(20)
+        tray.wait(60)
     run.wrapper.send_signal(signal.SIGKILL)
-    run.wrapper.communicate(timeout=20)  # its input is closed: the run ends
+    run.wrapper.communicate(timeout=60)  # its input is closed: the run ends
     installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
     wait_until(lambda: "why: " in installed.run("runs", "show", "1").stdout, "the end")
     assert installed.run("runs", "log", "1").stdout == f"{run.pid}\n"
@@ -181,3 +182,100 @@ def test_the_ranks_of_a_job_are_two_mails(installed, server):
         text = told(server, "1 command failed")
     assert "- base: 2 runs ended, 1 failed\n" in text
     assert "- about the first that failed: " in text
+
+
+class Other:
+    """A process that nobody started with `when run`, on GPU 0, whose end one wants to be told of."""
+
+    def __init__(self, installed):
+        self.installed = installed
+        self.child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.gpu = FakeGpu.numbered(0, FakeProcess(self.child.pid, 300 * MIB))
+        self.play()
+
+    def play(self, *neighbours, events=(), **facts):
+        processes = (*self.gpu.processes, *neighbours)
+        gpus = [replace(self.gpu, processes=processes, **facts), FakeGpu.numbered(1)]
+        self.installed.play(Scenario(gpus=gpus, events=list(events)))
+
+    def noted(self, what):
+        """Wait until the tray has noted something of it."""
+
+        def seen():
+            with closing(Store(self.installed.state, host.host())) as store:
+                return next((getattr(one.condition, what) for one in store.reminders()), None)
+
+        return wait_until(seen, f"the tray to note: {what}")
+
+    def want_to_know(self):
+        wait_until(
+            lambda: self.installed.run("when", "ends", str(self.child.pid)).returncode == 0, "the reminder"
+        )
+        self.noted("devices")
+
+    def end(self, **facts):
+        self.child.kill()
+        self.child.communicate(timeout=60)
+        gpus = [replace(self.gpu, processes=(), **facts), FakeGpu.numbered(1)]
+        self.installed.play(Scenario(gpus=gpus))
+
+
+@pytest.fixture
+def other(installed):
+    made = Other(installed)
+    yield made
+    made.child.kill()
+    made.child.communicate(timeout=60)
+
+
+PROOF = "- the system shows that it has ended; how, only the program that started it knows\n"
+
+
+def test_an_xid_explains_the_end_of_a_process_that_nobody_ran(other, server):
+    """`when ends PID` has no log; the driver's error is told all the same, and what shows the end."""
+    with other.installed.watching():
+        other.want_to_know()
+        other.play(events=[FakeEvent(1, other.gpu.uuid, 48)])
+        other.noted("xids")
+        other.end()
+        text = told(server, "Process ended")
+    assert "- the driver reported Xid 48 on GPU 0 at " in text
+    assert PROOF in text
+
+
+def test_a_lost_gpu_explains_the_end_of_a_process_that_nobody_ran(other, server):
+    """Its GPU fell off the bus before it went."""
+    with other.installed.watching():
+        other.want_to_know()
+        other.play(lost=True)
+        other.noted("lost")
+        other.end(lost=True)
+        text = told(server, "Process ended")
+    assert "- GPU 0 was lost: it no longer answers\n" in text
+    assert PROOF in text
+
+
+def test_a_neighbour_that_took_the_memory_is_told_with_the_end(other, server):
+    """The memory was full while the process was there; by the time its end is seen it is not any more."""
+    with other.installed.watching():
+        other.want_to_know()
+        other.play(FakeProcess(os.getpid(), 11000 * MIB), memory_used=24 * 1024 * MIB)
+        assert other.noted("full") == (other.gpu.uuid,)
+        other.end()
+        text = told(server, "Process ended")
+    assert "- it is gone; how it ended was not seen, and the memory of GPU 0 was full before; " in text
+    assert f"(PID {os.getpid()}) held 10.7 GiB, since " in text
+    assert PROOF in text
+
+
+def test_a_neighbour_is_told_where_the_memory_was_not_full(other, server):
+    """Who else was there is told without a guess at the cause."""
+    with other.installed.watching():
+        other.want_to_know()
+        other.play(FakeProcess(os.getpid(), 900 * MIB))
+        other.noted("others")
+        other.end()
+        text = told(server, "Process ended")
+    assert f"(PID {os.getpid()}) held 900 MiB, since " in text
+    assert "- others on its GPUs: " in text
+    assert "the cause is not known" not in text

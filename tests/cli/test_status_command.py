@@ -10,21 +10,16 @@ import sys
 import time
 from argparse import Namespace
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app import headless, tray_client
-from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
-    SourceKind,
-    WorkError,
-    acquire_store,
-    create_context,
-)
+from gpuwatch_tray.app.bootstrap import AlreadyRunningError, acquire_store
+from gpuwatch_tray.app.context import SourceKind, WorkError, create_context
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
 from gpuwatch_tray.cli.check import check_once
@@ -77,6 +72,7 @@ KEYS = {
     "alerts",
     "snoozed_until",
     "mails_waiting",
+    "chats_waiting",
     "notes",
 }
 
@@ -419,7 +415,7 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(own_context, monke
 TRAY = """
 import os, signal, sys, threading
 from gpuwatch_tray.app import tray_client
-from gpuwatch_tray.app.bootstrap import SourceKind, create_context
+from gpuwatch_tray.app.context import SourceKind, create_context
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 own_context = create_context(os.environ, SourceKind.NVML)
 lock = StoreLock(own_context.settings.state, own_context.state_name)

@@ -10,28 +10,29 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gpuwatch_tray.common.child import TailBuffer
 from tests.support.timing import slowness
 
-CANARY = "Xq7canary"
 # The command line's part of `when run`, without the notice: what it ends with and the lines that it kept.
 RUNNER = """
 import sys
+from pathlib import Path
+import tempfile
 from gpuwatch_tray.common.child import StartError, RunningCommand
+from gpuwatch_tray.common.run_log import RunLog
+from gpuwatch_tray.runs.log_file import last_lines, read_log
+folder = Path(tempfile.mkdtemp(dir=Path(sys.argv[1]).parent))
 try:
-    command = RunningCommand(sys.argv[2:])
+    log = RunLog(folder)
+    command = RunningCommand(sys.argv[2:], None, log)
 except StartError as error:
     print(error, file=sys.stderr)
     sys.exit(error.code)
 code = command.wait()
 with open(sys.argv[1], "w") as file:
-    file.write("\\n".join(command.lines()))
+    file.write("\\n".join(last_lines(read_log(folder).end(2**20))))
 sys.exit(code)
 """
 
@@ -298,70 +299,3 @@ def test_a_terminal_that_goes_away_loses_nothing(kept, terminal):
     it.close()
     assert it.running.wait(60) == 6
     assert kept.read_text().split() == ["ready", "unseen"]
-
-
-def lines(*chunks, stream="out"):
-    tail = TailBuffer()
-    for chunk in chunks:
-        tail.feed(stream, chunk)
-    return tail.lines()
-
-
-@pytest.mark.parametrize(
-    ("chunks", "kept"),
-    [
-        ([], []),
-        ([b"a\nb\n"], ["a", "b"]),
-        ([b"a\r\nb", b"c\r\n"], ["a", "bc"]),
-        ([b"\n  \na\n\n"], ["a"]),
-        # a progress bar is its last state, wherever the chunks are cut
-        ([b" 10%\r 20%\r 30%"], [" 30%"]),
-        ([b" 10%\r", b" 20%\r", b"\n", b"done\n"], [" 20%", "done"]),
-        # colours go, other controls are written out
-        ([b"\x1b[31;1mred\x1b[0m \x1b]0;title\x07x\x08\n"], [r"red x\x08"]),
-        ([b"\xff\n"], ["\ufffd"]),
-        ([b"%d\n" % n for n in range(99)], [str(n) for n in range(89, 99)]),
-        ([b"x" * 9999], ["x" * 199 + "…"]),
-    ],
-)
-def test_the_last_lines(chunks, kept):
-    """Ten lines at most, as a person would have seen them."""
-    assert list(lines(*chunks)) == kept
-
-
-@given(
-    st.lists(st.sampled_from([b"a", b"line\n", b"\n", b"50%\r", b"\r\n", b"row %d\n" * 60]), max_size=12),
-    st.integers(1, 400),
-)
-def test_the_last_lines_are_the_same_however_the_output_comes(parts, size):
-    """In one piece, of whose lines most are passed over, or in many."""
-    data = b"".join(parts)
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    assert lines(data) == lines(*pieces) == lines(*(bytes([byte]) for byte in data))
-
-
-def test_streams_are_kept_apart():
-    """Half a line of one stream is not glued to a line of the other."""
-    tail = TailBuffer()
-    tail.feed("out", b"half ")
-    tail.feed("err", b"error\n")
-    tail.feed("out", b"whole\n")
-    assert tail.lines() == ("error", "half whole")
-
-
-@given(
-    st.sampled_from(["--token {}", "password={}", 'api_key: "{}"', "https://u:{}@host/", "HF_TOKEN={}"]),
-    st.lists(st.integers(0, 200), max_size=6),
-    st.text("abc \n", max_size=30),
-)
-def test_no_secret_is_kept(form, cuts, before):
-    """Whatever the chunks that it came in, a secret in the output is not among the lines."""
-    data = f"{before}\nrun {form.format(CANARY + 'A1b2C3d4E5')}\n".encode()
-    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    assert "canary" not in " ".join(lines(*(data[a:b] for a, b in pairwise(places))))
-
-
-def test_a_secret_of_many_lines_is_not_kept():
-    """A private key begins above the lines that are shown, and none of it is."""
-    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *["canary" + "x" * 20] * 25, "-----END PRIVATE KEY-----"])
-    assert "canary" not in " ".join(lines(f"{key}\nafter\n".encode()))

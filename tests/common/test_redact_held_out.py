@@ -16,6 +16,7 @@ from gpuwatch_tray.common.secret_programs import ProgramLine
 
 DATA = Path(__file__).parent / "data"
 NEVER = re.compile(r"(?!)()")
+CALLS = ("_CALL", "_HERE", "_SENT", "_PIPED", "_SAID", "_OF_NPM", "_SLASH_P")
 # What has to be replaced by what for a rule to be off.
 RULES = {
     "a name": [(redact, "secrecy", lambda _name: Secrecy.NONE)],
@@ -23,11 +24,13 @@ RULES = {
     "a program's option": [
         (ProgramLine, "option", lambda _line, _word: Secrecy.NONE),
         (ProgramLine, "glued", lambda _line, _word: ""),
+        (ProgramLine, "is_in_place", lambda _line, _word: False),
+        (ProgramLine, "takes_login", lambda _line, _word: False),
     ],
     "a login": [
         (redact, name, NEVER) for name in ("_LOGIN_OPTION", "_OPEN_LOGIN", "_LOGIN_ARGUMENT", "_LOGIN_PAIR")
     ],
-    "a call or a pipe": [(redact, name, NEVER) for name in ("_CALL", "_HERE", "_SENT", "_PIPED")],
+    "a call or a pipe": [(redact, name, NEVER) for name in CALLS],
     "a login's word": [(redact, "looks_like_password", lambda _word: False)],
 }
 MOST = 0.05  # of the lines may be missed, or touched

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.settings import Settings
 
 

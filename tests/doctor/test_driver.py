@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.environment import check_driver, check_pynvml

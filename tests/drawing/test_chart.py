@@ -6,9 +6,9 @@ import io
 import random
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image, ImageColor
 
 from gpuwatch_tray.drawing.chart import HEIGHT, LEFT, PAPER, RIGHT, WIDTH, chart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,23 @@ def test_pixmaps_are_argb_in_network_order(look):
             start = 4 * (place[1] * width + place[0])
             alpha, red, green, blue = pixels[start : start + 4]
             assert picture.getpixel(place) == (red, green, blue, alpha)
+
+
+@pytest.mark.parametrize("name", artwork.names())
+def test_the_pixels_for_the_bus_are_those_of_the_pngs(name):
+    """Nobody rendered a picture without packing its pixels, which are shown without Pillow."""
+    packed = (drawing.icons_folder() / f"{name}.pixels").read_bytes()
+    assert zlib.decompress(packed) == artwork.pixels(name)
+
+
+@pytest.mark.parametrize("count", [None, 3])
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("level", Level)
+def test_the_bus_gets_the_picture(level, style, count):
+    """Whether it comes from the packed pixels or is drawn with a badge."""
+    look = IconLook(level, style, count)
+    drawn = [(size, size, drawing.argb(drawing.icon_image(look, size))) for size in drawing.SIZES]
+    assert list(drawing.icon_pixmaps(look)) == drawn
 
 
 @pytest.mark.parametrize("level", Level)

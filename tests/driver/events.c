@@ -4,9 +4,15 @@
  */
 #include "driver.h"
 
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MAX_SETS = 64 };
 
@@ -21,6 +27,7 @@ _Static_assert(sizeof(EventData) == 32, "nvmlEventData_t");
 typedef struct {
     unsigned session; /* 0: free */
     int waiting;
+    int moved; /* see watch_scenario */
     struct {
         char uuid[TEXT];
         unsigned long long types;
@@ -52,10 +59,25 @@ static unsigned last_event(const Scenario *scenario)
 void forget_events(void)
 {
     for (size_t i = 0; i < MAX_SETS; i++) {
-        if (sets[i].session != 0 && sets[i].waiting)
+        if (sets[i].session == 0)
+            continue;
+        if (sets[i].waiting)
             note("while_waiting");
         sets[i].session = 0;
+        close(sets[i].moved);
     }
+}
+
+/* What becomes readable when a file is moved to the scenario's folder, as a new scenario is; -1 for nothing. */
+static int watch_scenario(void)
+{
+    const char *path = getenv("FAKE_NVML_SCENARIO");
+    char folder[PATH_MAX];
+    if (path == NULL || strlen(path) >= sizeof folder)
+        return -1;
+    int moved = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO);
+    return moved;
 }
 
 API nvmlEventSetCreate(Handle *handle)
@@ -66,7 +88,7 @@ API nvmlEventSetCreate(Handle *handle)
         if (sets[i].session != 0)
             continue;
         int waiting = sets[i].waiting;
-        sets[i] = (Set){.session = session(), .waiting = waiting};
+        sets[i] = (Set){.session = session(), .waiting = waiting, .moved = watch_scenario()};
         *handle = (Handle)((uintptr_t)session() << 16 | (i + 1));
         return end(SUCCESS);
     }
@@ -109,10 +131,18 @@ static int take(Set *set, const Scenario *scenario, EventData *to)
     return 0;
 }
 
+static void await_scenario(int moved, int ms)
+{
+    struct pollfd waited = {moved, POLLIN, 0};
+    char events[4096];
+    if (poll(&waited, 1, ms) > 0)
+        while (read(moved, events, sizeof events) > 0)
+            continue;
+}
+
 API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
 {
-    /* The real one sleeps in the kernel: looking for a new scenario must not look like the caller's work. */
-    const struct timespec step = {0, 1000000 * (timeout < 50 ? 5 : timeout < 400 ? timeout / 10 : 40)};
+    /* The real one sleeps in the kernel until something happens: so does this one until a scenario comes. */
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     const Scenario *scenario;
@@ -129,7 +159,7 @@ API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
             return end(TIMEOUT);
         set->waiting++;
         end(SUCCESS);
-        nanosleep(&step, NULL);
+        await_scenario(set->moved, timeout - passed < 400 ? (int)(timeout - passed) : 400);
         scenario = resume();
         set->waiting--;
         if (scenario == NULL || set_of(handle) != set)
@@ -146,7 +176,9 @@ API nvmlEventSetFree(Handle handle)
         code = INVALID_ARGUMENT;
     if (code == SUCCESS && set->waiting)
         note("while_waiting");
-    if (code == SUCCESS)
+    if (code == SUCCESS) {
         set->session = 0;
+        close(set->moved);
+    }
     return end(code);
 }

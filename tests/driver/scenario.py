@@ -26,15 +26,13 @@ import ctypes
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence  # noqa: TC003  # Hypothesis looks at what it builds
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct, field
 
 from tests.driver.build import SONAME, library
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
 
 MIB = 2**20
 GIB = 2**30
@@ -60,8 +58,7 @@ UNKNOWN = 999
 _VARIABLE = "FAKE_NVML_SCENARIO"
 
 
-@dataclass(frozen=True)
-class FakeProcess:
+class FakeProcess(Struct, frozen=True):
     """A process on a GPU. `kinds` are letters of C, G and M; no `memory`: the driver gives none."""
 
     pid: int
@@ -69,8 +66,7 @@ class FakeProcess:
     kinds: str = "C"
 
 
-@dataclass(frozen=True)
-class FakeMig:
+class FakeMig(Struct, frozen=True):
     """A MIG device, in a slot of its GPU."""
 
     slot: int = 0
@@ -89,8 +85,7 @@ class FakeMig:
         yield from _rules(self.errors, {})
 
 
-@dataclass(frozen=True)
-class FakeEvent:
+class FakeEvent(Struct, frozen=True):
     """An event of a GPU that is reported once; of several the numbers rise. The default is an Xid."""
 
     number: int
@@ -99,8 +94,7 @@ class FakeEvent:
     type: int = XID
 
 
-@dataclass(frozen=True)
-class FakeGpu:
+class FakeGpu(Struct, frozen=True):
     """A GPU, with the units of model.Gpu. `migs` None: it has no MIG mode; empty: on, without devices."""
 
     uuid: str = "GPU-00000000-0000-0000-0000-000000000000"
@@ -158,9 +152,8 @@ class FakeGpu:
             yield from mig.lines()
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """What the driver answers. Use `dataclasses.replace` for the next one."""
+class Scenario(Struct, frozen=True):
+    """What the driver answers. Use `msgspec.structs.replace` for the next one."""
 
     gpus: Sequence[FakeGpu] = (FakeGpu(),)
     driver_version: str = "550.54.14"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from PIL import ImageChops  # the tests look at the screen
 
 from gpuwatch_tray import drawing

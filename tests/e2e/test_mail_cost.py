@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import psutil  # measures the program from outside
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Commit, Mail, Store

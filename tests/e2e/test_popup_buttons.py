@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated
 
 import pytest
 from dbus_fast import Message, MessageType  # the tests speak the protocol too
 from dbus_fast.annotations import DBusSignature
 from dbus_fast.service import dbus_method
+from msgspec.structs import replace
 from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus
@@ -275,7 +275,7 @@ def panel_has_room(desk):
     """Whether the window manager keeps others out of the panel at the top."""
     command = ["xprop", "-root", "_NET_WORKAREA"]
     answer = subprocess.run(
-        command, env=desk.environment, check=True, capture_output=True, text=True, timeout=5
+        command, env=desk.environment, check=True, capture_output=True, text=True, timeout=60
     )
     return answer.stdout.split(",")[1].strip() != "0"
 

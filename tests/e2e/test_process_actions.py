@@ -8,10 +8,10 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from dbus_fast import Variant  # the tests speak the protocol too
+from msgspec.structs import replace
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import ProcessKind

@@ -7,10 +7,10 @@ import os
 import signal
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from dbus_fast import Variant  # the tests speak the protocol too
+from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.engine import Engine, HostRules, Policy
@@ -28,7 +28,7 @@ from tests.support.fakes import START, Clock, process, snapshot
 HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 POLICY = Policy(LIMITS, RoutingPolicy(3600.0, mails=True, popups=True))
-ROUTING = {field.name for field in fields(RoutingPolicy)}
+ROUTING = set(RoutingPolicy.__struct_fields__)
 
 
 def changed(policy, **values):

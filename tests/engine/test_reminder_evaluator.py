@@ -6,11 +6,11 @@ import itertools
 import re
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.engine import Engine, HostRules

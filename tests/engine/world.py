@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import UNKNOWN, Gpu, Problem, Snapshot
 from tests.support.fakes import BOOT, START, process

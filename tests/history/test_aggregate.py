@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.history.aggregate import merge_spans, merge_stretches, slice_stretch, split_stretch
 from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
@@ -74,8 +74,8 @@ def near(one, other):
             strict=True,
         )
         for a, b in pairs:
-            for field in fields(a):
-                assert _same(getattr(a, field.name), getattr(b, field.name)), field.name
+            for name in a.__struct_fields__:
+                assert _same(getattr(a, name), getattr(b, name)), name
 
 
 def _same(a, b) -> bool:

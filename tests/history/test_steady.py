@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, StretchCompactor
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use

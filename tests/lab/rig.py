@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import replace
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.login import read_login

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.alerts.state_machine import ChangeKind

@@ -7,9 +7,9 @@ import stat
 import time
 import urllib.error
 import urllib.request
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.alertmanager import Alertmanagers
 from gpuwatch_tray.lab.http import LabServer

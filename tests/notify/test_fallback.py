@@ -6,9 +6,9 @@ import logging
 import sys
 import threading
 import types
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.notify import fallback, one_at_a_time

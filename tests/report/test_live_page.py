@@ -7,10 +7,10 @@ import io
 import os
 import stat
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.report.document import Feed, PageContext, html
 from gpuwatch_tray.report.script_json import script_safe_json

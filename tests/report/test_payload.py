@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span

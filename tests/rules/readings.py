@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import ClockLimit, Gpu, HeatLimits, Instant, Limits, Missing, UseLimits, Why
 from gpuwatch_tray.rules import RULES, RuleHistory, observe

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
-from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, ClockLimit, Gpu, Missing, Problem, Snapshot, Xid
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    UNSUPPORTED,
+    ClockLimit,
+    Gpu,
+    GpuProcess,
+    Missing,
+    Problem,
+    Snapshot,
+    Xid,
+)
 from gpuwatch_tray.rules import RULES, judge
 from tests.rules.readings import ALL_ON, FAILED, WELL, Readings, gpu
 from tests.support.fakes import BOOT, process, snapshot
 
 MISSING = st.sampled_from([UNKNOWN, UNSUPPORTED, FAILED])
 MEASURED = [
-    f.name
-    for f in fields(Gpu)
-    if f.name not in {"index", "uuid", "problem", "process_problem", "physical", "asleep"}
+    name
+    for name in Gpu.__struct_fields__
+    if name not in {"index", "uuid", "problem", "process_problem", "physical", "asleep"}
 ]
-FIELDS = [f.name for f in fields(process()) if isinstance(f.default, Missing)]
+FIELDS = [name for name, value in asdict(GpuProcess(1, 0, frozenset())).items() if isinstance(value, Missing)]
 
 
 def numbers(most):

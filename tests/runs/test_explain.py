@@ -322,7 +322,7 @@ def test_an_error_before_the_signal_is_the_cause():
 
 def test_an_end_that_was_not_seen_is_told_as_that():
     """Only facts can explain it; full memory is a hint, and no cause."""
-    full = facts(gpus=(RunGpu("GPU 0", "GPU-a", 24 * GIB, 24 * GIB),))
+    full = facts(gpus=(RunGpu("GPU 0", "GPU-a", full=True),))
     cause = explain_end("", Unseen(), full)
     assert (cause.kind, cause.confidence) == (Kind.UNKNOWN, Confidence.POSSIBLE)
     assert "the memory of GPU 0 was full before" in cause.sentence

@@ -8,23 +8,24 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from gpuwatch_tray.runs.log_file import LogText, RunLog, read_log
-from gpuwatch_tray.runs.run_folder import RECORD, RunFolder, RunRecord, record_from_json
+from gpuwatch_tray.common.run_log import RECORD, START, RunLog
+from gpuwatch_tray.runs.log_file import LogText, read_log
+from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord, record_from_json
 
 
-def logged(folder, *parts, head=10, piece=6):
-    log = RunLog(folder, head, piece)
+def logged(folder, *parts, head=10, tail=12):
+    log = RunLog(folder, head, tail)
     for part in parts:
         log.write(part)
     log.close()
-    return read_log(folder, piece)
+    return read_log(folder)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30))
@@ -35,8 +36,8 @@ def test_head_and_tail_are_those_of_what_was_written(tmp_path_factory, parts):
     assert kept.head == whole[:10]
     assert len(kept.head) + kept.left_out + len(kept.tail) == len(whole)
     assert whole.endswith(kept.tail)
-    assert len(kept.tail) <= 12
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= 10 + 2 * 6
+    assert len(kept.tail) == min(12, max(0, len(whole) - 10))
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 10 + START + 12
 
 
 def test_the_end_of_a_log_never_spans_what_was_left_out():
@@ -49,7 +50,7 @@ def test_the_end_of_a_log_never_spans_what_was_left_out():
 def test_a_log_is_on_disk_before_its_writer_dies(tmp_path):
     """After kill -9 the last byte that came is there."""
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom gpuwatch_tray.runs.log_file import RunLog\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom gpuwatch_tray.common.run_log import RunLog\n"
         "log = RunLog(Path(sys.argv[1]))\nlog.write(b'step 1\\nstep 2')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -65,7 +66,20 @@ def test_the_documentation_has_every_key(page):
     (section,) = re.findall(r"^## .*runs\b.*\n((?:(?!## ).*\n)+)", text, re.MULTILINE)
     named = set(re.findall(r"`([a-z_]+)`", section))
     values = {"ended", "gpu_memory", "unknown", "certain", "likely", "possible"}
-    assert {field.name for field in fields(RunRecord)} == named - (values - {"ended"})
+    assert set(RunRecord.__struct_fields__) == named - (values - {"ended"})
+
+
+def test_a_long_log_is_on_disk_before_its_writer_dies(tmp_path):
+    """After kill -9 what went round in the tail is there too, to the last byte."""
+    code = (
+        "import os, signal, sys\nfrom gpuwatch_tray.common.run_log import RunLog\n"
+        "log = RunLog(sys.argv[1], 100, 1000)\n"
+        "for n in range(1000): log.write(b'%06d\\n' % n)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False, timeout=60)
+    whole = b"".join(b"%06d\n" % n for n in range(1000))
+    assert read_log(tmp_path) == LogText(whole[:100], 7000 - 1100, whole[-1000:])
 
 
 def test_a_disk_that_takes_nothing_is_counted(tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.model.schema import IGNORE_PROCESSES
 from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load

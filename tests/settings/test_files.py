@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.settings import files, load
 from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders

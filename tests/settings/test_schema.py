@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 
 import pytest
@@ -44,10 +43,10 @@ def test_every_rule_is_switched_by_one_setting():
 def test_every_threshold_is_kept_by_one_setting(house):
     """Each threshold has one row, and the default of the row in base units is that of the threshold."""
     groups = {"heat": HeatLimits, "faults": FaultLimits, "use": UseLimits}
-    expected = {f"limits.{field.name}" for field in fields(Limits) if field.name not in groups} - {
-        "limits.poll"
+    expected = {f"limits.{name}" for name in Limits.__struct_fields__ if name not in groups} - {"limits.poll"}
+    expected |= {
+        f"limits.{name}.{field}" for name, group in groups.items() for field in group.__struct_fields__
     }
-    expected |= {f"limits.{name}.{field.name}" for name, group in groups.items() for field in fields(group)}
     field_path = {row.field_path: row for row in SETTINGS.values() if row.field_path}
     assert expected == {name for name in field_path if name.startswith("limits.")}
     settings = house.settings()

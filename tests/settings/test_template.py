@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gpuwatch_tray.model.schema import SETTINGS
-from gpuwatch_tray.settings.paths import stamps
+from gpuwatch_tray.settings.paths import files_to_check, stamps
 from gpuwatch_tray.settings.template import files, write_missing
 from tests.settings.checkout import LAB, NOTIFY, SMTP, WATCH, House
 
@@ -54,10 +54,10 @@ def test_a_variable_names_the_place(installed_house, tmp_path):
 
 def test_a_change_is_seen_without_opening_the_files(installed_house, tmp_path):
     """A file that comes, changes, is replaced or goes changes the stamps; nothing else does."""
-    seen = [stamps({}, installed_house.places)]
+    seen = [stamps(files_to_check({}, installed_house.places))]
 
     def changed():
-        seen.append(stamps({}, installed_house.places))
+        seen.append(stamps(files_to_check({}, installed_house.places)))
         return seen[-1] != seen[-2]
 
     assert not changed()
@@ -71,6 +71,6 @@ def test_a_change_is_seen_without_opening_the_files(installed_house, tmp_path):
     file.unlink()
     assert changed()
     named = {"GPUWATCH_NOTIFY_CONFIG": str(tmp_path / "notify")}
-    before = stamps(named, installed_house.places)
+    before = stamps(files_to_check(named, installed_house.places))
     (tmp_path / "notify").write_text("")
-    assert stamps(named, installed_house.places) != before
+    assert stamps(files_to_check(named, installed_house.places)) != before

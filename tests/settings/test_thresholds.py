@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES, Unit

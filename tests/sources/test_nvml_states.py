@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 import types
-from dataclasses import replace
 from pathlib import Path
 
 import pynvml  # its answers are bent at the edge
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Missing, Why
 from tests.driver.scenario import (

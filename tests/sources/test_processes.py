@@ -13,6 +13,7 @@ import pytest
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
+from gpuwatch_tray.sources.held_processes import HeldProcesses
 from gpuwatch_tray.sources.processes import (
     DENIED,
     FOREIGN,
@@ -320,7 +321,7 @@ def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
 @pytest.mark.usefixtures("namespace")
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
-    start_ticks = iter([(10, b"python"), (11, b"python")])
+    start_ticks = iter([(10, b"python", "S", 0), (11, b"python", "S", 0)])
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: next(start_ticks))
     assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
@@ -328,11 +329,11 @@ def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
 @linux
 def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
-    inspector = ProcessInspector()
-    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python"))
+    inspector = ProcessInspector(held=HeldProcesses(0))
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python", "S", 0))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
-    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python"))
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python", "S", 0))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
@@ -355,8 +356,8 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
 
 @linux
 def test_a_process_that_is_known_costs_one_small_file_a_poll(monkeypatch):
-    """Which tells that it is still the same; psutil is asked nothing, for sixty looks."""
-    inspector = ProcessInspector()
+    """Where it cannot be held: the file tells that it is the same; psutil is asked nothing for 60 polls."""
+    inspector = ProcessInspector(held=HeldProcesses(0))
     first = facts(ME, inspector)
     inspector._known[ME].reads = 1
     read, asked = [], []
@@ -379,8 +380,8 @@ def test_a_folder_that_changes_is_noticed_within_sixty_polls(monkeypatch, tmp_pa
 
 @linux
 def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
-    """By exec, of a program of the same name too: number and start stay the same, the command does not."""
-    inspector = ProcessInspector()
+    """By exec, where it is not held: number and start stay the same, the command does not."""
+    inspector = ProcessInspector(held=HeldProcesses(0))
     script = "import os, sys; input(); os.execv(sys.executable, [sys.executable, '-c', 'input()', 'two'])"
     with subprocess.Popen([sys.executable, "-c", script, "one"], stdin=subprocess.PIPE, text=True) as process:
         before = facts(begun(process).pid, inspector)

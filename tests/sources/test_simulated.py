@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.model import LABEL, Limits, Missing, ProcessKind, ProcessScope, Snapshot
@@ -74,7 +74,7 @@ def test_every_moment_is_plausible(t):
     assert (snapshot.boot_id, snapshot.problem, snapshot.at) == ("simulated", None, AT + t)
     assert [gpu.index for gpu in snapshot.gpus] == [0, 1]
     for gpu in snapshot.gpus:
-        missing = [f.name for f in fields(gpu) if isinstance(getattr(gpu, f.name), Missing)]
+        missing = [name for name, value in asdict(gpu).items() if isinstance(value, Missing)]
         assert missing == ["energy"]
         assert (
             sum(p.memory for p in snapshot.processes if p.gpu == gpu.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, reconfigure_source
+from gpuwatch_tray.app.context import RunContext, SourceKind, reconfigure_source
 from gpuwatch_tray.model import UNKNOWN
 from gpuwatch_tray.settings import Settings
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess

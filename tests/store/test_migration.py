@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError
@@ -85,7 +85,7 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
             database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 3")
     with closing(Store(tmp_path, "box")) as store:
-        assert store.outbox_summary(START) == OutboxSummary(1, START, START + 30, "451 later")
+        assert store.outbox_summary(START) == OutboxSummary(1, START, START + 30, "451 later", attempts=1)
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
         assert store.outbox_summary(START).failure == "configuration"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notify.outbox_worker import deliver_due

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Message
 
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import RemainingMail
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(Struct, frozen=True):
     """A mail and its state; `state` is queued, blocked, sent or dead."""
 
     id: int
@@ -28,8 +29,7 @@ class OutboxRow:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class FakeOutbox:
+class FakeOutbox(Struct):
     """The outbox port of the worker; `history` lists each mark in order."""
 
     rows: dict[int, OutboxRow] = field(default_factory=dict)
@@ -43,7 +43,9 @@ class FakeOutbox:
         self.rows[number] = OutboxRow(number, message, next_at=at)
         return number
 
-    def lease_due(self, now: float, lease: float, _gather: object = None) -> tuple[OutboxRow, ...]:
+    def lease_due(
+        self, now: float, lease: float, _gather: object = None, *, channel: str = "email"
+    ) -> tuple[OutboxRow, ...]:
         """Lease what is due and not leased yet, oldest first."""
         waiting = (row for row in self.rows.values() if row.state not in {"sent", "dead"})
         due = [row for row in waiting if row.next_at <= now and row.lease_until <= now]

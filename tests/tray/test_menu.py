@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sys
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.common import redact

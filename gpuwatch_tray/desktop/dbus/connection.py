@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 
@@ -42,8 +43,7 @@ class BlockingWriter:
             return len(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """The target of a call: a bus name, an object path and an interface."""
 
     name: str
@@ -68,8 +68,7 @@ class DBusCallError(Exception):  # what became of the call
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """A signal; `sender` is a unique name."""
 
     sender: str
@@ -113,8 +112,7 @@ if TYPE_CHECKING or sys.platform == "linux":  # not installed elsewhere
 CONNECT_TIMEOUT = 5.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Subscription:
+class _Subscription(Struct, frozen=True):
     path: str
     interface: str
     member: str

@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import Presence, PresenceResult
@@ -30,8 +31,7 @@ class Evidence(Enum):
     INPUT = N_("there was input within AWAY_MIN")
 
 
-@dataclass(frozen=True, slots=True)
-class PresenceReading:
+class PresenceReading(Struct, frozen=True):
     """A reading of one source, true at `at` (a Moment's `boot`); `idle` is in seconds."""
 
     source: str
@@ -103,8 +103,7 @@ def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Pres
 MIN_SUSPEND = 1.0  # seconds by which the clocks must part for a suspend
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A time on two clocks that nobody sets: `boot` runs through suspends, `awake` stands still."""
 
     boot: float

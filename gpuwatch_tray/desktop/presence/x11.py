@@ -8,13 +8,13 @@ connect.
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import struct
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.desktop.presence.types import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.i18n import _
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-LOCAL_DISPLAY = re.compile(r"(?:unix)?:(\d{1,5})(?:\.\d+)?")
+LOCAL_DISPLAY = late_pattern(r"(?:unix)?:(\d{1,5})(?:\.\d+)?")
 COOKIE = b"MIT-MAGIC-COOKIE-1"
 SAVER = "MIT-SCREEN-SAVER"
 XWAYLAND = "XWAYLAND"

@@ -7,8 +7,9 @@ mail programs. As in the Bash tool, a transport that fails is not replaced by th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email.secrets import smtp_password

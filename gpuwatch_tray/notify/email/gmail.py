@@ -11,7 +11,6 @@ import json
 import logging
 import ssl
 from contextlib import closing
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from google.auth.exceptions import TransportError as NoConnection
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import google_credentials, mime
@@ -54,8 +54,7 @@ _QUOTA_REASONS = frozenset((
 ))  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorResponse:
+class ErrorResponse(Struct, frozen=True):
     """
     A response other than success: `reasons` are Google's reason codes, `text` is for people.
 
@@ -148,8 +147,7 @@ class _Httplib2Adapter:
         """Do nothing: the transport is closed by its owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ActiveSignIn:
+class _ActiveSignIn(Struct, frozen=True):
     """Google's credentials, a scrubber of their secrets, and whether they have just been renewed."""
 
     credentials: Any

@@ -9,8 +9,9 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.email.refusals import SERVER_MEND, SmtpStep, classify_refusal
@@ -67,8 +68,7 @@ class EndlessReplyError(OSError):
     """A reply of the server was longer than any real one."""
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpErrorContext:
+class SmtpErrorContext(Struct, frozen=True):
     """
     The state of the SMTP session when it failed.
 

@@ -7,11 +7,13 @@ Tables and inline styles, as mail programs know little else; a state is never a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
@@ -29,7 +31,7 @@ MOST_ROWS = 20  # of a table: the text part has them all
 MOST_MAILS = 60  # that a digest lists
 LONGEST = 240  # characters of a command or a reason
 
-_PICTURE = re.compile(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
+_PICTURE = late_pattern(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
 # White text on these colours has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
 CRITICAL, WARNING, INFO, RESOLVED, NEUTRAL = "#b3261e", "#8a5a00", "#005a9c", "#1a6e3c", "#46525f"
 SEVERITY_STYLES = {
@@ -52,8 +54,7 @@ STYLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MailIdentity:
+class MailIdentity(Struct, frozen=True):
     """
     The sender of a mail: the machine's short name, the user, and the path of the settings.
 
@@ -66,8 +67,7 @@ class MailIdentity:
     threading: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """The coloured band at the top: the state as a shape and words, the title, where and when."""
 
     shape: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-MAX_ETIME = "max_etime"
+MAX_ETIME, HUNG = "max_etime", "hung"
 PREFIX = "[GPU Watchdog] "
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"
@@ -58,6 +58,8 @@ def alert_mail(
     ]
     if others:
         sections.append(f"Also over MAX_ETIME:\n{_bullets(others)}")
+    if hung := [redact.text(alert.message) for alert in alerts if alert.rule == HUNG]:
+        sections.append(f"What is known:\n{_bullets(hung)}")  # the reasons above are short
     if lost:
         sections.append(f"Not readable:\n{_bullets(lost)}")
     sections.append(f"Raw output:\n{raw or (UNREADABLE if lost else NO_PROCESSES)}\n")

@@ -10,16 +10,14 @@ from __future__ import annotations
 import ctypes
 import struct
 import sys
-from contextlib import contextmanager
 from enum import IntEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MAX_POWER, ClockLimit, ProcessKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Code(IntEnum):
@@ -66,6 +64,7 @@ class DriverError(Exception):
 
 
 T = TypeVar("T")
+U = TypeVar("U")
 Number = TypeVar("Number", int, float)
 
 _MAX_OLDER = 512  # calls of which it is known that only their older version answers
@@ -93,31 +92,30 @@ class Calls:
 
     def __init__(self) -> None:
         self._nvml = _load()
+        # AttributeError: a pynvml or a library from before the call.
+        self._errors = self._nvml.NVMLError, self._nvml.NVMLLibraryMismatchError, AttributeError
         self._older: dict[tuple[str, int], int] = {}
-
-    @contextmanager
-    def _converting(self) -> Iterator[None]:
-        try:
-            yield
-        except self._nvml.NVMLError as error:
-            raise DriverError(cast("Any", error).value, str(error)) from None
-        except (self._nvml.NVMLLibraryMismatchError, AttributeError):
-            # AttributeError: a pynvml or a library from before the call.
-            raise DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found") from None
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Return the answer of pynvml's function `name`; a text in the arguments names a constant of it."""
-        with self._converting():
+        try:
             values = [getattr(self._nvml, one) if isinstance(one, str) else one for one in arguments]
             return getattr(self._nvml, name)(*values)
+        except self._errors as error:
+            raise self._converted(error) from None
 
-    def _newest(self, name: str, handle: Handle, *versions: Callable[[], T]) -> T:
-        """Return the answer of the first of `versions` that this driver and GPU have, now and later."""
+    def _converted(self, error: Exception) -> DriverError:
+        if isinstance(error, self._nvml.NVMLError):
+            return DriverError(cast("Any", error).value, str(error))
+        return DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found")
+
+    def _newest(self, name: str, handle: Handle, call: Callable[[U], T], versions: Sequence[U]) -> T:
+        """Return the answer of `call` with the first of `versions` that this driver and GPU have."""
         key = name, handle.address
         place = self._older.get(key, 0)
         while True:
             try:
-                return versions[place]()
+                return call(versions[place])
             except DriverError as error:
                 if not error.unsupported or place == len(versions) - 1:
                     raise
@@ -198,8 +196,8 @@ class DeviceValues(Calls):
         memory = self._newest(
             "memory",
             handle,
-            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw, "nvmlMemory_v2"),
-            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw),
+            lambda version: self._call("nvmlDeviceGetMemoryInfo", handle.raw, *version),
+            (("nvmlMemory_v2",), ()),
         )
         if not memory.total:  # GPUs that share the machine's memory
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
@@ -212,12 +210,11 @@ class DeviceValues(Calls):
 
     def temperature(self, handle: Handle) -> int:
         """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
-        sensor = "NVML_TEMPERATURE_GPU"
         degrees: int = self._newest(
             "temperature",
             handle,
-            lambda: self._call("nvmlDeviceGetTemperatureV", handle.raw, sensor),
-            lambda: self._call("nvmlDeviceGetTemperature", handle.raw, sensor),
+            lambda call: self._call(call, handle.raw, "NVML_TEMPERATURE_GPU"),
+            ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"),
         )
         degrees = degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
         return bounded(degrees, *_TEMPERATURES)
@@ -253,8 +250,8 @@ class DeviceValues(Calls):
         bits = self._newest(
             "clocks",
             handle,
-            lambda: self._call("nvmlDeviceGetCurrentClocksEventReasons", handle.raw),
-            lambda: self._call("nvmlDeviceGetCurrentClocksThrottleReasons", handle.raw),
+            lambda call: self._call(call, handle.raw),
+            ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"),
         )
         return ClockLimit(bits & _ALL_LIMITS)
 
@@ -304,7 +301,7 @@ class DeviceValues(Calls):
 _NAMES = {ProcessKind.COMPUTE: "Compute", ProcessKind.GRAPHICS: "Graphics", ProcessKind.MPS: "MPSCompute"}
 # The third version came with driver 510, the second with 460; before, there was the first alone.
 _LISTS = {
-    kind: [f"nvmlDeviceGet{name}RunningProcesses{version}" for version in ("_v3", "_v2", "")]
+    kind: (name, [f"nvmlDeviceGet{name}RunningProcesses{version}" for version in ("_v3", "_v2", "")])
     for kind, name in _NAMES.items()
 }
 # PID and memory begin each record; two instances of a MIG device follow in the second and third version. But
@@ -360,12 +357,14 @@ class Driver(DeviceValues):
 
     def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
         """Return PID and memory (None: not given) of the processes of one kind, faster than by pynvml."""
-        lists = [partial(self._list_processes, name, handle.raw) for name in _LISTS[kind]]
-        return self._newest(kind.value, handle, *lists)
+        name, versions = _LISTS[kind]
+        return self._newest(name, handle, lambda call: self._list_processes(call, handle.raw), versions)
 
     def _list_processes(self, name: str, raw: Any) -> Sequence[tuple[int, int | None]]:
-        with self._converting():
+        try:
             count = self._fill_buffer(getattr(self._nvml.nvmlLib, name), raw)
+        except self._errors as error:
+            raise self._converted(error) from None
         return [(pid, None if memory == _NO_MEMORY else memory) for pid, memory in self._records(count)]
 
     def _fill_buffer(self, call: Any, raw: Any) -> int:

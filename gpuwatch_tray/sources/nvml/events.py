@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Driver, Handle
 
 
-WAIT = 0.4  # seconds of one wait
+WAIT = 1.0  # seconds of one wait; the end of the program may wait for it
 _SLACK = 0.2  # seconds more, in which a wait that is over returns
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off from a wait that fails at once
 _MAX_EVENTS = 64  # between two readings; of a storm the last ones, and one of each GPU and code

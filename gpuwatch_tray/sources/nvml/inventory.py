@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.query import CachedValue
@@ -16,16 +18,14 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Driver, Handle
 
 
-@dataclass(slots=True)
-class MigDevice:
+class MigDevice(Struct):
     """A MIG device that was seen in a slot of its GPU."""
 
     uuid: str
     name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
 
 
-@dataclass(slots=True, eq=False)
-class SeenGpu:
+class SeenGpu(Struct, eq=False):
     """
     A GPU that was seen, or whose index was: `uuid` is empty until it first answers.
 
@@ -230,6 +230,7 @@ class SleepPolicy:
         self._devices = devices
         self._driver_cards = cards
         self._cards: tuple[str, ...] = ()
+        self._status_files: dict[str, str] = {}
         self._scanned: float | None = None
         self._rest_until: float | None = None
 
@@ -249,7 +250,10 @@ class SleepPolicy:
         """Tell whether the GPU at this PCI address is suspended."""
         if self.wake or not pci:
             return False
-        return first_line(self._devices / pci / "power" / "runtime_status") == "suspended"
+        file = self._status_files.get(pci)  # read of every GPU at every poll
+        if file is None:
+            file = self._status_files[pci] = str(self._devices / pci / "power" / "runtime_status")
+        return first_line(file) == "suspended"
 
     def may_sleep(self, pci: str) -> bool:
         """Tell whether the driver would let the GPU at this PCI address sleep if nobody used it."""
@@ -289,13 +293,22 @@ def _is_gpu(path: Path) -> bool:
         return False
 
 
-def first_line(path: Path) -> str:
+def first_line(path: Path | str) -> str:
     """Read the first line of a small file; empty where there is none."""
     return _text(path).partition("\n")[0].strip()
 
 
-def _text(path: Path) -> str:
+_PAGE = 4096  # bytes: a file of the kernel's here holds no more
+
+
+def _text(path: Path | str) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
+    try:
+        return os.read(file, _PAGE).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import COMPUTING, UNKNOWN, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
@@ -27,21 +29,11 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.inventory import SeenGpu
 
 
-class ListedProcess(NamedTuple):
-    """A process as the driver lists it on one GPU."""
-
-    pid: int
-    kinds: frozenset[ProcessKind]
-    memory: Field[int]
-
-    @property
-    def computes(self) -> bool:
-        """Whether it holds a compute context (see model.GpuProcess.computes)."""
-        return not self.kinds.isdisjoint(COMPUTING)
+# A process as the driver lists it on one GPU: PID, kinds, memory. A plain tuple, for there are hundreds.
+ListedProcess: TypeAlias = tuple[int, frozenset[ProcessKind], Field[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class GpuReading:
+class GpuReading(Struct, frozen=True):
     """A GPU, its processes, its MIG devices (`parts`) with theirs; why it could not be read at all."""
 
     gpu: Gpu
@@ -54,7 +46,7 @@ class GpuReading:
         """Whether nobody computes on it and nothing runs there; what is not known counts as use."""
         if self.error is not None or self.gpu.process_problem is not None or self.parts:
             return False
-        computing = any(one.computes for one in self.processes)
+        computing = any(not kinds.isdisjoint(COMPUTING) for _pid, kinds, _memory in self.processes)
         return self.gpu.asleep or (self.gpu.utilisation == 0 and not computing)
 
 
@@ -64,7 +56,7 @@ def asleep_reading(seen: SeenGpu) -> GpuReading:
 
 
 # A value that is missing has a reason; the other fields say what the GPU is and whether it answers.
-_VALUES = [one.name for one in fields(Gpu) if one.default is UNKNOWN and one.name != "name"]
+_VALUES = [name for name, value in asdict(Gpu(0, "")).items() if value is UNKNOWN and name != "name"]
 
 
 def gpu_without_values(missing: Missing) -> Gpu:
@@ -97,8 +89,7 @@ _BITS = {ProcessKind.COMPUTE: 1, ProcessKind.GRAPHICS: 2, ProcessKind.MPS: 4}
 _KINDS = tuple(frozenset(kind for kind, bit in _BITS.items() if bits & bit) for bits in range(8))
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessLists:
+class ProcessLists(Struct, frozen=True):
     """
     The processes of one GPU, in the driver's order: those of the compute list first.
 
@@ -151,9 +142,17 @@ def merge_lists(
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
     never the sum. One of more than `most` bytes cannot be.
     """
+    there = [(kind, rows) for kind, rows in lists if rows]
+    if len(there) == 1:
+        ((kind, rows),) = there
+        memories = dict(rows)
+        if len(memories) == len(rows) and min(memories) > 0 and max(memories) <= MAX_PID:
+            # The usual case at once: nothing to merge or to leave out.
+            kinds = _KINDS[_BITS[kind]]
+            return tuple([(pid, kinds, _process_memory(memory, most)) for pid, memory in rows])
     bits: dict[int, int] = {}
-    memories: dict[int, int | None] = {}
-    for kind, rows in lists:
+    memories = {}
+    for kind, rows in there:
         bit = _BITS[kind]
         for pid, memory in rows:
             if pid in bits:
@@ -165,10 +164,7 @@ def merge_lists(
                 bits[pid] = bit
                 memories[pid] = memory
     return tuple(
-        [
-            ListedProcess(pid, _KINDS[bits[pid]], _process_memory(memory, most))
-            for pid, memory in memories.items()
-        ]
+        [(pid, _KINDS[bits[pid]], _process_memory(memory, most)) for pid, memory in memories.items()]
     )
 
 
@@ -341,7 +337,7 @@ def _remaining_processes(
     query.answered = query.answered or lists.answered
     if lists.problem is not None:
         troubles.append(lists.problem)
-    elsewhere = {process.pid for part in parts for process in part.processes}
+    elsewhere = {pid for part in parts for pid, _kinds, _memory in part.processes}
     if not elsewhere:
         return lists.processes
-    return tuple(process for process in lists.processes if process.pid not in elsewhere)
+    return tuple(process for process in lists.processes if process[0] not in elsewhere)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.sources.nvml.api import Code, Driver, DriverError
 from gpuwatch_tray.sources.nvml.inventory import Inventory, first_line
@@ -166,7 +166,7 @@ MAPS = Path("/proc/self/maps")
 _CHECK_EVERY = 12  # readings between two checks: a minute at the default interval
 _LIBRARY = "libnvidia-ml.so"
 _SONAME = f"{_LIBRARY}.1"  # what programs open; it leads to a file that is named after its version
-_VERSION = re.compile(r"\.so\.(\d+\.\d+(?:\.\d+)*)$")
+_VERSION = late_pattern(r"\.so\.(\d+\.\d+(?:\.\d+)*)$")
 
 
 class ReplacementCheck:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from gpuwatch_tray.common.oom import count_oom_kills
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
 from gpuwatch_tray.sources.nvml.api import DriverError
@@ -79,6 +81,7 @@ class NvmlSource:
         if self._lock.acquire(blocking=False):
             try:
                 self._session.close()
+                self._inspector.close()
             finally:
                 self._lock.release()
 
@@ -93,14 +96,20 @@ class NvmlSource:
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=no_gpu_problem())
-        nothing = replace(nothing, mismatch=self._replacement.check(), hidden=self._session.hidden)
+        nothing = replace(
+            nothing,
+            mismatch=self._replacement.check(),
+            hidden=self._session.hidden,
+            oom_kills=count_oom_kills(),
+        )
         # A GPU, then its MIG devices.
         flat = [one for reading in readings for one in (reading, *reading.parts)]
         return replace(nothing, gpus=tuple(one.gpu for one in flat), processes=self._processes(flat))
 
     def _processes(self, readings: Sequence[GpuReading]) -> tuple[GpuProcess, ...]:
         """List the processes by GPU, then in the driver's order, as nvidia-smi does."""
-        facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
+        pids = {pid for reading in readings for pid, _kinds, _memory in reading.processes}
+        facts = self._inspector.inspect_all(pids)
         return tuple(
             [
                 facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")

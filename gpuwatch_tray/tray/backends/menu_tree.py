@@ -15,9 +15,10 @@ forgotten after the menu has closed (`menu_plan`). The hosts differ in what else
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gpuwatch_tray.tray.backends.menu_host import ROOT, MenuHold, MenuHost
 from gpuwatch_tray.tray.backends.menu_plan import plan_lists
@@ -45,8 +46,7 @@ AFTER_FOLDING = 0.5  # seconds for which a click does nothing where rows have mo
 LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
-@dataclass(slots=True)
-class MenuChange:
+class MenuChange(Struct):
     """The result of an update: properties set, and the nodes whose children differ."""
 
     updated: dict[int, Properties] = field(default_factory=dict)
@@ -56,8 +56,7 @@ class MenuChange:
         return bool(self.updated or self.layouts)
 
 
-@dataclass(slots=True)
-class _Update:
+class _Update(Struct):
     """One update of the tree; `fresh` nodes no host knows yet, `hidden` ones are not on the screen."""
 
     now: float

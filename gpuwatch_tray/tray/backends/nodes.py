@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.tray.menu.row import LazyRows
@@ -23,8 +25,7 @@ LETTER = 0.78  # the width of a letter, on the average, in digits
 Properties = dict[str, str | bool | int]
 
 
-@dataclass(frozen=True, slots=True)
-class MenuEntry:
+class MenuEntry(Struct, frozen=True):
     """A wanted row, a separator without a label; the fields are those of MenuRow."""
 
     key: str
@@ -57,8 +58,7 @@ class NodeKind(Enum):
         return cls.PLAIN if entry.ticked is None else cls.TICK
 
 
-@dataclass(slots=True)
-class MenuNode:
+class MenuNode(Struct):
     """
     One row as the host knows it, with dbusmenu's properties.
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import queue
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from gpuwatch_tray.common.text import clip_utf16
 from gpuwatch_tray.tray.backends import toolkit

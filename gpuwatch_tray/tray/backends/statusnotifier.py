@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import html
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSigna
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray import drawing, i18n
+from gpuwatch_tray.common.text import escape_markup
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
 from gpuwatch_tray.i18n import N_, _
@@ -132,7 +132,7 @@ class StatusNotifierItem(ServiceInterface):
     def tool_tip(self) -> DBusToolTip:
         """Return the status line as the title, and the lines below it, which are markup."""
         line_break = "<br>" if self.program in RICH_TEXT else "\n"
-        below = line_break.join(html.escape(line, quote=False) for line in self._lines)
+        below = line_break.join(map(escape_markup, self._lines))
         return ["", [], self._text.translate(SAME_IN_MARKUP), below]
 
     @dbus_property(access=READ, name="Menu")
@@ -336,7 +336,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
         self.look = drawing.IconLook(Level.NO_DATA)
         self.details: tuple[str, ...] = ()
-        super().__init__(name, drawing.icon_image(self.look), name)
+        super().__init__(name, self.look, name)  # pystray only asks whether there is an icon
         self._bus = bus
         self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
         self._dbusmenu = DBusMenu(bus.loop, lambda: bus.caller)
@@ -357,7 +357,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
         drawing.icon_pixmaps(look)
-        self.look, self.icon = look, drawing.icon_image(look)
+        self.look = self.icon = look
         self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
 
     def describe(self, title: str, details: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.proclist import program_and_script
 from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.i18n import _
@@ -38,8 +39,8 @@ LEAST_NAME = 8  # columns
 LONGEST_OWNER = 10  # columns
 # What stands around the model in NVML's names: "NVIDIA H100 80GB HBM3", "Tesla V100-SXM2-16GB",
 # "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "NVIDIA A100-SXM4-40GB MIG 1g.5gb".
-BRANDS = re.compile(r"^(?:(?:NVIDIA|GeForce|Quadro|Tesla)\s+)+")
-VARIANTS = re.compile(
+BRANDS = late_pattern(r"^(?:(?:NVIDIA|GeForce|Quadro|Tesla)\s+)+")
+VARIANTS = late_pattern(
     r"[ -](?:\d+ ?GB|SXM\d*|PCIE?|HBM\w*|Generation|Blackwell|Max-Q|(?:Workstation|Server) Edition|GPU"
     r"|with .* Design)(?!\S*\.)(?![\w.])",
     re.IGNORECASE,

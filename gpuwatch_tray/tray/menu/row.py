@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
+
+from msgspec import Struct
 
 from gpuwatch_tray.tray.menu import labels
 
@@ -80,16 +81,17 @@ class ActionKind(Enum):
     QUIT = "quit"
 
 
-@dataclass(frozen=True, slots=True)
-class MenuAction:
+class MenuAction(Struct, frozen=True):
     """An action and its target, which is never printed: it may be a command line with its secrets."""
 
     kind: ActionKind
-    target: str = field(default="", repr=False)
+    target: str = ""
+
+    def __repr__(self) -> str:
+        return f"MenuAction({self.kind})"
 
 
-@dataclass(frozen=True, slots=True)
-class MenuRow:
+class MenuRow(Struct, frozen=True):
     """
     One row of the menu.
 
@@ -117,8 +119,7 @@ class MenuRow:
         return not self.label
 
 
-@dataclass(frozen=True, slots=True)
-class MenuExtras:
+class MenuExtras(Struct, frozen=True):
     """
     What the menu shows beside the status.
 

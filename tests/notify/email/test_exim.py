@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email.sendmail import SYSTEM_FOLDERS
 from gpuwatch_tray.notify.email.smtp import SmtpTransport

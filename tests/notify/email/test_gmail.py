@@ -8,10 +8,10 @@ import logging
 import socket
 import stat
 import threading
-from dataclasses import replace
 
 import pytest
 import requests
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email import google_credentials
 from gpuwatch_tray.notify.email.gmail import GMAIL_URL, GmailTransport

@@ -7,9 +7,10 @@ What the person sees, what the outbox holds, what is sent again and when: a row 
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Button, Instant
 from gpuwatch_tray.notify.email.gmail import GmailTransport

@@ -5,9 +5,9 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import MailDetails, Message
 from gpuwatch_tray.notify.email import mime

@@ -460,7 +460,7 @@ def test_the_settings_must_name_the_files(settings, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told(google, settings, tmp_path):
     """The sign-in worked and cannot be kept."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     error = failure(replace(settings, gmail_token=tmp_path / "missing" / "token.json"))
     assert "cannot be written" in str(error)

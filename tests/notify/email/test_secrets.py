@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import keyring  # to put one of ours in its place
@@ -14,6 +13,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email import create_transport, secrets
 from gpuwatch_tray.notify.email.secrets import password_source, smtp_password

@@ -6,9 +6,9 @@ import email
 import email.policy
 import os
 import stat
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email.sendmail import LocalTransport
 from gpuwatch_tray.notify.transport import FailureKind

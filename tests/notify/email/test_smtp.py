@@ -7,10 +7,10 @@ import socket
 import threading
 import time
 import traceback
-from dataclasses import replace
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.model import Alert, Button, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.notify import render

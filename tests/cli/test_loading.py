@@ -1,0 +1,114 @@
+"""
+What each command loads, which is most of the time that a short one takes: times cannot be asserted, this can.
+
+The ceilings are a little above what is loaded with the libraries of `requirements.lock`. Where one is passed,
+ask first whether the command needs what came: `python -X importtime -m gpuwatch_tray COMMAND` shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import gpuwatch_tray
+from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
+from tests.e2e import rig
+from tests.e2e.app import App
+from tests.support.installed import MIB
+from tests.support.timing import wait_until
+
+TOLD = {"PYTHONPROFILEIMPORTTIME": "1"}
+# What no command loads before it needs it, by the beginnings of the names.
+MAIL = ("smtplib", "email", "google", "requests", "keyring", "gpuwatch_tray.notify.email")
+DESKTOP = (
+    "asyncio",
+    "dbus_fast",
+    "pystray",
+    "plyer",
+    "PIL",
+    "gpuwatch_tray.desktop.dbus",
+    "gpuwatch_tray.tray",
+)
+STATE = ("sqlite3", "filelock", "gpuwatch_tray.store", "gpuwatch_tray.engine", "gpuwatch_tray.history")
+READING = ("pynvml", "psutil", "gpuwatch_tray.sources")
+SHOWN = ("rich", "http", "xml.dom", "gpuwatch_tray.report.page", "gpuwatch_tray.drawing.chart")
+
+
+def loaded(told):
+    """The modules that Python says it has loaded, in their order."""
+    lines = [line.split("|")[-1].strip() for line in told.splitlines() if line.startswith("import time:")]
+    return lines[1:]  # below the heading
+
+
+def bare():
+    """What Python loads without any program."""
+    told = subprocess.run(
+        [sys.executable, "-c", "pass"],
+        env=os.environ | TOLD,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(loaded(told.stderr))
+
+
+def check(modules, most, unwanted):
+    """Compare with a ceiling, and with what must not be there."""
+    found = [name for name in modules if f"{name}.".startswith(tuple(f"{begin}." for begin in unwanted))]
+    print(f"{len(modules)} modules of {most}")
+    assert found == []
+    assert len(modules) <= most
+
+
+@pytest.mark.driver
+@pytest.mark.parametrize(
+    ("words", "most", "unwanted"),
+    [
+        ("--version", 30, ("logging", "argparse", "msgspec", "gpuwatch_tray.cli")),
+        ("ps", 230, (*MAIL, *DESKTOP, *STATE, *SHOWN)),
+        ("ps --all", 230, (*MAIL, *DESKTOP, *STATE, *SHOWN)),
+        ("status", 220, (*MAIL, *DESKTOP, *STATE, *READING, *SHOWN)),
+        ("check --dry-run", 390, ("google", "keyring", *DESKTOP, *SHOWN)),
+        ("alerts", 305, (*MAIL, *DESKTOP, *READING, *SHOWN)),
+        ("mail deliver", 340, (*DESKTOP, *READING, *SHOWN)),
+    ],
+)
+def test_a_command_loads_what_it_needs(installed, words, most, unwanted):
+    """A bounded number of modules, and none of another command's libraries."""
+    rows = [FakeProcess(os.getpid(), 900 * MIB)]
+    installed.play(Scenario(gpus=[FakeGpu.numbered(0, *rows), FakeGpu.numbered(1)]))
+    done = installed.run(*words.split(), **TOLD)
+    assert "Traceback" not in done.stderr
+    check(set(loaded(done.stderr)) - bare(), most, unwanted)
+
+
+def test_no_module_of_the_program_makes_dataclasses():
+    """They are slower to make and to fill than structs, and `replace` takes one of the two kinds alone."""
+    package = Path(gpuwatch_tray.__file__).parent
+    using = [file.name for file in package.rglob("*.py") if "dataclasses" in file.read_text("utf-8")]
+    assert using == []
+
+
+@pytest.mark.desktop
+@pytest.mark.driver
+def test_the_tray_loads_what_it_needs(installed, tmp_path):
+    """Neither OpenSSL nor Pillow nor a library of the mail, and a bounded number of modules."""
+    rig.require()
+    installed.environment |= TOLD
+    with rig.desktop(tmp_path / "desk") as desk, closing(App(installed, desk)) as app:
+
+        def registered():
+            watcher = (rig.WATCHER, "/StatusNotifierWatcher", rig.WATCHER)
+            return desk.client.get_all(watcher).get("RegisteredStatusNotifierItems")
+
+        wait_until(registered, "the icon")
+        modules = set(loaded(app.log.read_text())) - bare()
+        mapped = Path(f"/proc/{app.process.pid}/maps").read_text()
+    check(modules, 465, (*MAIL, *SHOWN, "_ssl", "PIL", "html", "plyer"))
+    assert [name for name in ("libssl", "libcrypto", "_hashlib") if name in mapped] == []
