@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.app.context import RunContext, SourceKind
+from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.settings import load
 from tests.support.chatserver import ADDRESSES, CANARY
 from tests.support.fakes import FakePopups
