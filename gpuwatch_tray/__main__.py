@@ -15,26 +15,20 @@ def main() -> int:
         return 0
     begun = None
     try:
-        # What is loaded stays to the end: to look through it for garbage, as Python does while it grows and
-        # again when it ends, takes a seventh of a short command.
-        gc.disable()
         if sys.argv[1:3] == ["when", "run"]:  # its command does not wait until the rest is loaded
             from gpuwatch_tray.app.early_start import begin_early
 
             begun = begin_early(sys.argv[3:])
-        from gpuwatch_tray.common import openssl
+        from gpuwatch_tray.common.loading import lasting_imports
 
-        with openssl.left_out():
+        with lasting_imports():
             from gpuwatch_tray.cli import main as run_command
 
-        gc.freeze()
-        gc.enable()
         return run_command(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
     finally:
-        gc.enable()
-        gc.freeze()
+        gc.freeze()  # the end is near: nothing need be given back
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def pytest_configure(config):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give out the files of tests in an order of our own."""
+    from tests.support.scheduling import DesktopsFirst
+
+    return DesktopsFirst(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.fixture(autouse=True)
 def _nobodys_settings(monkeypatch, tmp_path_factory):
     """No variable and no file of the tester reaches a test."""

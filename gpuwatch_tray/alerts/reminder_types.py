@@ -30,6 +30,40 @@ class GpusFree(Struct, frozen=True):
     seen: Instant | None = None
 
 
+class LabGpusFree(Struct, frozen=True):
+    """
+    At least `count` GPUs are free at once on one of the hosts `on`, or with `spread` over all of them.
+
+    Each has `memory` bytes free; `looks`: GPUs count that only look free. `since` has each number of free
+    GPUs of a host (`2@gpu1`) that the last observation found, and since when; `seen` is when that was.
+    """
+
+    count: int
+    hold: float
+    since: tuple[tuple[str, Instant], ...] = ()
+    seen: Instant | None = None
+    on: str = "*"
+    spread: bool = False
+    memory: int = 0
+    looks: bool = False
+
+
+class LabProcessEnds(Struct, frozen=True):
+    """
+    A process on a host of the lab is gone from its GPUs; `called` is what may be shown of its command.
+
+    `started` is its start by our clock, None where it is not known; `elapsed` for how many seconds it had run
+    when it was last `seen`.
+    """
+
+    host: str
+    pid: int
+    called: str
+    started: float | None = None
+    elapsed: float | None = None
+    seen: Instant | None = None
+
+
 class ProcessEnds(Struct, frozen=True):
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
@@ -101,7 +135,7 @@ def report_from_json(body: object) -> RunReport | None:
     return RunReport(int(body["run"]), str(body["sentence"]), str(body.get("fix", "")), details, gpus)
 
 
-ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
+ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds | LabGpusFree | LabProcessEnds
 
 
 class Reminder(Struct, frozen=True):
@@ -131,7 +165,13 @@ class Observation(Struct, frozen=True):
 
 
 ReminderJson: TypeAlias = dict[str, Any]
-CONDITIONS: dict[str, type[ReminderCondition]] = {"free": GpusFree, "ends": ProcessEnds, "run": CommandEnds}
+CONDITIONS: dict[str, type[ReminderCondition]] = {
+    "free": GpusFree,
+    "ends": ProcessEnds,
+    "run": CommandEnds,
+    "lab free": LabGpusFree,
+    "lab ends": LabProcessEnds,
+}
 INSTANTS = ("seen", "gone")
 
 

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
+from gpuwatch_tray.alerts.lab_reminders import (
+    describe_lab_free,
+    describe_lab_process,
+    step_lab_free,
+    step_lab_process,
+)
+from gpuwatch_tray.alerts.reminder_types import (
+    GpusFree,
+    LabGpusFree,
+    LabProcessEnds,
+    ProcessEnds,
+    Reminder,
+)
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
@@ -315,7 +327,11 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
         return reminder
     condition = reminder.condition
     stepped: tuple[ReminderCondition, ReminderNotice | None]
-    if isinstance(condition, GpusFree):
+    if isinstance(condition, LabGpusFree):
+        stepped = step_lab_free(condition, observation)
+    elif isinstance(condition, LabProcessEnds):
+        stepped = step_lab_process(condition, observation)
+    elif isinstance(condition, GpusFree):
         stepped = step_free(condition, observation)
     elif isinstance(condition, ProcessEnds):
         stepped = step_process(condition, observation)
@@ -327,7 +343,7 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
 def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
     """Whether the step needs to know from the system if the process lives."""
     condition = reminder.condition
-    if reminder.notice is not None or isinstance(condition, GpusFree):
+    if reminder.notice is not None or isinstance(condition, GpusFree | LabGpusFree | LabProcessEnds):
         return False
     if isinstance(condition, ProcessEnds):
         return condition.local and bool(condition.identity) and not on_gpus(condition, snapshot)
@@ -337,6 +353,10 @@ def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
 def describe_reminder(reminder: Reminder) -> str:
     """Put the condition into one line, for a menu row or `when list`."""
     condition = reminder.condition
+    if isinstance(condition, LabGpusFree):
+        return describe_lab_free(condition)
+    if isinstance(condition, LabProcessEnds):
+        return describe_lab_process(condition)
     if isinstance(condition, GpusFree):
         text = ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count)
         return text.format(count=condition.count, span=duration(condition.hold))
@@ -349,9 +369,14 @@ def describe_reminder(reminder: Reminder) -> str:
 def awaited(reminder: Reminder) -> PendingReminder:
     """Return the reminder as the menu shows it."""
     condition = reminder.condition
-    target = (
-        str(condition.count) if isinstance(condition, GpusFree) else f"{condition.pid}:{condition.identity}"
-    )
+    if isinstance(condition, GpusFree):
+        target = str(condition.count)
+    elif isinstance(condition, LabGpusFree):
+        target = f"{condition.count}@{condition.on}"
+    elif isinstance(condition, LabProcessEnds):
+        target = f"{condition.pid}@{condition.host}"
+    else:
+        target = f"{condition.pid}:{condition.identity}"
     text = describe_reminder(reminder) if reminder.notice is None else reminder.notice.text
     return PendingReminder(reminder.id, target, text, due=reminder.notice is not None)
 
@@ -365,7 +390,9 @@ def must_be_saved(old: Reminder, new: Reminder) -> bool:
 
 def _essence(reminder: Reminder) -> tuple[object, ...]:
     condition = reminder.condition
-    if isinstance(condition, GpusFree):
+    if isinstance(condition, LabProcessEnds):
+        return reminder.notice, condition.elapsed is None, _minute(condition.seen)
+    if isinstance(condition, GpusFree | LabGpusFree):
         seen = condition.seen
         held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)
         return reminder.notice, condition.since, seen if held else _minute(seen)

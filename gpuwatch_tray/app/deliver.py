@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import open_store
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Auto, History, Message
+    from gpuwatch_tray.runs.run_folder import RunRecord
     from gpuwatch_tray.store import Store
 
 
@@ -83,14 +84,16 @@ def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notify.email import create_transport
 
+    runs = RunFolder(context.settings.state)
+    read = lru_cache(maxsize=1)(runs.read)  # the picture and the files are of one run
     # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
     return deliver_due(
         outbox,
         lambda: create_transport(context.settings),
         time.time,
         gather=late_digest(context.mail_identity),
-        draw=picture_drawer(context),
-        attach=partial(run_attachments, RunFolder(context.settings.state)),
+        draw=picture_drawer(context, read),
+        attach=partial(run_attachments, runs, read),
     )
 
 
@@ -135,14 +138,21 @@ RUN_MARGIN = 0.05  # of that, shown before and after it
 MAX_PICTURE_BYTES = 200_000
 
 
-def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
-    """Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw."""
+def picture_drawer(
+    context: RunContext, read: Callable[[int], RunRecord | None] | None = None
+) -> Callable[[Message], bytes]:
+    """
+    Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw.
+
+    `read` returns the record of a run; by default it is read from the state.
+    """
+    read_run = read or RunFolder(context.settings.state).read
 
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
         end, seconds, moment = message.created, float(PICTURE_HOURS * HOUR), None
-        run = RunFolder(context.settings.state).read(message.details.run) if message.details.run else None
+        run = read_run(message.details.run) if message.details.run else None
         if run is not None and run.ended is not None:
             moment = run.ended
             seconds = max(SHORTEST_PICTURE, min((1 + RUN_MARGIN) * (end - run.began), LONGEST_PICTURE))

@@ -73,7 +73,7 @@ class ExportFeed:
         self._last: tuple[Rows, float | None] | None = None
         self._last_at = 0.0
         self._good: float | None = None  # wall time of the last reading that anybody told of
-        self._trouble = ""
+        self._trouble: dict[str, str] = {}
 
     def read(self) -> tuple[Rows, float | None]:
         """Return the rows, and since when (wall time) Xids are counted. Never raises."""
@@ -136,25 +136,34 @@ class ExportFeed:
                 self._tally = ReadingTally(time.time())
             source, tally = self._source, self._tally
         snapshot = source.read()
-        inventory: tuple[KnownGpu, ...] = ()
-        try:
-            with closing(open_store(self._context)) as store:
-                inventory = store.gpus()
-        except StoreError as error:
-            log.debug("export: the inventory is not known: %s", error)
-        snapshot = complete_snapshot(snapshot, inventory)
+        inventory = self._inventory()
+        snapshot = complete_snapshot(snapshot, inventory or ())
         tally.add(snapshot)
         self._tell(str(snapshot.problem or ""))
-        return build_rows(snapshot, tally, self._context.settings.limits, export, None), tally.since
+        rows = build_rows(snapshot, tally, self._context.settings.limits, export, None)
+        if inventory is None:
+            rows.pop("gpus_expected", None)  # a lost one would look as if it had never been there
+        return rows, tally.since
 
-    def _tell(self, trouble: str) -> None:
-        """Log why nothing can be read, once."""
-        if trouble != self._trouble:
+    def _inventory(self) -> tuple[KnownGpu, ...] | None:
+        """Return the GPUs that this machine is known to have; None where that cannot be told."""
+        try:
+            with closing(open_store(self._context)) as store:
+                found = store.gpus()
+        except StoreError as error:
+            self._tell(str(error), "inventory")
+            return None
+        self._tell("", "inventory")
+        return found
+
+    def _tell(self, trouble: str, about: str = "reading") -> None:
+        """Log why the GPUs, or the inventory of them, cannot be read: once, and its end too."""
+        if trouble != self._trouble.get(about, ""):
             if trouble:
                 log.warning("export: %s", redact.text(trouble))
             else:
-                log.warning("export: the GPUs can be read again")
-            self._trouble = trouble
+                log.warning("export: the %s works again", about)
+            self._trouble[about] = trouble
 
     def _dated(self, found: tuple[Rows, float | None]) -> tuple[Rows, float | None]:
         """Add what is true of this moment and this program."""

@@ -67,6 +67,7 @@ def wait_and_run(
     complain(text.format(gpus=names, duration=duration(waited)))
     environ = {**options.environ, VISIBLE: ",".join(gpu.uuid for gpu in gpus)}
     try:
+        claims.pass_on()
         folder = str(RunFolder(context.settings.state).folder(record.number))
         options = replace(options, environ=environ, record=record)
         return run(context, options, complain, folder=folder)

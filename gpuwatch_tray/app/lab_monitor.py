@@ -8,6 +8,8 @@ import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -22,7 +24,7 @@ from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.lab.source import open_lab
-from gpuwatch_tray.model import LabStatus, LabView, Level, Problem
+from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import StoreError
 
@@ -138,7 +140,19 @@ class LabMonitor:
         if view.problem is None:
             self._pause = 0.0
         self._not_before = self._monotonic() + self._pause if self._pause else 0.0
+        if view.problem is None:
+            view = replace(view, details=self._awaited_details(view))
         self.on_view(view)
+
+    def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
+        """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
+        waiting = {row.target.partition("@")[2] for row in self._status.awaited if not row.due}
+        asked = [
+            host.name
+            for host in view.hosts
+            if host.name in waiting and host.state is HostState.OK and host.detail is None
+        ]
+        return tuple((name, self._source.detail(name)) for name in asked)
 
     def on_view(self, view: LabView) -> None:
         """Evaluate `view`, and hand on what came of it."""
@@ -240,6 +254,12 @@ class LabWatch:
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
             self.start(context)
+
+    def explain(self) -> tuple[str, ...]:
+        """Say of each rule what it makes of the lab, below a heading; nothing where there is none."""
+        if self.monitor is None:
+            return ()
+        return ("", _("The lab:"), "", *self.monitor.explain())
 
     def check_now(self) -> None:
         """Poll the lab now."""

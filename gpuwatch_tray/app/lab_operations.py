@@ -11,23 +11,88 @@ from gpuwatch_tray.app.bootstrap import create_lab_engine, open_store
 from gpuwatch_tray.app.context import WorkError, lab_context
 from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.lab_json import build_lab
-from gpuwatch_tray.app.lab_monitor import read_lab_once
+from gpuwatch_tray.app.lab_monitor import read_lab_once, silences_file
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_rule_book import complete_view
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import LabStatus
-from gpuwatch_tray.rules.lab_rules import LAB_RULES, host_prefix
+from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
+from gpuwatch_tray.rules.lab_rules import LAB_RULES, REMOTE, host_prefix, remote_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.model import LabView
     from gpuwatch_tray.store import Store
 
 
+COMMENT = "by gpuwatch-tray"  # of a silence for which none is given; others read it, in whatever language
 _NUMBER = re.compile(r"[Ll](\d+)")  # an alert of the lab: the states count alike
+
+
+@contextmanager
+def _alertmanager(context: RunContext) -> Iterator[PrometheusLab]:
+    """Yield what can silence for everyone, and turn its errors into WorkError."""
+    from gpuwatch_tray.lab.lab_error import LabError
+    from gpuwatch_tray.lab.prometheus import PrometheusLab
+
+    with closing(open_lab(context.settings.lab, context.user, silences_file(context))) as source:
+        if not isinstance(source, PrometheusLab) or not context.settings.lab.alertmanager:
+            raise WorkError(_("there is no Alertmanager: LAB_ALERTMANAGER in lab.env names none"))
+        try:
+            yield source
+        except LabError as error:
+            raise WorkError(str(error.problem)) from error
+
+
+def silence_for_everyone(context: RunContext, names: Sequence[str], seconds: float, comment: str) -> str:
+    """Silence alerts of the lab's Alertmanager, by their numbers, for all who get them. Raises WorkError."""
+    fingerprints = _fingerprints(context, names)
+    author = f"{context.user}@{context.host}"
+    lines = []
+    with _alertmanager(context) as source:
+        for name, fingerprint in fingerprints.items():
+            made = source.silence(fingerprint, seconds, author=author, comment=comment or COMMENT)
+            text = _("silenced for everyone until {time}: {name}")
+            if not made.ours:
+                text = _("silenced for everyone until {time} by {author} already: {name}")
+            until = local_time(made.until, TO_THE_MINUTE)
+            lines.append(text.format(time=until, author=made.author, name=name))
+    return "\n".join(lines)
+
+
+def _fingerprints(context: RunContext, names: Sequence[str]) -> dict[str, str]:
+    """Return the Alertmanager's fingerprints of alerts by their numbers here."""
+    found = {}
+    with lab_store(context) as store:
+        active = {} if store is None else {f"l{alert.id}": alert for alert in store.saved_state().alerts}
+    for name in names:
+        alert = active.get(name.lower())
+        if alert is None:
+            ids = ", ".join(key.upper() for key, one in active.items() if one.rule == REMOTE) or _("none")
+            text = _("the lab has no alert {name!r} to silence for everyone (it has: {ids})")
+            raise WorkError(text.format(name=name, ids=ids))
+        if alert.rule != REMOTE:
+            text = _("{name} is not an alert of the Alertmanager: without --everyone it is snoozed for you")
+            raise WorkError(text.format(name=name))
+        found[f"{name.upper()} {alert.message}"] = remote_of(alert.subject).fingerprint
+    return found
+
+
+def end_silences_for_everyone(context: RunContext) -> str:
+    """End the silences for everyone that were made here. Raises WorkError."""
+    with _alertmanager(context) as source:
+        made = source.made_here()
+        for silence_id in made:
+            source.expire(silence_id)
+    if not made:
+        return _("no silence for everyone that was made here lasts")
+    text = ngettext("{count} silence for everyone ended", "{count} silences for everyone ended", len(made))
+    return text.format(count=len(made))
 
 
 @contextmanager

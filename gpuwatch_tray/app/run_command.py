@@ -40,7 +40,7 @@ from gpuwatch_tray.engine.operations import Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model.units import memory_text
-from gpuwatch_tray.runs import Exited, Signalled
+from gpuwatch_tray.runs import Exited, Kind, Signalled
 from gpuwatch_tray.runs.log_file import last_lines, read_log
 from gpuwatch_tray.runs.observed import observed_json
 from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
@@ -294,7 +294,7 @@ class RunRecorder:
             details.append(
                 _("peak memory of its largest process: {memory}").format(memory=memory_text(memory))
             )
-        if code:
+        if code and cause.kind is not Kind.UNKNOWN:  # of an unknown one it is among the last lines
             details += filter(None, [cause.evidence])
         if self._lasting:
             self._clear_old()

@@ -15,7 +15,7 @@ from gpuwatch_tray.model import Attachment
 from gpuwatch_tray.runs.log_file import read_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gpuwatch_tray.model import Message
     from gpuwatch_tray.runs.run_folder import RunFolder, RunRecord
@@ -29,9 +29,11 @@ MOST_BYTES = 5 * 2**20  # of all named files: many servers take 10 MB, and base6
 LEFT_OUT = "left-out.txt"
 
 
-def run_attachments(runs: RunFolder, message: Message) -> tuple[Attachment, ...]:
-    """Return what goes with the mail about a run; nothing with another."""
-    record = runs.read(message.details.run) if message.details.run else None
+def run_attachments(
+    runs: RunFolder, read: Callable[[int], RunRecord | None], message: Message
+) -> tuple[Attachment, ...]:
+    """Return what goes with the mail about a run, whose record `read` returns; nothing with another."""
+    record = read(message.details.run) if message.details.run else None
     if record is None:
         return ()
     attached = []

@@ -13,10 +13,12 @@ from gpuwatch_tray.app.bootstrap import create_engine, open_store
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError, lab_context, open_source, read_once
 from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.lab_operations import (
+    end_silences_for_everyone,
     forget_host,
     lab_alerts,
     lab_store,
     operate_on_lab,
+    silence_for_everyone,
     split_names,
 )
 from gpuwatch_tray.app.status_json import silence_texts
@@ -113,14 +115,24 @@ def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
         length = operations.parse_duration(args.duration, host.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if args.everyone or args.comment:
+        if not args.everyone or not args.names:
+            raise UsageError(
+                _("name alerts of the lab with --everyone, as in `alerts snooze L7 2h --everyone`")
+            )
+        show(silence_for_everyone(context, args.names, length, args.comment))
+        return 0
     here, there = split_names(args.names)
     if there or (not here and lab_context(context) is not None):
         show(operate_on_lab(context, lambda operations: operations.snooze(length, *there)))
     return _operate(context, do="snooze", names=here, seconds=length) if here or not there else 0
 
 
-def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
-    """End every snooze."""
+def end_snoozes(context: RunContext, args: argparse.Namespace) -> int:
+    """End every snooze; with --everyone the silences in the Alertmanager that were made here."""
+    if args.everyone:
+        show(end_silences_for_everyone(context))
+        return 0
     if lab_context(context) is not None:
         operate_on_lab(context, lambda operations: operations.resume())
     return _operate(context, do="resume")
@@ -193,7 +205,18 @@ def add_commands(commands: CommandGroup) -> None:
     )
     snooze.add_argument("names", nargs="*", metavar="RULE|ID", help=_("what to snooze (default: everything)"))
     snooze.add_argument("duration", metavar="DURATION", help=_("30m, 2h, 1d12h, or tomorrow"))
-    tasks.command("resume", end_snoozes, _("end every snooze"), "alerts resume")
+    snooze.add_argument(
+        "--everyone",
+        action="store_true",
+        help=_("silence alerts of the lab for all who get them, in the Alertmanager (LAB_SILENCE=on)"),
+    )
+    snooze.add_argument(
+        "--comment", default="", metavar="TEXT", help=_("why, for the others to read (with --everyone)")
+    )
+    resume = tasks.command("resume", end_snoozes, _("end every snooze"), "alerts resume")
+    resume.add_argument(
+        "--everyone", action="store_true", help=_("end the silences for everyone that were made here instead")
+    )
     forget = tasks.command(
         "forget",
         forget_gpu,

@@ -45,12 +45,15 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
     from gpuwatch_tray.doctor import CheckState
-    from gpuwatch_tray.doctor.lab_checks import check_lab
+    from gpuwatch_tray.doctor.lab_checks import check_lab, check_way
     from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
     lab = lab_context(context)
-    results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
+    if lab is not None and lab.settings.lab.prometheus:
+        results = tuple(check_way(lab.settings.lab, lab.user))
+    else:
+        results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
     print("\n".join(results_text(results, terminal_columns(sys.stdout))))
     return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
 

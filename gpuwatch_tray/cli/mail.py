@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
-from gpuwatch_tray.app.control import operate
+from gpuwatch_tray.app.control import OPERATIONS, NoSuchMailError, operate
 from gpuwatch_tray.cli.base import show, tcp_port, warn
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import pad_to_width
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.settings import SmtpSettings
+    from gpuwatch_tray.store import Store
 
 
 STEP_INDENT = 8  # columns before what a step of `mail test` says
@@ -36,18 +37,49 @@ STEP_INDENT = 8  # columns before what a step of `mail test` says
 def print_queue(context: RunContext, args: argparse.Namespace) -> int:
     """Print every mail that has not left, when it is tried next, and why it has not."""
     answer = operate(context, {"do": "mail queue"})
-    print(json.dumps(answer, indent=2) if args.json else "\n".join(_mail_lines(answer["mails"])))
+    lab = lab_context(context)
+    answer["lab"] = [] if lab is None else _on_lab_outbox(lab, "mail queue")["mails"]
+    of_lab = [{**mail, "id": f"L{mail['id']}"} for mail in answer["lab"]]
+    lines = _mail_lines([*answer["mails"], *of_lab])
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(lines))
     return 0
+
+
+def _on_lab_outbox(lab: RunContext, do: str, ids: Sequence[int] = ()) -> dict[str, Any]:
+    """Do it on the lab's outbox, which the running program reads by itself. Raises WorkError."""
+    with closing(open_store(lab)) as store:
+        try:
+            return OPERATIONS[do](store, {"do": do, "ids": list(ids)}, None)
+        except NoSuchMailError as error:
+            raise WorkError(str(error)) from error
+
+
+def _change_queue(context: RunContext, do: str, names: Sequence[str], failures: list[str]) -> int:
+    """Do it with these mails, those about the lab (`L3`) in their own outbox; how many it was."""
+    from gpuwatch_tray.app.deliver import deliver_now
+
+    def send(of: RunContext, store: Store) -> None:
+        if do == "mail retry":  # where nothing runs that would send them, this command does
+            failures.extend(deliver_now(of, store))
+
+    every = list(names) == ["all"]
+    of_lab = [name[1:] for name in names if name[:1] in {"L", "l"}]
+    here = [name for name in names if name[:1] not in {"L", "l"}]
+    lab, count = lab_context(context), 0
+    if here:
+        request = {"do": do, "ids": parse_ids(here)}
+        count += int(operate(context, request, lambda store: send(context, store))["count"])
+    if lab is not None and (of_lab or every):
+        count += int(_on_lab_outbox(lab, do, [] if every else parse_ids(of_lab))["count"])
+        with closing(open_store(lab)) as store:
+            send(lab, store)
+    return count
 
 
 def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
-    from gpuwatch_tray.app.deliver import deliver_now
-
     failures: list[str] = []
-    request = {"do": "mail retry", "ids": parse_ids(args.ids)}
-    # Where nothing runs that would send them, this command does.
-    count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
+    count = _change_queue(context, "mail retry", args.ids, failures)
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
     if failures:
         raise WorkError("\n".join(failures))
@@ -56,7 +88,7 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
 
 def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Never send these mails."""
-    count = operate(context, {"do": "mail drop", "ids": parse_ids(args.ids)})["count"]
+    count = _change_queue(context, "mail drop", args.ids, [])
     print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
     return 0
 

@@ -11,7 +11,7 @@ from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
-from gpuwatch_tray.common import openssl
+from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
 
 def _run_tray(context: RunContext, _args: argparse.Namespace) -> int:
     """Run the tray, or without a desktop the loop in the terminal."""
-    with openssl.left_out():
+    with lasting_imports():
         from gpuwatch_tray.app import tray_app
 
     return tray_app.run(context)

@@ -10,7 +10,7 @@ from gpuwatch_tray import i18n
 from gpuwatch_tray.app.context import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.cli.base import complain, show
-from gpuwatch_tray.common import openssl
+from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def run_watch(context: RunContext, _args: argparse.Namespace) -> int:
     """Run `watch`."""
-    with openssl.left_out():
+    with lasting_imports():
         from gpuwatch_tray.app import headless
 
     return headless.run(context)

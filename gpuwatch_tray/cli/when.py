@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError
 from gpuwatch_tray.app.control import operate
+from gpuwatch_tray.app.lab_wait import (
+    add_lab_end,
+    add_lab_free,
+    cancel_lab_reminder,
+    lab_reminder_lines,
+)
 from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
@@ -16,7 +22,7 @@ from gpuwatch_tray.engine.operations import HOLD
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.cli.base import CommandGroup
 
@@ -28,6 +34,10 @@ NO_REMINDERS = N_("no pending reminders")
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
     """Add a reminder for N GPUs that have been free for a duration, or wait for them and run a command."""
     seconds = HOLD if args.hold is None else _duration(args.hold)
+    if args.on is not None:
+        return _add_lab_free(context, args, seconds)
+    if args.spread:
+        raise UsageError(_("--spread is for hosts of the lab: when free 2 --on 'gpu*' --spread"))
     if args.argv:
         return _run_on_free(context, args, seconds)
     for name in ("memory", "max_use", "only", "timeout", "detach", "name"):
@@ -72,17 +82,57 @@ def _is_detach(word: str) -> bool:
 
 def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
     """Add a reminder for the end of a process on a GPU."""
-    return _operate(context, {"do": "when ends", "pid": args.pid})
+    host_name, _colon, pid = args.pid.rpartition(":")
+    number = positive_int(pid)
+    if host_name:
+        return _on_lab(context, lambda lab: add_lab_end(lab, host_name, number))
+    return _operate(context, {"do": "when ends", "pid": number})
+
+
+def _add_lab_free(context: RunContext, args: argparse.Namespace, hold: float) -> int:
+    if args.argv:
+        raise UsageError(_("a command can be run on this computer's GPUs only: leave out --on"))
+    for name in ("max_use", "only", "timeout", "detach", "name"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(_("{option} does not go with --on").format(option=option))
+    return _on_lab(
+        context,
+        lambda lab: add_lab_free(lab, args.count, args.on, hold, memory=args.memory or 0, spread=args.spread),
+    )
+
+
+def _on_lab(context: RunContext, do: Callable[[RunContext], str]) -> int:
+    """Do it on the lab's state, and say so where nobody watches the lab."""
+    from gpuwatch_tray.app.context import lab_context
+    from gpuwatch_tray.app.tray_client import lock_holder
+
+    lab = lab_context(context)
+    if lab is None:
+        raise UsageError(_("there is no lab: lab.env names none"))
+    print(do(lab))
+    if not lock_holder(lab).pid:
+        print(_(NOTHING_RUNS))
+    return 0
 
 
 def cancel_reminder(context: RunContext, args: argparse.Namespace) -> int:
     """Cancel a reminder."""
+    if args.id[:1] in {"L", "l"}:
+        number = positive_int(args.id[1:])
+        return _on_lab(context, lambda lab: cancel_lab_reminder(lab, number))
+    args.id = positive_int(args.id)
     return _operate(context, {"do": "when cancel", "id": args.id}, needs_monitor=False)
 
 
 def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
-    """Print the reminders."""
-    return _operate(context, {"do": "when list"})
+    """Print the reminders, those about the lab last."""
+    of_lab = lab_reminder_lines(context)
+    if not of_lab:
+        return _operate(context, {"do": "when list"})
+    said = operate(context, {"do": "when list"})["said"]
+    print("\n".join(filter(None, [said, *of_lab])))
+    return 0
 
 
 def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: bool = True) -> int:
@@ -106,6 +156,18 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     return run(context, options, complain, args.begun)
 
 
+def process_place(text: str) -> str:
+    """Parse a PID, or HOST:PID."""
+    positive_int(text.rpartition(":")[2])
+    return text
+
+
+def reminder_number(text: str) -> str:
+    """Parse the number of a reminder; L before it for one about the lab."""
+    positive_int(text.removeprefix("L").removeprefix("l"))
+    return text
+
+
 def add_commands(commands: CommandGroup) -> None:
     """Add `when` and its tasks."""
     _parser, tasks = commands.group(
@@ -116,6 +178,7 @@ def add_commands(commands: CommandGroup) -> None:
         add_free_reminder,
         _("notify you when N GPUs have no compute process, or run a command on them"),
         "when free 2 --for 5m",
+        "when free 2 --on 'gpu*'",
         "when free 1 --memory 20G -- python train.py",
     )
     free.usage = "%(prog)s [OPTION]... N [-- COMMAND ARGUMENTS...]"
@@ -130,6 +193,8 @@ def add_commands(commands: CommandGroup) -> None:
     free.add_argument(
         "--max-use", type=percent, metavar="PERCENT", help=_("with at most this utilisation on each")
     )
+    free.add_argument("--on", metavar="HOSTS", help=_("on hosts of the lab, such as 'gpu*'; then not here"))
+    free.add_argument("--spread", action="store_true", help=_("over several hosts, not all on one"))
     free.add_argument("--only", type=gpu_numbers, metavar="N,N", help=_("only these GPUs, by number"))
     free.add_argument("--timeout", metavar="DURATION", help=_("give up after this long, with exit code 124"))
     free.add_argument("--name", default="", help=_("a name for the run"))
@@ -139,7 +204,10 @@ def add_commands(commands: CommandGroup) -> None:
         "ends", add_end_reminder, _("notify you when a GPU process ends"), "when ends 2943615"
     )
     ends.add_argument(
-        "pid", type=positive_int, metavar="PID", help=_("the number of the process, as `ps` shows it")
+        "pid",
+        type=process_place,
+        metavar="[HOST:]PID",
+        help=_("the number of the process, as `ps` shows it; after HOST: that of a host of the lab"),
     )
     run = tasks.command(
         "run",
@@ -160,4 +228,4 @@ def add_commands(commands: CommandGroup) -> None:
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
     tasks.command("list", print_reminders, _("list your pending reminders"), "when list")
     cancel = tasks.command("cancel", cancel_reminder, _("stop waiting"), "when cancel 3")
-    cancel.add_argument("id", type=positive_int, metavar="ID", help=_("the number that `when list` shows"))
+    cancel.add_argument("id", type=reminder_number, metavar="ID", help=_("the number that `when list` shows"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Feed, HostState, Missing
@@ -43,6 +45,18 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
             LAB_TOPIC, view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
         )
     yield from (warning(LAB_TOPIC, note) for note in view.notes)
+
+
+def check_way(lab: LabSettings, user: str) -> Iterator[CheckResult]:
+    """Go the way to a Prometheus and its Alertmanager step by step; `user` is this account's name."""
+    from gpuwatch_tray.lab.lab_steps import prometheus_steps
+    from gpuwatch_tray.lab.login import read_login
+
+    for step in prometheus_steps(replace(lab, me=lab.me or user), lambda: read_login(lab)):
+        if step.ok:
+            yield ok(LAB_TOPIC, step.text)
+        else:
+            yield (warning if step.ok is None else problem)(LAB_TOPIC, step.text, step.mend)
 
 
 def _hosts(view: LabView) -> Iterator[CheckResult]:

@@ -177,7 +177,7 @@ class Reminders:
         condition = ProcessEnds(
             pid,
             process.identity,
-            _clipped(redact.command(process)),
+            clipped(redact.command(process)),
             snapshot.boot_id,
             snapshot.source == LOCAL and bool(process.identity),
             tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None})),
@@ -262,8 +262,9 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
 
 def shown_command(argv: Sequence[str]) -> str:
     """Return what may be shown of a command that the user has typed."""
-    return _clipped(redact.one_line(" ".join(redact.arguments(argv))))
+    return clipped(redact.one_line(" ".join(redact.arguments(argv))))
 
 
-def _clipped(command: str) -> str:
+def clipped(command: str) -> str:
+    """Cut what is shown of a command to a length."""
     return command if len(command) <= LONGEST_COMMAND else command[: LONGEST_COMMAND - 1] + "…"

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
+from gpuwatch_tray.alerts.reminder_types import (
+    CommandEnds,
+    GpusFree,
+    LabGpusFree,
+    LabProcessEnds,
+    Observation,
+    ProcessEnds,
+)
 from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
 from gpuwatch_tray.alerts.run_groups import group_of, is_held, is_recent, join_ends, join_notices, told_now
 from gpuwatch_tray.engine.mail_builder import new_id
@@ -86,7 +93,11 @@ def _with_cause(
 ) -> Reminder:
     """Say why a process ended, whose end nobody reports, where driver, kernel or neighbours told of it."""
     condition, notice = new.condition, new.notice
-    if old.notice is not None or notice is None or isinstance(condition, GpusFree):
+    if (
+        old.notice is not None
+        or notice is None
+        or isinstance(condition, GpusFree | LabGpusFree | LabProcessEnds)
+    ):
         return new
     from gpuwatch_tray.runs.explanation import explain_end  # late: its patterns are many
     from gpuwatch_tray.runs.sentences import neighbours_line
@@ -233,7 +244,7 @@ class ReminderEvaluator:
         self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float, lab: LabView | None
     ) -> Observation:
         condition, lives = reminder.condition, None
-        if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
+        if needs_process_check(reminder, snapshot) and isinstance(condition, ProcessEnds | CommandEnds):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
         return Observation(snapshot, now, gap, self._policy.in_loop, lives, children, lab)

@@ -26,13 +26,14 @@ from gpuwatch_tray.lab.answers import (
     shown_labels,
     shown_silence,
 )
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.model import RemoteAlert, RemoteSilence
 from gpuwatch_tray.model.units import DAY, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from gpuwatch_tray.lab.http import LabServer
     from gpuwatch_tray.lab.silences_made import SilencesMade
 
 LONGEST_SILENCE = 30 * DAY  # seconds: who needs longer should change the rule

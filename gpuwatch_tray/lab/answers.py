@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.model import HostAlert, RemoteSilence, Severity
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ def _bounded(server: str, rows: list[Any]) -> list[Any]:
 
 
 def _labels(labels: Any) -> dict[str, str]:
+    if not isinstance(labels, dict):
+        raise TypeError
     if len(labels) > MOST_LABELS:
         labels = dict(sorted(labels.items())[:MOST_LABELS])
     if not all(isinstance(value, str) for value in labels.values()):

@@ -11,7 +11,6 @@ import json
 import ssl
 import time
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -31,7 +30,7 @@ from urllib3.util import Timeout, make_headers
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Problem
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
@@ -44,33 +43,6 @@ CONNECT_SECONDS = 4.0  # a host that drops packets must leave time for the next 
 _PIECE = 2**16
 _LONGEST_ERROR = 200  # characters of what a server says
 _MAX_DEPTH_ERROR = (ValueError, RecursionError)  # what json raises at no JSON, and at brackets without an end
-
-
-class LabFailure(Enum):
-    """In which way a question failed: who asks decides by it, never by the text."""
-
-    CONFIGURATION = "configuration"  # a file or a key of lab.env has to be changed
-    UNREACHABLE = "unreachable"  # nobody answered, or not in time
-    TLS = "tls"  # the certificate is not accepted
-    LOGIN = "login"  # a login is asked for, or not accepted
-    OTHER_PROGRAM = "other-program"  # what answers is not what was looked for
-    BUSY = "busy"  # it answers that it cannot now
-    QUERY = "query"  # it does not take this question, or its answer is too large
-
-
-class LabError(Exception):
-    """A question without an answer; its text is one line without secrets, `mend` says what to do about it."""
-
-    def __init__(self, kind: LabFailure, text: str, mend: str = "") -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.text = text
-        self.mend = mend
-
-    @property
-    def problem(self) -> Problem:
-        """The same as a value."""
-        return Problem(self.text, self.mend)
 
 
 class HttpAnswer(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The way to a lab, step by step, as `gpuwatch-tray lab test` goes it: each step says what is there or what is not."""
+"""The way to a lab, as `gpuwatch-tray lab test` goes it: each step says what is there or what is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from gpuwatch_tray.lab.host_states import (
     newest_age,
     oldest_allowed,
 )
-from gpuwatch_tray.lab.http import LabError, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, quote
 from gpuwatch_tray.model import Feed, HostState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.settings import Secret, SecretFileError, read_secret_file
 
 if TYPE_CHECKING:

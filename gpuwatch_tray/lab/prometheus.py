@@ -25,7 +25,8 @@ from gpuwatch_tray.lab.host_states import (
     newest_age,
     oldest_allowed,
 )
-from gpuwatch_tray.lab.http import LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
 from gpuwatch_tray.model import (
@@ -115,6 +116,7 @@ class PrometheusLab:
             for client in self._clients
         }
         self._alertmanagers = Alertmanagers(list(map(server, settings.alertmanager)), made)
+        self._made = made
         self._feed = FeedJudge()
         self._polls, self._alert_reads, self._details = map(OneAtATime, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
@@ -198,6 +200,10 @@ class PrometheusLab:
         self._alert_reads.call(
             lambda: self._alertmanagers.expire(silence_id, end), POLL_SECONDS, POLL_SECONDS
         )
+
+    def made_here(self) -> tuple[str, ...]:
+        """Return the ids of the silences that were made here and last."""
+        return tuple(sorted(self._made.ids()))
 
     def forget(self, host: str) -> None:
         """Forget a host that is gone for good; one that Prometheus still has comes again."""

@@ -111,6 +111,8 @@ class LabView(Struct, frozen=True):
     standing: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()  # what to tell besides: our clock is off, the exporter has no processes
     simulated: bool = False
+    # Hosts that were asked GPU by GPU beside this view, as somebody waits for a process there.
+    details: tuple[tuple[str, Snapshot], ...] = ()
 
     def tells_end_of(self, alert: RemoteAlert) -> bool:
         """

@@ -372,7 +372,8 @@ SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/c
     about="The certificate of your own authority, where no public one signed the server's.",
     comment="The certificate of your own authority, where the server's is not signed by a public one: an"
         " absolute path.")
-LAB_HOSTS = Setting("LAB_HOSTS", LAB, ValueType.HOSTS, field_path="lab.hosts", placeholder="gpu1 gpu2 gpu3",
+LAB_HOSTS = Setting("LAB_HOSTS", LAB, ValueType.HOSTS, field_path="lab.hosts",
+    placeholder="your-host-1 your-host-2",
     heading="A few machines, by ssh",
     about="The machines to ask by ssh, 20 at most: names that `ssh NAME` takes.",
     comment="The machines to ask by ssh, 20 at most: names that `ssh NAME` takes, with blanks between them."
@@ -381,7 +382,7 @@ LAB_HOSTS = Setting("LAB_HOSTS", LAB, ValueType.HOSTS, field_path="lab.hosts", p
 LAB_SSH = Setting("LAB_SSH", LAB, ValueType.PROGRAM, "ssh", field_path="lab.ssh",
     about="The ssh program, and options for it such as `ssh -F /home/you/lab-ssh-config`.")
 LAB_LIST = Setting("LAB_LIST", LAB, ValueType.COMMAND, field_path="lab.ssh_list",
-    placeholder="mygpu.sh --all",
+    placeholder="/path/to/mygpu.sh --all",
     about="The command that lists the processes there, where it is not `gpuwatch-tray ps --all --json`.",
     comment="The command that lists the processes on those machines, where gpuwatch-tray is not installed"
         " there: the Bash tool's, say. What a list cannot tell, such as which GPUs are free, stays unknown.")
@@ -423,7 +424,7 @@ LAB_PROXY = Setting("LAB_PROXY", LAB, ValueType.URL, field_path="lab.proxy",
 LAB_ME = Setting("LAB_ME", LAB, ValueType.ACCOUNT, field_path="lab.me", placeholder="your_name",
     heading="What is told of the lab",
     about="Your user name on the machines, where it is not the one here.")
-LAB_PIN = Setting("LAB_PIN", LAB, ValueType.HOSTS, field_path="lab.pins", placeholder="gpu1 gpu2",
+LAB_PIN = Setting("LAB_PIN", LAB, ValueType.HOSTS, field_path="lab.pins", placeholder="your-host-1",
     about="Machines that must answer for a green icon, besides those of your runs.")
 LAB_ALERTS = Setting("LAB_ALERTS", LAB, ValueType.CHOICE, "mine", choices=("mine", "all"),
     field_path="lab.alerts", about="Whose alerts of the lab are told: mine or all.")

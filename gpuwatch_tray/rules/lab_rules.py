@@ -275,8 +275,8 @@ def remote_subject(alert: RemoteAlert) -> str:
     return f"{host_prefix(alert.host)}{alert.fingerprint}/{alert.name}"
 
 
-def _remote(subject: str) -> RemoteAlert:
-    """Read back what the subject says of a remote alert."""
+def remote_of(subject: str) -> RemoteAlert:
+    """Return what the subject says of a remote alert: its host, fingerprint and name."""
     host, fingerprint, name = [*subject.split("/", 2), "", ""][:3]
     return RemoteAlert(fingerprint, name, unquote(host), Severity.INFO, "", 0.0)
 
@@ -299,7 +299,7 @@ def judge_remote(facts: LabFacts) -> Verdict:
     lost = [
         subject
         for subject in facts.history.remote
-        if subject not in there and not view.tells_end_of(_remote(subject))
+        if subject not in there and not view.tells_end_of(remote_of(subject))
     ]
     value = ngettext("{count} alert", "{count} alerts", len(view.alerts)).format(count=len(view.alerts))
     unknown = None
@@ -334,7 +334,7 @@ def remembered(facts: LabFacts, now: Instant) -> Mapping[str, Instant | None]:
     there: dict[str, Instant | None] = {remote_subject(alert): now for alert in view.alerts}
     kept = dict(facts.history.remote)
     for subject, at in facts.history.remote.items():
-        if at is None or not view.tells_end_of(_remote(subject)):
+        if at is None or not view.tells_end_of(remote_of(subject)):
             kept[subject] = now
         elif now.since(at) > REMOTE_KEPT:
             del kept[subject]

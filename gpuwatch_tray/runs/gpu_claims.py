@@ -1,12 +1,15 @@
 """
 Who of this user's waiting runs may take which GPU: a queue, and a claim on each GPU that a run has taken.
 
-Both are locked files, whose locks end with their process. Other people's runs are seen by the driver's list.
+Both are locked files. A place in the queue ends with its process; a claim is inherited by the command, and
+lasts where the process that waited is killed as long as the command, or what it left behind, has it open.
+Other people's runs are seen by the driver's list.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,57 @@ def _lock(path: Path) -> FileLock | None:
     return lock
 
 
+if sys.platform != "win32":
+    import fcntl
+
+    class _Claim:
+        """The lock on a GPU's file. It is that of the open file, which the command inherits: flock(2)."""
+
+        def __init__(self, file: int) -> None:
+            self._file = file
+
+        @classmethod
+        def take(cls, path: Path) -> _Claim | None:
+            """Take it without waiting; None where another has it."""
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+                return None
+            return cls(file)
+
+        def pass_on(self) -> None:
+            """Have processes that are started inherit it."""
+            os.set_inheritable(self._file, True)
+
+        def release(self) -> None:
+            """Give it up, whoever has inherited it: the command has ended."""
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            os.close(self._file)
+
+else:
+
+    class _Claim:
+        """The lock on a GPU's file, which no other process can inherit here."""
+
+        def __init__(self, lock: FileLock) -> None:
+            self._lock = lock
+
+        @classmethod
+        def take(cls, path: Path) -> _Claim | None:
+            """Take it without waiting; None where another has it."""
+            lock = _lock(path)
+            return None if lock is None else cls(lock)
+
+        def pass_on(self) -> None:
+            """Do nothing."""
+
+        def release(self) -> None:
+            """Give it up."""
+            self._lock.release()
+
+
 class GpuClaims:
     """The claims of one process. Methods raise OSError."""
 
@@ -36,7 +90,7 @@ class GpuClaims:
         self._folder = state / "claims"
         self._queue = self._folder / "queue"
         self._ticket: tuple[int, FileLock] | None = None
-        self._held: dict[str, FileLock] = {}
+        self._held: dict[str, _Claim] = {}
 
     def join_queue(self) -> None:
         """Stand behind those that wait already."""
@@ -71,22 +125,27 @@ class GpuClaims:
         for uuid in uuids:
             if uuid in self._held:
                 continue
-            lock = _lock(self._path(uuid))
-            if lock is None:
+            claim = _Claim.take(self._path(uuid))
+            if claim is None:
                 found.add(uuid)
             else:
-                lock.release()
+                claim.release()
         return frozenset(found)
 
     def take(self, uuids: Iterable[str]) -> bool:
         """Claim all of these GPUs, or none: False where another has come first."""
         for uuid in uuids:
-            lock = _lock(self._path(uuid))
-            if lock is None:
+            claim = _Claim.take(self._path(uuid))
+            if claim is None:
                 self.release()
                 return False
-            self._held[uuid] = lock
+            self._held[uuid] = claim
         return True
+
+    def pass_on(self) -> None:
+        """Have the command that is started next hold the claims too, should this process be killed."""
+        for claim in self._held.values():
+            claim.pass_on()
 
     def leave_queue(self) -> None:
         """Let the next one come."""
@@ -99,8 +158,8 @@ class GpuClaims:
 
     def release(self) -> None:
         """Give up every claim."""
-        for lock in self._held.values():
-            lock.release()
+        for claim in self._held.values():
+            claim.release()
         self._held.clear()
 
     def _path(self, uuid: str) -> Path:

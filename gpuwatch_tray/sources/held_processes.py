@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
 # Not on every system, nor in every Python for Linux: that depends on the headers it was built with.
 PIDFD_OPEN: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
+STATUS = Path("/proc/self/status")
 MOST_HELD = 512  # processes: more than a workstation has on its GPUs, and file numbers that select(2) takes
 _SHARE = 2  # of the open files that this process may have, one in so many at most
 _READABLE = getattr(select, "POLLIN", 1)  # Windows has none
+_CLOSED = getattr(select, "POLLNVAL", 32)  # by somebody else: the number may be another file's by now
 _ENDED_OR_NONE = frozenset({errno.ESRCH, errno.EINVAL})  # no such process, or a thread's number
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -32,6 +35,17 @@ def most_held() -> int:
     else:  # no return above: mypy knows a platform's code by its branch
         most = 0
     return most
+
+
+def sees_own_numbers() -> bool:
+    """Tell whether a number means the same process in /proc and in a call of the kernel."""
+    # Not so in a PID namespace of its own under the /proc of the one above. NSpid begins in the namespace of
+    # the /proc that is read (proc_pid_status(5)); a kernel without namespaces has none.
+    try:
+        status = STATUS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return len(status.partition("\nNSpid:")[2].partition("\n")[0].split()) <= 1
 
 
 class HeldProcesses:
@@ -49,7 +63,7 @@ class HeldProcesses:
         most: int | None = None,
         opens: Callable[[int], int] | None = PIDFD_OPEN,
     ) -> None:
-        self._most = most_held() if most is None else most
+        self._most = most
         self._opens = opens
         self._files: dict[int, int] = {}  # by PID
         self._pids: dict[int, int] = {}  # by file
@@ -65,7 +79,11 @@ class HeldProcesses:
 
     def hold(self, pid: int) -> None:
         """Hold the process that has this PID now, if there is room: before anything is read of it."""
-        if self._opens is None or len(self._files) >= self._most or pid in self._files:
+        if self._opens is None or pid in self._files:
+            return
+        if self._most is None:
+            self._most = most_held() if sees_own_numbers() else 0
+        if len(self._files) >= self._most:
             return
         try:
             file = self._opens(pid)
@@ -88,8 +106,8 @@ class HeldProcesses:
             self._opens = None
             return ()
         ended = tuple(self._pids[file] for file, _events in ready)
-        for pid in ended:
-            self._release(pid)
+        for pid, (_file, events) in zip(ended, ready, strict=True):
+            self._release(pid, closed=bool(events & _CLOSED))
         return ended
 
     def keep_only(self, pids: Collection[int]) -> None:
@@ -101,11 +119,12 @@ class HeldProcesses:
         """Hold none."""
         self.keep_only(())
 
-    def _release(self, pid: int) -> None:
+    def _release(self, pid: int, *, closed: bool = False) -> None:
         file = self._files.pop(pid)
         del self._pids[file]
         self._poll.unregister(file)
-        os.close(file)
+        if not closed:
+            os.close(file)
 
 
 def _close_files(files: dict[int, int]) -> None:

@@ -17,6 +17,7 @@ from gpuwatch_tray.app.exporter import ExportFeed, write_textfile
 from gpuwatch_tray.export.rows import FiringAlert, ReadingTally
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import ExportSettings, ExportUsers, Limits, Phase, Problem, Severity
+from gpuwatch_tray.store import StoreError
 from tests.support.fakes import BOOT, START, alert, process, snapshot
 
 REQUEST = export_request(ExportSettings())
@@ -119,7 +120,7 @@ def test_a_running_program_that_does_not_answer_is_not_read_past(context, source
     assert source.reads == 1
     assert [record.getMessage() for record in caplog.records] == [
         "export: no answer within 3 s",
-        "export: the GPUs can be read again",
+        "export: the reading works again",
     ]
 
 
@@ -151,6 +152,22 @@ def test_replicas_share_a_reading(context, source, answer):
         source.go.set()
         assert [ok(each.result(60)) for each in asked] == [1] * 8
     assert source.reads == 1
+
+
+def test_without_the_inventory_it_is_not_known_how_many_gpus_there_should_be(
+    context, source, answer, monkeypatch, caplog
+):
+    """A lost GPU would look as if it had never been there; the trouble is in the log."""
+
+    def broken(_context):
+        raise StoreError("the state is broken")
+
+    assert ExportFeed(context).read()[0]["gpus_expected"] == {(): 4}
+    monkeypatch.setattr(exporter, "open_store", broken)
+    rows, _since = ExportFeed(context).read()
+    assert rows["gpus_visible"] == {(): 4}
+    assert "gpus_expected" not in rows
+    assert "the state is broken" in caplog.text
 
 
 def test_a_fault_is_no_silence(context, source, answer, caplog):

@@ -104,11 +104,11 @@ def test_a_terminal_that_takes_nothing_does_not_stop_the_watch(installed):
         play(installed, 0, 1)
         wait_until(lambda: "2 GPUs in use" in installed.run("status").stdout, "the alert")
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
     finally:
         os.close(reading)
         running.kill()
-        running.wait(20)
+        running.wait(60)
 
 
 def test_in_a_pipe_each_line_is_whole_and_dated(installed):

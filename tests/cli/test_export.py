@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import signal
 import socket
@@ -12,6 +13,9 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 import trustme
 
+from gpuwatch_tray.lab.source import open_lab
+from gpuwatch_tray.model import UNKNOWN, HostState
+from gpuwatch_tray.settings import LabSettings
 from tests.driver.scenario import MIB, FakeEvent, FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.installed import busy
 from tests.support.prometheus import Prometheus
@@ -116,7 +120,17 @@ def test_a_driver_that_hangs_makes_it_blind_and_no_scrape_hang(installed, two):
         installed.play(busy(*two))
         wait_until(lambda: reads(port) == 1, "it reads again")
     assert running.returncode == 0
-    assert "the GPUs can be read again" in running.said[1]
+    assert "the reading works again" in running.said[1]
+
+
+def test_a_signal_ends_it_while_the_driver_hangs(installed):
+    """It need not wait for the driver."""
+    with exporting(installed, "--listen", "127.0.0.1:0") as running:
+        installed.play(Scenario(gpus=[FakeGpu.numbered(0)], hang={"temperature": 3600.0}))
+        wait_until(lambda: reads(port_of(running)) == 0, "the hang is told")
+        running.terminate()
+        running.wait(60)
+    assert running.returncode == 0
 
 
 @pytest.mark.configured(POLL_SEC=1)
@@ -390,3 +404,54 @@ def test_a_prometheus_with_a_certificate_gets_in(installed, two):
             assert wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")[1] == 2
         with pytest.raises((OSError, HTTPException)):
             scrape(port)
+
+
+@pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
+def test_the_desk_reads_what_this_machine_tells(installed, two, tmp_path):
+    """From the driver by `export` and Prometheus to the lab: counts, alert, detail, and the loss of all."""
+    gpus = [*busy(*two).gpus, FakeGpu.numbered(2)]
+    installed.play(Scenario(gpus=gpus))
+    with (
+        installed.watching(),
+        exporting(installed, "--listen", "127.0.0.1:0") as running,
+        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
+    ):
+        settings = LabSettings(prometheus=(prometheus.url,), pins=("localhost",))
+        lab = open_lab(settings, getpass.getuser(), tmp_path / "silences.json")
+
+        def host(*states):
+            (only,) = [each for each in lab.read().hosts if each.name == "localhost"] or [None]
+            return only if only is not None and only.state in states else None
+
+        seen = wait_until(lambda: host(HostState.OK), "the host is known")
+        assert (seen.gpus, seen.expected, seen.free, seen.mine) == (3, 3, 1, 2)
+        assert seen.largest_free == gpus[2].memory_total - gpus[2].memory_used
+        wait_until(lambda: host(HostState.OK).firing, "its alert is known")
+        detail = lab.detail("localhost")
+        assert [gpu.uuid for gpu in detail.gpus] == [gpu.uuid for gpu in gpus]
+        assert {process.pid for process in detail.processes} == set(two)
+        installed.play(Scenario(gpus=gpus, hang={"temperature": 3600.0}))
+        assert wait_until(lambda: host(HostState.BLIND), "it is blind").free == UNKNOWN
+        running.terminate()
+        running.wait(60)
+        assert wait_until(lambda: host(HostState.DOWN), "it is down").free == UNKNOWN
+        installed.play(Scenario(gpus=gpus))
+        lab.close()
+
+
+@pytest.mark.parametrize(("users", "mine"), [("hashed", 2), ("none", UNKNOWN)])
+def test_the_desk_finds_its_own_as_far_as_users_are_told(installed, two, tmp_path, users, mine):
+    """By what stands for the name too; where users are not told it is unknown, and not none."""
+    installed.play(busy(*two))
+    installed.write("lab.env", f"EXPORT_USERS={users}\n")
+    with (
+        exporting(installed, "--listen", "127.0.0.1:0") as running,
+        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
+    ):
+        lab = open_lab(
+            LabSettings(prometheus=(prometheus.url,)), getpass.getuser(), tmp_path / "silences.json"
+        )
+        wait_until(lambda: [host.state for host in lab.read().hosts] == [HostState.OK], "the host is known")
+        (host,) = lab.read().hosts
+        assert (host.gpus, host.mine) == (2, mine)
+        lab.close()

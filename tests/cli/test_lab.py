@@ -9,6 +9,7 @@ import pytest
 
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB, Installed
+from tests.support.mailserver import MailServer
 from tests.support.ssh_machines import add_machine, watch_by_ssh
 from tests.support.sshd import SshLab
 
@@ -89,6 +90,9 @@ def test_watch_watches_the_lab(desk, lab, two):
     with desk.watching():
         alert = wait_for(lambda: active().get("gpu_limit"))
         assert alert["text"].startswith("gpu1: ")
+        explained = desk.run("alerts", "explain").stdout.partition("The lab:")[2]
+        assert "host_blind: 0 of 2 hosts do not answer" in explained
+        assert "gpu1: " in explained
         assert "lab: warning" in desk.run("status").stdout
         said = desk.run("alerts", "ack", f"L{alert['id']}")
         assert (said.returncode, "gpu1: " in said.stdout) == (0, True), said.stderr
@@ -101,3 +105,45 @@ def test_watch_watches_the_lab(desk, lab, two):
         lab.start("gpu1")
         machine.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
         wait_for(lambda: "gpu_limit" not in active())
+
+
+def test_free_gpus_and_an_end_are_told(desk, lab, two):
+    """`when free --on` and `when ends HOST:PID`: listed, cancelled, and mailed once it has come about."""
+    machine = add_machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)))
+    watch_by_ssh(desk, lab)
+    asked = desk.run("when", "free", "1", "--on", "gpu*", "--for", "5s")
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.startswith("L1: ")
+    assert "nothing is watching now" in asked.stdout
+    assert desk.run("when", "free", "3", "--on", "gpu*").stderr.count("only 1 GPU") == 1
+    assert "no host is called" in desk.run("when", "free", "1", "--on", "other").stderr
+    assert desk.run("when", "ends", f"gpu1:{two[1]}").returncode == 1
+    assert desk.run("when", "ends", f"gpu1:{two[0]}").stdout.startswith("L2: ")
+    assert desk.run("when", "free", "1", "--on", "gpu1").stdout.startswith("L3: ")
+    assert "cancelled: L3" in desk.run("when", "cancel", "L3").stdout
+    assert [line.split()[0] for line in desk.run("when", "list").stdout.splitlines()] == ["L1", "L2"]
+
+    def mails():
+        return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
+
+    with desk.watching():
+        wait_for(lambda: "gpu1" in desk.run("lab").stdout)
+        machine.play(Scenario(gpus=[FakeGpu.numbered(0)]))
+        wait_for(lambda: len(mails()) == 2)
+    assert sorted(subject.split(": ")[0] for subject in mails()) == [
+        "[GPU Watchdog] GPU free",
+        "[GPU Watchdog] Process ended",
+    ]
+    assert "2 mails dropped" in desk.run("mail", "drop", "L1", "L2").stdout
+
+
+def test_its_mails_leave_by_the_same_way(desk, lab, two):
+    """The child that sends is started for the lab's outbox too."""
+    busy = [FakeGpu.numbered(n, FakeProcess(pid, 2828 * MIB)) for n, pid in enumerate(two)]
+    add_machine(lab, "gpu1", *busy)
+    watch_by_ssh(desk, lab)
+    with MailServer() as server:
+        desk.mail_through(server)
+        with desk.watching():
+            (mail,) = wait_for(lambda: [mail for mail in server.messages if "gpu1" in mail.text])
+    assert "Host: lab" in mail.text

@@ -94,6 +94,14 @@ def test_a_missing_module_is_told_in_a_sentence(installed, server):
     assert SECRET in installed.run("runs", "log", "1").stdout  # one's own log, on one's own disk
 
 
+def test_the_last_line_of_an_unknown_end_is_told_once(installed, server):
+    """It is among the last lines, and not above them too."""
+    assert run(installed, *python("print('last words'); raise SystemExit(3)")).returncode == 3
+    (mail,) = server.wait_for(1)
+    assert "it ended with exit code 3; the cause is not known" in mail.text
+    assert mail.text.count("last words\n") == 1
+
+
 def test_who_held_the_memory_is_named(installed, server):
     """The tray saw the neighbour; the sentence joins it with what the log asked for."""
     neighbour = FakeProcess(os.getpid(), 18 * 1024 * MIB)
@@ -175,12 +183,12 @@ def test_the_run_outlives_a_kill_of_the_one_who_waits_for_it(installed, server):
         assert started.stdout.readline() == b"step 1\n"
         (record,) = wait_until(lambda: [one for one in runs(installed) if one["pid"]], "the record")
         started.kill()
-        started.wait(20)
+        started.wait(60)
         started.stdin.write(b"\n")
         started.stdin.flush()
         assert started.stdout.readline() == b"step 2\n"
         os.kill(record["pid"], signal.SIGTERM)
-        started.communicate(timeout=20)
+        started.communicate(timeout=60)
         shown = wait_until(
             lambda: (said := installed.run("runs", "show", "1").stdout) and "why:" in said and said, "the end"
         )
@@ -272,12 +280,12 @@ def test_the_end_of_a_process_of_another_program_is_explained_by_its_gpu(install
             installed.play(Scenario(gpus=[gpu], events=[FakeEvent(1, gpu.uuid, 13)]))
             wait_until(lambda: "Xid" in installed.run("alerts").stdout, "the error")
             worker.kill()
-            worker.wait(20)
+            worker.wait(60)
             mail = wait_until(lambda: next(filter(is_end, server.messages), None), "the mail")
         assert "Xid 13" in mail.text
     finally:
         worker.kill()
-        worker.wait(20)
+        worker.wait(60)
 
 
 def is_end(mail):

@@ -130,7 +130,7 @@ def test_a_run_outlives_the_tray(installed, server):
         run.play()
         run.wait_until_seen()
         tray.kill()
-        tray.wait(20)
+        tray.wait(60)
         assert run.end() == 1
     assert "- base: " in told(server, "Command failed")
     assert (run.record()["code"], run.waited_for()) == (1, None)
@@ -143,9 +143,9 @@ def test_the_end_is_told_where_both_were_killed(installed, server):
         run.play()
         run.wait_until_seen()
         tray.kill()
-        tray.wait(20)
+        tray.wait(60)
     run.wrapper.send_signal(signal.SIGKILL)
-    run.wrapper.communicate(timeout=20)  # its input is closed: the run ends
+    run.wrapper.communicate(timeout=60)  # its input is closed: the run ends
     installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
     wait_until(lambda: "why: " in installed.run("runs", "show", "1").stdout, "the end")
     assert installed.run("runs", "log", "1").stdout == f"{run.pid}\n"

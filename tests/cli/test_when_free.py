@@ -82,7 +82,36 @@ def test_two_that_wait_never_get_the_same(installed):
         assert "not free within 2 s: the command was not started" in late.stderr
     finally:
         first.terminate()
+        first.communicate(timeout=60)
+
+
+def test_a_claim_lasts_as_long_as_the_command(installed):
+    """After kill -9 of who waited its command runs on, and no other run gets that GPU until it ends."""
+    script = "echo $$ on $CUDA_VISIBLE_DEVICES; exec sleep 600"
+    first = start(installed, "1", "--for", "1s", "--", "sh", "-c", script)
+    pid, _on, uuid = first.stdout.readline().split()
+    try:
+        first.kill()
+        first.wait(20)
+        assert uuid == UUIDS[0]
+        late = free(installed, "2", "--for", "1s", "--timeout", "2s", *SHOW)
+        assert (late.returncode, late.stdout) == (124, "")
+        assert free(installed, "1", "--for", "1s", *SHOW).stdout == f"on {UUIDS[1]}\n"
+    finally:
+        os.kill(int(pid), signal.SIGKILL)
         first.communicate(timeout=30)
+    done = free(installed, "2", "--for", "1s", "--timeout", "60s", *SHOW)
+    assert done.stdout == f"on {UUIDS[0]},{UUIDS[1]}\n"
+
+
+def test_what_a_command_leaves_behind_keeps_no_claim(installed):
+    """Once its end was seen the GPU is free, though a process that it started has inherited the claim."""
+    left = free(installed, "1", "--for", "1s", "--", "sh", "-c", "sleep 600 > /dev/null 2>&1 & echo $!")
+    try:
+        done = free(installed, "2", "--for", "1s", "--timeout", "60s", *SHOW)
+        assert done.stdout == f"on {UUIDS[0]},{UUIDS[1]}\n"
+    finally:
+        os.kill(int(left.stdout), signal.SIGKILL)
 
 
 def test_ctrl_c_leaves_nothing(installed):
@@ -123,7 +152,7 @@ def test_one_that_was_killed_while_it_waited_never_started(installed):
     waiting = start(installed, "1", *SHOW)
     wait_until(lambda: [one for one in runs(installed) if one["waits"]], "the wait")
     waiting.send_signal(signal.SIGKILL)
-    waiting.communicate(timeout=20)
+    waiting.communicate(timeout=60)
     assert "it never started: the wait for 1 GPU was ended" in installed.run("runs").stdout
 
 

@@ -114,7 +114,7 @@ def test_the_test_driver_is_sound(tmp_path):
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert (child.returncode, child.stderr, child.stdout) == (0, "", "550.54.14 True\n")

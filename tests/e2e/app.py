@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from tests.driver.scenario import calls_in
-from tests.support.timing import wait_until
+from tests.support.timing import PATIENCE, wait_until
 
 
 class App:
@@ -25,7 +25,7 @@ class App:
                 cwd=installed.folder,
             )
 
-    def quit(self, seconds=10.0):
+    def quit(self, seconds=PATIENCE):
         """Wait for the end and return the exit code."""
         return self.process.wait(seconds)
 

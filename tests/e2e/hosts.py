@@ -135,7 +135,7 @@ def _sway(folder: Path, environment: dict[str, str], stack: ExitStack, *, dark: 
     command = ["sway", "--config", str(folder / "sway.conf")]
     stack.enter_context(process(command, environment, folder / "sway.log", WAYBAR_HOST.user))
     socket = folder / "runtime/wayland-1"
-    wait_until(socket.exists, "sway's socket", 10)
+    wait_until(socket.exists, "sway's socket")
     environment["WAYLAND_DISPLAY"] = socket.name
 
 

@@ -169,7 +169,7 @@ class Desktop:
         stack = ExitStack()
         stack.enter_context(process(command, self.environment, self.folder / f"{role}.log", user))
         self._stack[role] = stack
-        wait_until(lambda: self.client.owner(name), f"{command[0]} to own {name}", 10)
+        wait_until(lambda: self.client.owner(name), f"{command[0]} to own {name}")
 
     def _stop(self, role: str, name: str) -> None:
         self._stack.pop(role).close()

@@ -42,7 +42,7 @@ def test_the_watching_outlives_the_session_bus(tmp_path):
         environment = {"DBUS_SESSION_BUS_ADDRESS": address, "XDG_RUNTIME_DIR": str(tmp_path)}
         app = App(installed, SimpleNamespace(environment=environment))
         try:
-            wait_until(lambda: watcher.registered, "the icon's registration", 20)
+            wait_until(lambda: watcher.registered, "the icon's registration")
             wait_for_polls(calls, 2)
             (daemon,) = panel.call(DAEMON, "GetConnectionUnixProcessID", "s", "org.freedesktop.DBus")
             os.kill(daemon, signal.SIGKILL)

@@ -135,9 +135,7 @@ def ask(installed, environment, *words):
 
 
 def reachable(installed, environment):
-    wait_until(
-        lambda: ask(installed, environment, "status").returncode == 0, "an answer to status", timeout=20
-    )
+    wait_until(lambda: ask(installed, environment, "status").returncode == 0, "an answer to status")
 
 
 def the_story(installed, environment, first, face):
@@ -177,9 +175,7 @@ def test_a_second_demo_is_no_second_icon(installed, desk, start_in):
     """It prints the first one's status and leaves with 0; a real one beside it is another matter."""
     first, _ = start_in(desk.environment, "--demo")
     desk.item()
-    wait_until(
-        lambda: ask(installed, desk.environment, "status", "--demo").returncode == 0, "the demo", timeout=20
-    )
+    wait_until(lambda: ask(installed, desk.environment, "status", "--demo").returncode == 0, "the demo")
     second = ask(installed, desk.environment, "--demo")
     assert (second.returncode, second.stderr) == (0, "")
     assert f"tray, PID {first.pid} is already watching" in second.stdout

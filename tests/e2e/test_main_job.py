@@ -152,7 +152,7 @@ def test_nothing_stays_behind_where_the_kernel_keeps_the_process(installed, desk
         return not sockets and not any(map(desk.client.owner, names)) and free(lock)
 
     try:
-        wait_until(gone, "their going", timeout=2)
+        wait_until(gone, "their going")
         assert app.process.poll() is None
     finally:
         app.process.kill()
@@ -225,12 +225,12 @@ def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
     """--demo raises each rule within a minute, says in each place that it is simulated, and mails nowhere."""
     before, kept = len(desk.notifications()), sorted(installed.state.rglob("*"))
     start("--demo")
-    desk.icon_position(WARNING, timeout=40)
+    desk.icon_position(WARNING)
     assert desk.labels()[0].startswith("SIMULATED")
 
     def popups():
         return [popup.body for popup in desk.notifications()[before:]]
 
-    wait_until(lambda: len(popups()) == 2, "both rules", timeout=50)
+    wait_until(lambda: len(popups()) == 2, "both rules")
     assert all("\nSIMULATED GPUs on " in body for body in popups())
     assert sorted(installed.state.rglob("*")) == kept

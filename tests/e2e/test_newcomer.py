@@ -95,7 +95,7 @@ class Newcomer:
     def until_it_runs(self, *, yes):
         """Wait until the tray has come to the session, or has left it."""
         there = self.desk.client.owner
-        wait_until(lambda: bool(there(BUS_NAME)) is yes, "the tray to come or to go", 20)
+        wait_until(lambda: bool(there(BUS_NAME)) is yes, "the tray to come or to go")
 
     def has(self):
         """Return the files below the home by their paths."""
@@ -145,7 +145,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
                 command, env=ada.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         desk.icon_position(drawing.COLOURS[Level.OK], timeout=60)
-        greeting = wait_until(lambda: desk.notifications()[before:], "the first popup", 10)[0]
+        greeting = wait_until(lambda: desk.notifications()[before:], "the first popup")[0]
         assert "2 GPUs" in greeting.title
         desk.screenshot(rig.shots(tmp_path / "shots") / "newcomer.png")
 

@@ -275,7 +275,7 @@ def panel_has_room(desk):
     """Whether the window manager keeps others out of the panel at the top."""
     command = ["xprop", "-root", "_NET_WORKAREA"]
     answer = subprocess.run(
-        command, env=desk.environment, check=True, capture_output=True, text=True, timeout=5
+        command, env=desk.environment, check=True, capture_output=True, text=True, timeout=60
     )
     return answer.stdout.split(",")[1].strip() != "0"
 

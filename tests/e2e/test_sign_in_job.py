@@ -65,14 +65,14 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(signed_out, desk, g
 
     app = App(signed_out, desk)
     try:
-        (ended,) = wait_until(lambda: popups(BLOCKED), "the popup", timeout=30)
+        (ended,) = wait_until(lambda: popups(BLOCKED), "the popup")
         for words in ("invalid_grant", "'Testing'", "7 days"):
             assert words in ended.body
         google.answer("token", 400, {}, times=0)
         wait_until(clicked, "the sign-in to begin", pause=0.3, timeout=60)
-        wait_until(lambda: popups("Signed in to Gmail"), "the sign-in", timeout=30)
+        wait_until(lambda: popups("Signed in to Gmail"), "the sign-in")
         assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
-        wait_until(tried_again, "the mail to be tried again at once", timeout=30)
+        wait_until(tried_again, "the mail to be tried again at once")
         assert len(popups(BLOCKED)) == 1
         assert google.mails == []
     finally:

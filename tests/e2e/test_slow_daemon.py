@@ -118,6 +118,6 @@ def test_a_reminder_whose_daemon_dies_is_told_by_the_next_one(installed, desk, s
         rig.settle(3.0)  # longer than anybody waits for an answer
         assert len(desk.notifications()) == shown_before
         os.kill(daemon, signal.SIGKILL)
-    wait_until(lambda: len(desk.notifications()) > shown_before, "the popup by the next daemon", timeout=30)
+    wait_until(lambda: len(desk.notifications()) > shown_before, "the popup by the next daemon")
     assert words in desk.notifications()[-1].title + desk.notifications()[-1].body
     wait_until(lambda: "free" not in installed.run("when", "list").stdout, "the reminder to be over")

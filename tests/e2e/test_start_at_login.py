@@ -69,7 +69,7 @@ def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launch
     session = installed.environment | {"XDG_CONFIG_DIRS": str(tmp_path / "none")}
     subprocess.run(launcher, env=session, cwd=home, check=True, timeout=60)
     try:
-        wait_until(lambda: early.client.owner(NAME), "the tray to have started", 20)
+        wait_until(lambda: early.client.owner(NAME), "the tray to have started")
         time.sleep(late)
         early.start_panel()
         early.icon_position(drawing.COLOURS[Level.OK])

@@ -9,14 +9,17 @@ series vanish are resolved; an Alertmanager that nobody feeds answers with an em
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.lab.alertmanager import AlertsRead
 from gpuwatch_tray.lab.answers import AlertEntry
 from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
-from gpuwatch_tray.lab.http import LabError, LabFailure
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-from gpuwatch_tray.model import HostAlert
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import HostAlert
 
 INTERVAL = 15.0
 LOOKBACK = 300.0
@@ -42,6 +45,7 @@ class WorldHost:
     moves: bool = True  # its readings are new ones
     ours: bool = True  # its exporter has our metrics
     users: bool = True
+    counts: bool = True
     reading: float = 0.0
     up: tuple[float, float] | None = None  # time and value of the last sample
     seen: tuple[float, dict[str, float]] | None = None  # time and values of the last metrics
@@ -60,6 +64,8 @@ class WorldHost:
         values = {"reading": self.reading, "gpus": GPUS - self.lost, "expected": GPUS, "free": FREE}
         if self.users:
             values["mine"] = MINE
+        if not self.counts:
+            values = {"reading": self.reading}
         if not self.reads:
             values = {"blind": 0.0}
         self.seen = now, values if self.ours else {}
@@ -104,6 +110,9 @@ class LostWorld:
     def become_another(self, name: str) -> None:
         self.hosts[name].ours = False
 
+    def hide_gpus(self, name: str) -> None:
+        self.hosts[name].counts = False
+
     def hide_users(self, name: str) -> None:
         self.hosts[name].users = False
 
@@ -130,7 +139,10 @@ class LostWorld:
         self.fed = False
 
     def refuse_counts(self, _name: str) -> None:
-        self.refused |= {"free", "mine", "gpus"}
+        self.refused |= {"free", "mine"}
+
+    def refuse_hosts(self, _name: str) -> None:
+        self.refused.add("gpus")
 
     def refuse_alerts(self, _name: str) -> None:
         self.refused.add("alerts")
@@ -149,7 +161,7 @@ class LostWorld:
         return self.now - at <= LOOKBACK
 
     def poll(self, _end: float) -> PrometheusPoll:
-        if not self.running:
+        if not self.running or "gpus" in self.refused:
             raise unreachable()
         targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
         values: dict[str, dict[str, float]] = {}
@@ -207,6 +219,7 @@ LOSSES = (
     LostWorld.stand_still,
     LostWorld.become_another,
     LostWorld.hide_users,
+    LostWorld.hide_gpus,
     LostWorld.leave,
     LostWorld.restart_without_targets,
     LostWorld.begin_anew,
@@ -214,5 +227,6 @@ LOSSES = (
     LostWorld.stop_alertmanager,
     LostWorld.stop_feeding,
     LostWorld.refuse_counts,
+    LostWorld.refuse_hosts,
     LostWorld.refuse_alerts,
 )

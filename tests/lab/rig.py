@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a made-up fleet each second, a real Alertmanager, and a desk that reads both."""
+"""A real Prometheus that scrapes a made-up fleet each second, a real Alertmanager, and a desk."""
 
 from __future__ import annotations
 

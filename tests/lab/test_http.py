@@ -12,7 +12,8 @@ import traceback
 import pytest
 import trustme
 
-from gpuwatch_tray.lab.http import MOST_BYTES, LabError, LabFailure, LabServer
+from gpuwatch_tray.lab.http import MOST_BYTES, LabServer
+from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.settings import LabLogin, LabSettings, Secret
 from tests.lab.scripted import ScriptedServer, reply
 from tests.support.installed import closed_port

@@ -79,7 +79,7 @@ def test_an_alertmanager_that_is_not_fed_is_a_minus(rig):
 
 
 def test_a_page_in_between_and_a_login_are_told_apart(rig):
-    """A proxy's page, a redirect and a login that is asked for: each by its own words, without the password."""
+    """A proxy's page, a redirect and a login that is asked for: each by its own words, no password in any."""
     for answer, words in (
         (reply("<html>proxy</html>"), "answers with a page and not with JSON"),
         (reply("", "302 Found", Location="https://login.example"), "sends us elsewhere"),

@@ -9,7 +9,7 @@ import pytest
 import trustme
 from msgspec.structs import replace
 
-from gpuwatch_tray.lab.http import LabError
+from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.login import read_login
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade

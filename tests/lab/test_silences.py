@@ -1,4 +1,4 @@
-"""Silences for everyone, in a real Alertmanager: made once, of all labels, with an end, and ended only here."""
+"""Silences for everyone, in a real Alertmanager: made once, of all labels, with an end, and ended here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.lab.alertmanager import Alertmanagers
-from gpuwatch_tray.lab.http import LabError, LabServer
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.silences_made import SilencesMade
 from gpuwatch_tray.settings import LabSettings, Secret
 from tests.lab.rig import read_until
@@ -32,10 +33,10 @@ def manager():
 def call(manager, path, value=None):
     """Ask the Alertmanager directly."""
     data = None if value is None else json.dumps(value).encode()
-    asked = urllib.request.Request(
+    asked = urllib.request.Request(  # the local Alertmanager
         f"http://127.0.0.1:{manager.port}{path}", data, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(asked, timeout=30) as answer:
+    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
         return json.loads(answer.read() or "null")
 
 
@@ -110,7 +111,7 @@ def test_a_silence_has_all_labels_an_end_an_author_and_a_comment(lab, manager, a
 
 
 def test_asked_twice_it_is_made_once(lab, manager, alert):
-    """The same posted twice would be two: one that stands and lasts as long is found; a longer one is made."""
+    """Posted twice it would be two: one that stands and lasts as long is found; a longer one is made."""
     fingerprint = shown(lab, alert).fingerprint
     first = lab.silence(fingerprint, HOUR, **BY)
     assert lab.silence(fingerprint, HOUR, **BY).id == first.id
@@ -228,6 +229,6 @@ def test_what_the_server_would_not_take_is_refused_as_it_was_seen(manager):
     caught.value.close()
     form = urllib.request.Request(f"http://127.0.0.1:{manager.port}/api/v2/silences", b"a=b")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(form, timeout=30)
+        urllib.request.urlopen(form, timeout=30)  # noqa: S310
     assert caught.value.code == 415
     caught.value.close()

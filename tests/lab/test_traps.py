@@ -18,7 +18,7 @@ def alert_names(view):
 
 
 def test_a_lab_that_is_well_is_known(rig):
-    """Hosts, GPUs, one's own, free ones, the alert and what it says: as it is, and the login of a text hidden."""
+    """Hosts, GPUs, one's own, free ones and the alert are told as they are, a token in its text is not."""
     view = rig.settled()
     assert (view.problem, view.feed, view.notes) == (None, Feed.FED, ())
     assert set(states(view).values()) == {"ok"}
@@ -36,7 +36,7 @@ def test_a_lab_that_is_well_is_known(rig):
 
 
 def test_a_hung_exporter_resolves_alerts_that_are_not_over(rig):
-    """Prometheus ends the alert of a host that hangs, and takes its time when it is back: neither is its end."""
+    """Prometheus ends the alert of a host that hangs, and is slow when it is back: neither is its end."""
     view = rig.settled()
     lost = view.alerts[0]
     lab = rig.desk(speed=60)  # as the rules are evaluated each second here, and not once a minute
@@ -132,7 +132,7 @@ def test_detail_is_the_snapshot_of_the_host(rig):
 
 
 def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
-    """It answers them for five minutes, all `up`; by the age of `up` nothing is known, and then nothing is OK."""
+    """It answers them for five minutes, all `up`; by their age nothing is known, and nothing is OK."""
     with Rig() as rig:
         lost = rig.settled().alerts[0]
         lab = rig.desk()
@@ -153,7 +153,7 @@ def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
 
 
 def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
-    """One without targets, one that hangs and one that is away are passed over; what is asked stays in front."""
+    """One without targets, one that hangs and one that is away are passed over."""
     rig.settled()
     with Prometheus() as empty:
         empty_first = rig.desk(prometheus=("http://127.0.0.1:9", empty.url, rig.prometheus.url))

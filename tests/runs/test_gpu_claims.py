@@ -50,7 +50,7 @@ def test_first_come_first_served(tmp_path):
         claims.join_queue()
         assert not claims.is_first()
         first.kill()
-        first.wait(20)
+        first.wait(60)
         wait_until(claims.is_first, "the turn")
     assert [path.name for path in (tmp_path / "claims" / "queue").iterdir()] == ["00000002"]
     claims.leave_queue()

@@ -213,11 +213,11 @@ class Kernel:
         self.ends[self.lives[pid]] = (*self.ends.get(self.lives[pid], ()), end)
         return told
 
-    def start_ticks(self, pid: int) -> tuple[int, bytes]:
+    def start_ticks(self, pid: int) -> tuple[int, bytes, str, int]:
         self.call()
         if pid not in self.lives:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory")
-        return self.lives[pid], b"program"
+        return self.lives[pid], b"program", "S", 0
 
     def process(self, pid: int) -> psutil.Process:
         """What stands in for psutil.Process."""
@@ -290,7 +290,7 @@ def test_a_number_that_is_used_again_within_a_tick_is_another_process():
     kernel.happen("reused", 101)
     inspector = ProcessInspector(me=0, held=HeldProcesses(1, kernel.pidfd_open))
     with kernel.running(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "start_ticks", lambda _pid: (7, b"program"))
+        patch.setattr(processes, "start_ticks", lambda _pid: (7, b"program", "S", 0))
         assert [inspector.inspect_all([101])[101].command for _ in range(3)] == [("1",)] * 3
         kernel.happen("reused", 101)
         assert [inspector.inspect_all([101])[101].command for _ in range(3)] == [("2",)] * 3
@@ -384,6 +384,45 @@ def test_where_the_limit_of_files_is_lowered_below_those_held_nothing_is_believe
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.stdout.strip().isdecimal(), done.stderr
+
+
+ELSEWHERE = """
+import subprocess
+from gpuwatch_tray.sources.held_processes import HeldProcesses
+with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+    held = HeldProcesses()
+    held.hold(child.pid)
+    print(child.pid in held)
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
+@pytest.mark.parametrize(("proc", "holds"), [("--mount-proc", "True"), ("--fork", "False")])
+def test_under_the_proc_of_another_namespace_none_is_held(proc, holds):
+    """The same number is one process in /proc and another one for the kernel: each start is read there."""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--pid", "--fork", proc, sys.executable, "-c", ELSEWHERE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+    if "unshare:" in done.stderr:
+        pytest.skip("no namespaces here")
+    assert done.stdout.strip() == holds, done.stderr
+
+
+def test_a_file_that_somebody_else_has_closed_is_not_believed(read_starts):
+    """Nor closed once more: its number may be another file's."""
+    inspector = ProcessInspector()
+    for _ in range(3):
+        inspector.inspect_all([os.getpid()])
+    os.close(inspector._held._files[os.getpid()])
+    read_starts.clear()
+    assert inspector.inspect_all([os.getpid()])[os.getpid()].identity
+    assert read_starts
+    inspector.close()
 
 
 def test_what_is_held_is_let_go_of_with_the_process_the_source_and_the_program():

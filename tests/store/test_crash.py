@@ -33,7 +33,7 @@ def test_killed_at_every_step_nothing_is_lost(plan, folder):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -192,7 +192,7 @@ def test_watch_says_it_everywhere_and_nobody_mails_beside_it(installed, server, 
             assert installed.run("quit").returncode == 0
         finally:
             running.terminate()
-            said = running.communicate(timeout=20)[0]
+            said = running.communicate(timeout=60)[0]
     assert f"kept in {session}" in said
     assert "can be written again" in said
     assert "Traceback" not in said

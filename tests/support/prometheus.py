@@ -116,6 +116,10 @@ class _Server:
 
     ready_line = ""
 
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
+            return answer.read()
+
 
 class Prometheus(_Server):
     """Scrapes what it is told to, every `interval`, and evaluates `rules` as often."""
@@ -171,10 +175,6 @@ class Prometheus(_Server):
     def ask(self, query: str) -> list[dict[str, Any]]:
         """Ask it directly, for a server without TLS and password."""
         return json.loads(self.get(f"/api/v1/query?query={urllib.request.quote(query)}"))["data"]["result"]
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
-            return answer.read()
 
 
 class Alertmanager(_Server):

@@ -74,7 +74,7 @@ class Terminal:
     def interrupt(self) -> int:
         """Press Ctrl-C; the exit code."""
         os.write(self._reading, b"\x03")
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self._reader.join(20)
         return code
 
@@ -82,7 +82,7 @@ class Terminal:
         """End the program, and the terminal."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(60)
         self._reader.join(20)
         os.close(self._reading)
 

@@ -34,7 +34,7 @@ class Hands:
 
     def act(self, name):
         def work(target):
-            self.hold.wait(5)
+            self.hold.wait(60)
             self.done.append((name, target))
             self.threads.add(threading.current_thread().name)
             self.told.set()
@@ -59,7 +59,7 @@ class FakeIcon:
     def run(self, setup):
         starting = threading.Thread(target=setup, args=(self,))
         starting.start()
-        self.loop.wait(5)
+        self.loop.wait(60)
         starting.join()
 
     def stop(self):

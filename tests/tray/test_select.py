@@ -23,7 +23,7 @@ class FakeBackend:
 
     def run(self, ready):
         ready()
-        self.stopped.wait(5)
+        self.stopped.wait(60)
 
     def stop(self):
         self.stopped.set()
@@ -74,7 +74,7 @@ class FakeBus:
 
     def run(self):
         self.turning.set()
-        self.ended.wait(5)
+        self.ended.wait(60)
 
     def stop(self):
         self.ended.set()

@@ -35,7 +35,7 @@ def need(*tools: str) -> None:
 
 def sway_version() -> tuple[int, ...]:
     """The installed Sway's version."""
-    told = subprocess.run(["sway", "--version"], capture_output=True, text=True, check=True, timeout=10)
+    told = subprocess.run(["sway", "--version"], capture_output=True, text=True, check=True, timeout=60)
     return tuple(int(part) for part in told.stdout.split()[-1].split("-")[0].split("."))
 
 

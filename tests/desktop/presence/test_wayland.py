@@ -112,7 +112,7 @@ def test_without_a_seat_nobody_is_present(play):
 def test_a_compositor_without_the_protocol(play):
     """It is named for the doctor, and swayidle is wanted."""
     compositor, source = play(SEAT, ("org_kde_kwin_idle", 1))
-    assert source.lacking.wait(10)
+    assert source.lacking.wait(60)
     assert source.state() == "the compositor lacks ext_idle_notifier_v1"
     assert not source.is_listening
     assert compositor.clients == 1
@@ -207,13 +207,13 @@ def worked_by_the_mouse(environment, source):
     watcher = start_detector(None, environment, 2.0, platform="linux", interval=0.5)
     try:
         assert watcher.check().presence is Presence.UNKNOWN
-        wait_until(lambda: watcher.check().presence is Presence.AWAY, "away", 30)
+        wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
         assert watcher.check().source == source
         move = ["xdotool", "mousemove", "150", "150", "mousemove", "220", "220"]
-        subprocess.run(move, env=environment, check=True, timeout=10)
-        wait_until(lambda: watcher.check().presence is Presence.PRESENT, "present", 30)
+        subprocess.run(move, env=environment, check=True, timeout=60)
+        wait_until(lambda: watcher.check().presence is Presence.PRESENT, "present")
         assert watcher.check().source == source
-        wait_until(lambda: watcher.check().presence is Presence.AWAY, "away again", 30)
+        wait_until(lambda: watcher.check().presence is Presence.AWAY, "away again")
     finally:
         watcher.close()
 
@@ -229,7 +229,7 @@ def test_in_a_real_kwin_the_mouse_lies_still_and_moves(display, tmp_path):
     try:
         wait_until(lambda: evidence(source) is None, "nothing known")
         with nested_kwin(display, tmp_path):
-            wait_until(lambda: evidence(source) is Evidence.IDLE_AT_LEAST, "idle again", 30)
+            wait_until(lambda: evidence(source) is Evidence.IDLE_AT_LEAST, "idle again")
     finally:
         source.close()
 
@@ -244,7 +244,7 @@ def test_a_real_sway_either_tells_or_says_that_it_lacks_the_protocol(display):
             return
         source = IdleNotify(environment, 1.0, SuspendLog(), interval=0.2)
         try:
-            assert source.lacking.wait(10)
+            assert source.lacking.wait(60)
             assert source.state() == "the compositor lacks ext_idle_notifier_v1"
         finally:
             source.close()

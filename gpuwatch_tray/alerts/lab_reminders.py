@@ -1,0 +1,197 @@
+"""
+The steps of reminders about a lab: GPUs that are free on its hosts, and a process that ends on one. Pure.
+
+A host that is not OK has no free GPU and no process that has ended: nothing is known of it.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import HostState, Missing, ReminderNotice, known
+from gpuwatch_tray.model.units import duration, memory_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Observation
+    from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
+
+
+SAME_START = 60.0  # seconds by which two estimates of one start may differ
+NAMED = 5  # hosts in a sentence
+
+
+def matches(pattern: str, host: str) -> bool:
+    """Tell whether a host is one of those that `--on` names: patterns with commas or blanks between them."""
+    return any(fnmatchcase(host, part) for part in pattern.replace(",", " ").split())
+
+
+def free_on(host: HostView, condition: LabGpusFree) -> int:
+    """Count the GPUs of a host that are known to be free, and have the memory that is wanted."""
+    if host.state is not HostState.OK:
+        return 0
+    if isinstance(host.free, Missing):
+        looks = host.looks_free if condition.looks else host.free
+        return 0 if isinstance(looks, Missing) or condition.memory else looks
+    if not condition.memory:
+        return host.free
+    if host.detail is not None:
+        return sum(1 for gpu in _free(host.detail) if _room(gpu) >= condition.memory)
+    # Of the emptiest alone it is known how empty it is.
+    largest = known(host.largest_free)
+    return min(1, host.free) if largest is not None and largest >= condition.memory else 0
+
+
+def _free(snapshot: Snapshot) -> Sequence[Gpu]:
+    from gpuwatch_tray.alerts.reminders import free_gpus  # which steps these as well
+
+    return tuple((free_gpus(snapshot) or {}).values())
+
+
+def _room(gpu: Gpu) -> int:
+    total, used = known(gpu.memory_total), known(gpu.memory_used)
+    return 0 if total is None or used is None else total - used
+
+
+def step_lab_free(
+    condition: LabGpusFree, observation: Observation
+) -> tuple[LabGpusFree, ReminderNotice | None]:
+    """Note since when how many GPUs of which host are free; the notice once enough have been for long."""
+    view = observation.lab
+    if view is None or view.problem is not None:
+        return replace(condition, since=()), None  # what happens meanwhile is not known
+    now = observation.now
+    held = dict(condition.since) if _watched(condition.seen, observation) else {}
+    slots: dict[str, Instant] = {}
+    long: dict[str, int] = {}
+    for host in view.hosts:
+        if not matches(condition.on, host.name):
+            continue
+        for number in range(1, free_on(host, condition) + 1):
+            slot = f"{number}@{host.name}"
+            slots[slot] = held.get(slot, now)
+            # Two observations are needed: a GPU between two jobs is free for a moment.
+            if slot in held and now.since(held[slot]) >= condition.hold:
+                long[host.name] = number
+    stepped = replace(condition, since=tuple(slots.items()), seen=now)
+    enough = {name: count for name, count in long.items() if condition.spread or count >= condition.count}
+    if sum(enough.values()) < condition.count or not enough:
+        return stepped, None
+    best = max(enough, key=lambda name: (enough[name], name))
+    return stepped, _notice(
+        condition, enough if condition.spread else {best: enough[best]}, view, observation
+    )
+
+
+def _watched(seen: Instant | None, observation: Observation) -> bool:
+    """Whether what was seen at the last observation may be held to have gone on until now."""
+    if seen is None:
+        return False
+    return seen.boot == observation.now.boot and 0 <= observation.now.since(seen) <= observation.gap
+
+
+def _notice(
+    condition: LabGpusFree, found: dict[str, int], view: LabView, observation: Observation
+) -> ReminderNotice:
+    names = sorted(found)
+    where = ", ".join(f"{name} ({found[name]})" for name in names[:NAMED]) + (
+        ", …" if len(names) > NAMED else ""
+    )
+    count = sum(found.values())
+    sure = all(not isinstance(host.free, Missing) for host in view.hosts if host.name in found)
+    text = ngettext("{count} GPU is free on {hosts}", "{count} GPUs are free on {hosts}", count)
+    if not sure:
+        text = ngettext(
+            "{count} GPU looks free on {hosts}: its processes are not known",
+            "{count} GPUs look free on {hosts}: their processes are not known",
+            count,
+        )
+    details = [
+        _("{host}: {gpus}").format(host=host.name, gpus=", ".join(_gpu(gpu) for gpu in _free(host.detail)))
+        for host in view.hosts
+        if host.name in found and host.detail is not None
+    ][:NAMED]
+    details += [f"ssh {name}" for name in names[:NAMED]]
+    title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
+    said = text.format(count=count, hosts=where)
+    return ReminderNotice(title, said, observation.now.wall, tuple(details))
+
+
+def _gpu(gpu: Gpu) -> str:
+    name = known(gpu.name)
+    return f"GPU {gpu.index} ({name})" if name else f"GPU {gpu.index}"
+
+
+def describe_lab_free(condition: LabGpusFree) -> str:
+    """Put the condition into one line."""
+    text = ngettext(
+        "{count} GPU is free on {hosts} for {span}",
+        "{count} GPUs are free on one of {hosts} for {span}",
+        condition.count,
+    )
+    if condition.spread:
+        text = ngettext(
+            "{count} GPU is free over all of {hosts} for {span}",
+            "{count} GPUs are free over all of {hosts} for {span}",
+            condition.count,
+        )
+    said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
+    if not condition.memory:
+        return said
+    return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))
+
+
+def find(condition: LabProcessEnds, snapshot: Snapshot) -> tuple[GpuProcess, ...]:
+    """Return the entries of this very process in a host's lists."""
+    return tuple(
+        process
+        for process in snapshot.processes
+        if process.pid == condition.pid
+        and (
+            condition.started is None
+            or isinstance(process.started, Missing)
+            or abs(process.started - condition.started) < SAME_START
+        )
+    )
+
+
+def step_lab_process(
+    condition: LabProcessEnds, observation: Observation
+) -> tuple[LabProcessEnds, ReminderNotice | None]:
+    """Note that the process is there; the notice once its host is well and it is not."""
+    snapshot = None if observation.lab is None else detail_of(observation.lab, condition.host)
+    if snapshot is None or snapshot.problem is not None:
+        return condition, None
+    entries = find(condition, snapshot)
+    if entries:
+        return replace(condition, elapsed=known(entries[0].elapsed), seen=observation.now), None
+    if any(gpu.problem is not None or gpu.process_problem is not None for gpu in snapshot.gpus):
+        return condition, None  # it may be on the list with the gap
+    text = _("{host}: PID {pid} ({command}) has ended")
+    span = ""
+    if condition.elapsed is not None:
+        text = _("{host}: PID {pid} ({command}) has ended; when last seen it had run for {span}")
+        span = duration(condition.elapsed)
+    said = text.format(host=condition.host, pid=condition.pid, command=condition.called, span=span)
+    return condition, ReminderNotice(_("Process ended"), said, observation.now.wall)
+
+
+def detail_of(view: LabView, host: str) -> Snapshot | None:
+    """Return a host GPU by GPU, where it is OK and was asked so."""
+    if view.problem is not None:
+        return None
+    found = next((one for one in view.hosts if one.name == host and one.state is HostState.OK), None)
+    if found is None:
+        return None
+    return dict(view.details).get(host, found.detail)
+
+
+def describe_lab_process(condition: LabProcessEnds) -> str:
+    """Put the condition into one line."""
+    text = _("PID {pid} ({command}) on {host} ends")
+    return text.format(pid=condition.pid, command=condition.called, host=condition.host)

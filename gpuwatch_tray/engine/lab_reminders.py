@@ -1,0 +1,113 @@
+"""What a person asks to be told of a lab once: GPUs that are free on its hosts, a process that ends there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts.lab_reminders import matches
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
+from gpuwatch_tray.alerts.reminders import awaited, describe_reminder
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.engine.operations import HOLD, ReminderError, clipped
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import HostState, Missing, known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gpuwatch_tray.model import Instant, LabView, Snapshot
+    from gpuwatch_tray.store import Store
+
+
+class LabReminders:
+    """The reminders on a lab's state. Methods answer with a line that says what was done."""
+
+    def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def add_free(
+        self,
+        count: int,
+        on: str,
+        view: LabView | None,
+        hold: float = HOLD,
+        *,
+        memory: int = 0,
+        spread: bool = False,
+        looks: bool = False,
+    ) -> str:
+        """
+        Wait until `count` GPUs are free at once on one of the hosts `on`, or with `spread` over all of them.
+
+        Raises ReminderError where that can never be told.
+        """
+        condition = LabGpusFree(count, hold, on=on, spread=spread, memory=memory, looks=looks)
+        if view is not None and view.problem is None and (why := _why_never(condition, view)):
+            raise ReminderError(why)
+        return self._add(condition)
+
+    def add_end(self, host: str, pid: int, snapshot: Snapshot) -> str:
+        """Wait until a process of that host is gone from its GPUs. Raises ReminderError."""
+        if snapshot.problem is not None:
+            raise ReminderError(str(snapshot.problem))
+        entries = [entry for entry in snapshot.processes if entry.pid == pid]
+        if not entries:
+            there = ", ".join(str(entry.pid) for entry in snapshot.processes) or _("none")
+            text = _("process {pid} is not on a GPU of {host} (there: {pids})")
+            raise ReminderError(text.format(pid=pid, host=host, pids=there))
+        process = entries[0]
+        started = None if isinstance(process.started, Missing) else process.started
+        return self._add(LabProcessEnds(host, pid, clipped(redact.command(process)), started))
+
+    def cancel(self, number: int) -> str:
+        """Wait no longer. Raises ReminderError."""
+        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
+        if number not in reminders or not self._store.close_reminders([number]):
+            numbers = ", ".join(f"L{one}" for one in reminders) or _("none")
+            text = _("there is no reminder {number} (pending: {numbers})")
+            raise ReminderError(text.format(number=f"L{number}", numbers=numbers))
+        what = describe_reminder(reminders[number])
+        return _("cancelled: {number}: {what}").format(number=f"L{number}", what=what)
+
+    def lines(self) -> Iterator[str]:
+        """Describe each reminder in a line, oldest first."""
+        for row in map(awaited, self._store.reminders()):
+            due = _(", not yet reported") if row.due else ""
+            yield f"{f'L{row.id}':>5}  {row.text}{due}"
+
+    def _add(self, condition: LabGpusFree | LabProcessEnds) -> str:
+        reminder = Reminder(0, self._clock(), condition)
+        what = describe_reminder(reminder)
+        for other in self._store.reminders():
+            if describe_reminder(other) == what and other.notice is None:
+                return _("{id}: you will already be notified when {what}").format(
+                    id=f"L{other.id}", what=what
+                )
+        number = self._store.add_reminder(reminder)
+        return _("{number}: you will be notified when {what}").format(number=f"L{number}", what=what)
+
+
+def _why_never(condition: LabGpusFree, view: LabView) -> str:
+    """Say why no waiting brings these GPUs; empty where it may."""
+    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
+    if not hosts:
+        names = ", ".join(host.name for host in view.hosts[:20])
+        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
+    well = [host for host in hosts if host.state is HostState.OK]
+    if len(well) < len(hosts):
+        return ""  # what the others have is not known
+    sizes = [known(host.gpus) for host in well]
+    if all(size is None for size in sizes) and not condition.looks:
+        return _("idle GPUs cannot be seen on {hosts}: a list names processes, not GPUs").format(
+            hosts=condition.on
+        )
+    told = [size for size in sizes if size is not None]
+    most = sum(told) if condition.spread else max(told, default=0)
+    if len(told) == len(sizes) and most < condition.count:
+        return _("there are only {count} GPUs on {hosts}").format(count=most, hosts=condition.on)
+    if condition.memory and condition.count > 1 and all(host.detail is None for host in well):
+        return _(
+            "how much memory is free is known of one GPU of each host: ask for one GPU, or leave --memory out"
+        )
+    return ""

@@ -1,0 +1,145 @@
+"""Reminders about a lab: a host of which nothing is known has no free GPU, and no process that has ended."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gpuwatch_tray.alerts.lab_reminders import free_on, matches
+from gpuwatch_tray.alerts.reminder_types import (
+    LabGpusFree,
+    LabProcessEnds,
+    Observation,
+    Reminder,
+    reminder_from_json,
+    reminder_to_json,
+)
+from gpuwatch_tray.alerts.reminders import describe_reminder, step_reminder
+from gpuwatch_tray.model import UNKNOWN, HostState, Instant, Problem, Snapshot
+from tests.engine.lab_world import START, STEP, away, counted, detailed, lab
+
+HOLD = 60.0
+
+
+def at(poll):
+    return Instant(START + poll * STEP, poll * STEP, "boot")
+
+
+def observe(view, poll):
+    return Observation(Snapshot("lab", START), at(poll), 60.0, lab=view)
+
+
+def run(condition, views):
+    """Step the reminder by these views, 15 s apart; the number of the view that brought the notice, and it."""
+    reminder = Reminder(1, at(0), condition)
+    for poll, view in enumerate(views):
+        reminder = step_reminder(reminder, observe(view, poll))
+        if reminder.notice is not None:
+            return poll, reminder.notice
+    return None
+
+
+FREE = lab(counted("gpu1", 2), counted("gpu2", 4))
+
+
+def test_it_is_told_once_the_gpus_have_been_free_for_the_hold():
+    """Host, number and what to type are in the notice."""
+    poll, notice = run(LabGpusFree(2, HOLD, on="gpu*"), [FREE] * 10)
+    assert poll == 4
+    assert notice.title == "2 GPUs free"
+    assert notice.text == "2 GPUs are free on gpu1 (2)"
+    assert "ssh gpu1" in notice.details
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        (LabGpusFree(3, HOLD, on="gpu*"), False),
+        (LabGpusFree(2, HOLD, on="gpu2"), False),
+        (LabGpusFree(2, HOLD, on="gpu9, gpu1"), True),
+        (LabGpusFree(3, HOLD, on="*", spread=True), False),
+        (LabGpusFree(2, HOLD, on="*", spread=True), True),
+        (LabGpusFree(1, HOLD, on="gpu1", memory=2**30), False),
+    ],
+)
+def test_on_one_host_or_over_several(condition, told):
+    """At once on one of the hosts, unless they may be spread; memory that is not known is not enough."""
+    assert (run(condition, [FREE] * 10) is not None) is told
+
+
+def test_a_moment_without_data_begins_the_wait_anew():
+    """What happens while nothing is known may have taken the GPUs."""
+    gap = lab(away("gpu1"), counted("gpu2", 4))
+    blind = lab(problem=Problem("no answer"))
+    for lost in (gap, blind):
+        poll, _notice = run(LabGpusFree(2, HOLD, on="*"), [FREE] * 4 + [lost] + [FREE] * 10)
+        assert poll == 9
+
+
+hosts = st.one_of(
+    st.builds(lambda free: counted("gpu1", 0, free=free), st.integers(0, 4)),
+    st.sampled_from([away("gpu1", state) for state in HostState if state is not HostState.OK]),
+    st.just(replace(counted("gpu1"), free=UNKNOWN, looks_free=4)),
+    st.none(),
+)
+views = st.lists(
+    st.one_of(
+        hosts.map(lambda host: lab(*([host] if host else []))),
+        st.just(lab(counted("gpu1", free=4), problem=Problem("no answer"))),
+    ),
+    max_size=40,
+)
+
+
+@given(views, st.integers(1, 3), st.booleans())
+def test_no_loss_of_data_looks_free(sequence, count, spread):
+    """Whatever comes and goes: it is told only where every view of the last minute had the GPUs free."""
+    told = run(LabGpusFree(count, HOLD, on="*", spread=spread), sequence)
+    if told is None:
+        return
+    poll, _notice = told
+    for view in sequence[poll - 4 : poll + 1]:
+        assert view.problem is None
+        (host,) = view.hosts
+        assert host.state is HostState.OK
+        assert host.free >= count
+    assert poll >= 4
+
+
+def test_what_looks_free_is_said_so():
+    """Where nobody tells the processes, and only when that was asked for."""
+    idle = replace(counted("gpu1"), free=UNKNOWN, looks_free=2)
+    assert free_on(idle, LabGpusFree(1, HOLD)) == 0
+    _poll, notice = run(LabGpusFree(2, HOLD, looks=True), [lab(idle)] * 10)
+    assert "look free" in notice.text
+
+
+def test_the_end_of_a_process_is_told_where_its_host_is_well():
+    """Not while the host does not answer, nor while a list has a gap."""
+    there, gone = lab(detailed("gpu1", 2)), lab(detailed("gpu1", 1))
+    waiting = LabProcessEnds("gpu1", 101, "python", START)
+    assert run(waiting, [there, lab(away("gpu1")), lab(), there]) is None
+    assert run(waiting, [there, lab(detailed("gpu1", 1, lost=1)), there]) is None
+    poll, notice = run(waiting, [there, lab(away("gpu1")), gone])
+    assert poll == 2
+    assert notice.text.startswith("gpu1: PID 101 (python) has ended")
+
+
+def test_they_are_kept_on_file_as_they_are():
+    """What is written is what is read."""
+    for condition in (
+        LabGpusFree(2, HOLD, (("1@gpu1", at(3)),), at(3), "gpu*", spread=True, memory=5, looks=True),
+        LabProcessEnds("gpu1", 7, "python", START, 3.0, at(2)),
+    ):
+        reminder = Reminder(4, at(1), condition)
+        assert reminder_from_json(4, reminder_to_json(reminder)) == reminder
+        assert describe_reminder(reminder)
+
+
+def test_patterns_name_hosts():
+    """As a shell's, several with blanks or commas between them."""
+    assert matches("gpu*", "gpu12")
+    assert matches("a, h?", "h1")
+    assert not matches("gpu1", "gpu10")

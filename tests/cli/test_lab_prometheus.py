@@ -1,0 +1,109 @@
+"""`lab`, and silences for everyone, over a real Prometheus and Alertmanager: as a user runs them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.lab.rig import Rig
+from tests.support.installed import Installed
+from tests.support.timing import wait_until
+
+
+@pytest.fixture(scope="module")
+def rig():
+    with Rig() as made:
+        made.settled()
+        yield made
+
+
+@pytest.fixture
+def desk(tmp_path, rig):
+    made = Installed(tmp_path)
+    made.write(
+        "lab.env",
+        f"LAB_PROMETHEUS={rig.prometheus.url}\nLAB_ALERTMANAGER={rig.manager.url}\n"
+        "LAB_ALERTS=all\nLAB_SILENCE=on\nLAB_POLL_SEC=5\n",
+    )
+    return made
+
+
+def silences(rig):
+    """The Alertmanager's silences that last."""
+    return [
+        one for one in json.loads(rig.manager.get("/api/v2/silences")) if one["status"]["state"] == "active"
+    ]
+
+
+def lost(desk):
+    """The alert of the Alertmanager, as it stands among those here."""
+    listed = json.loads(desk.run("alerts", "--json").stdout)["lab"]
+    return next((one for one in listed["active"] if one["rule"] == "remote"), None)
+
+
+def test_the_hosts_and_the_alertmanagers_alerts_are_listed(desk):
+    """A row a host with its GPUs, one's own by the account's name, and the alert with its text."""
+    listed = desk.run("lab")
+    assert listed.returncode == 0, listed.stderr
+    rows = {words[0]: words for words in map(str.split, listed.stdout.splitlines()) if words[:1]}
+    assert [rows[name][1:5] for name in ("h1", "h2", "h3")] == [
+        ["ok", "2", "4", "2"],
+        ["ok", "3", "3/4", "?"],
+        ["ok", "4", "4", "0"],
+    ]
+    assert "a GPU of h2:9836 is lost, token=***" in listed.stdout
+
+
+def test_lab_test_goes_step_by_step(desk, rig):
+    """Each step that works is ok, and exit code 0; with another job it says what to set, and 1."""
+    tested = desk.run("lab", "test")
+    assert tested.returncode == 0, tested.stdout
+    for words in (
+        "is a Prometheus, and answers us",
+        "8 targets have the job",
+        "it is fed",
+        "8 of 8 hosts are read",
+    ):
+        assert words in tested.stdout
+    other = desk.folder / "lab.env"
+    other.write_text(other.read_text() + "LAB_JOB=gpu\n")
+    tested = desk.run("lab", "test")
+    assert tested.returncode == 1
+    assert "set LAB_JOB to one" in " ".join(tested.stdout.split())
+
+
+def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
+    """By its number, once, with author and comment; it stays an alert; what is no such alert is refused."""
+    with desk.watching():
+        alert = wait_until(lambda: lost(desk), "the lost GPU is an alert here", pause=0.3)
+        number = f"L{alert['id']}"
+        said = desk.run("alerts", "snooze", number, "2h", "--everyone", "--comment", "in repair")
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.startswith("silenced for everyone until ")
+        (there,) = silences(rig)
+        assert (there["createdBy"].partition("@")[0], there["comment"]) == ("ada", "in repair")
+        assert desk.run("alerts", "snooze", number, "1h", "--everyone").returncode == 0
+        assert len(silences(rig)) == 1
+        wait_until(lambda: "silenced by ada@" in desk.run("lab").stdout, "the next poll shows it", pause=0.3)
+        assert lost(desk) is not None
+    refused = desk.run("alerts", "snooze", "L999", "2h", "--everyone")
+    assert (refused.returncode, "it has: L" in refused.stderr) == (1, True)
+    for words in (("2h", "--everyone"), (number, "2h", "--comment", "x")):
+        refused = desk.run("alerts", "snooze", *words)
+        assert (refused.returncode, "--everyone" in refused.stderr) == (2, True)
+    ended = desk.run("alerts", "resume", "--everyone")
+    assert ended.stdout.startswith("1 silence for everyone ended")
+    assert silences(rig) == []
+    assert "no silence for everyone" in desk.run("alerts", "resume", "--everyone").stdout
+
+
+def test_silences_are_off_unless_asked_for(desk, rig):
+    """Without LAB_SILENCE nothing is written, and the key is named."""
+    file = desk.folder / "lab.env"
+    file.write_text(file.read_text().replace("LAB_SILENCE=on\n", ""))
+    with desk.watching():
+        alert = wait_until(lambda: lost(desk), "the lost GPU is an alert here", pause=0.3)
+        refused = desk.run("alerts", "snooze", f"L{alert['id']}", "2h", "--everyone")
+    assert (refused.returncode, "LAB_SILENCE=on" in refused.stderr) == (1, True)
+    assert silences(rig) == []

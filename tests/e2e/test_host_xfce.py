@@ -1,0 +1,16 @@
+"""The tray on xfce4-panel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.host_tests import TrayWithKeys
+from tests.e2e.hosts import XFCE_HOST
+
+pytestmark = pytest.mark.desktop
+
+
+class TestTray(TrayWithKeys):
+    """All that holds on every panel."""
+
+    HOST = XFCE_HOST
