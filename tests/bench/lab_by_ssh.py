@@ -65,9 +65,8 @@ def main(count: int) -> None:
         started = time.process_time()
         for _ in range(READS):
             world.poll(view)
-        print(
-            f"judging them: {(time.process_time() - started) / READS * 1e3:.0f} ms; a list has {len(text)} bytes"
-        )
+        judging = (time.process_time() - started) / READS
+        print(f"judging them: {judging * 1e3:.0f} ms; a list has {len(text)} bytes")
 
 
 if __name__ == "__main__":
