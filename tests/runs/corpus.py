@@ -14,9 +14,10 @@ were taken from issues and tried before any rule was changed: 47 of 97 runs were
 56 of 82 and 40 of 48; of the others all but 6 were told as an error or as unknown. The first three are part
 of the first half since; the fourth is part of the second, and no rule was changed after it.
 
-A fifth time, with programs that had been rare before, 41 of 60 were right: they are `issues.jsonl`. Then rules
-for their kinds were written, and that what a newer toolkit compiled (PTX) is told as a driver that does not
-match, as its fix is another driver and not another build: four runs of the halves were labelled anew.
+A fifth time, with programs that had been rare before, 41 of 60 were right: they are `issues.jsonl`. Then
+rules for their kinds were written, and that what a newer toolkit compiled (PTX) is told as a driver that
+does not match, as its fix is another driver and not another build: four runs of the halves were labelled
+anew.
 """
 
 from __future__ import annotations
