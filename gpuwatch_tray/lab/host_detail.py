@@ -75,7 +75,9 @@ def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
                         boards[key.number] = key.uuid
         elif not metric.startswith("user_"):
             alone[metric] = sample.value
-    if alone.get("reading_ok") != 1:
+    if "reading_ok" not in alone:
+        return Snapshot(source, at, problem=Problem(_("its exporter tells no details")))
+    if alone["reading_ok"] != 1:
         return Snapshot(source, at, problem=Problem(_("the host cannot read its GPUs")))
     clock = alone.get("host_clock_timestamp_seconds")
     return Snapshot(

@@ -32,6 +32,10 @@ def test_a_lab_that_is_well_is_known(rig):
     assert abs(found["h1"].oldest_start - rig.fleet["h1"].started) < 1
     assert alert_names(view) == [("GpuLost", "h2")]
     assert "hunter2secret" not in repr(view)
+    # The link that comes with an alert names the server by its own idea of its name: it is not taken over.
+    (there,) = [one for one in json.loads(rig.manager.get("/api/v2/alerts")) if one["labels"].get("instance")]
+    assert there["generatorURL"].startswith("http://")
+    assert "http" not in repr(view)
     assert "a GPU of h2:9836 is lost" in view.alerts[0].text
 
 
@@ -76,6 +80,33 @@ def test_what_hosts_can_do_besides_is_told_apart(rig):
         host.blind = host.down = False
         host.password, host.other, host.skew = "", "", 0.0
     read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
+
+
+def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
+    """Its GPUs and heat are known, free and one's own are not, and what it lacks is noted."""
+    rig.fleet["h6"].other = "".join(
+        f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}"}} {value}\n'
+        for gpu in (0, 1)
+        for name, value in (
+            ("DCGM_FI_DEV_GPU_UTIL", 0),
+            ("DCGM_FI_DEV_FB_USED", 4),
+            ("DCGM_FI_DEV_FB_FREE", 81000),
+            ("DCGM_FI_DEV_GPU_TEMP", 41),
+        )
+    )
+    wait_until(lambda: rig.prometheus.ask("DCGM_FI_DEV_GPU_UTIL"), "Prometheus has its metrics")
+    lab = rig.desk()
+    view = lab.read()
+    host = hosts(view)["h6"]
+    assert "tells no details" in str(lab.detail("h6").problem)
+    assert (host.state, host.gpus, host.hottest) == (HostState.OK, 2, 41)
+    assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
+    assert any(note.startswith("dcgm-exporter does not tell processes") for note in view.notes)
+    assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
+    looking = hosts(rig.desk(looks_free=True).read())
+    assert looking["h6"].looks_free == 0  # idle, but not seen for ten minutes yet
+    assert isinstance(looking["h6"].free, Missing)
+    rig.fleet["h6"].other = ""
 
 
 def test_hosts_that_swap_addresses_swap_what_is_told(rig):
