@@ -184,6 +184,15 @@ def bus(address):
     connected.close()
 
 
+@pytest.fixture(scope="session")
+def lab_rig():
+    """A lab of a real Prometheus, a real Alertmanager and made-up hosts, which each test leaves as it was."""
+    from tests.lab.rig import Rig
+
+    with Rig() as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """A real browser, for the pages and mails that people see."""
