@@ -246,7 +246,13 @@ def lab_limits(lab: LabSettings) -> LabLimits:
     everything = lab.alerts is LabAlerts.ALL
     pins = frozenset(lab.pins)
     return LabLimits(
-        lab.gpu_limit, bool(lab.hosts) or everything, everything, pins, bool(lab.alertmanager), lab.poll
+        lab.gpu_limit,
+        bool(lab.hosts) or everything,
+        everything,
+        pins,
+        bool(lab.alertmanager),
+        bool(lab.prometheus),
+        lab.poll,
     )
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app.bootstrap import StoreLease
     from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.app.lab_monitor import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
     from gpuwatch_tray.model import Alert, Gpu, Instant, Snapshot, Status
@@ -305,7 +306,11 @@ WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 @contextmanager
 def answering(
-    context: RunContext, lease: StoreLease, monitor: Monitor, stop: Callable[[], None]
+    context: RunContext,
+    lease: StoreLease,
+    monitor: Monitor,
+    stop: Callable[[], None],
+    lab: LabWatch | None = None,
 ) -> Iterator[None]:
     """Answer meanwhile."""
 
@@ -362,7 +367,7 @@ def answering(
         "follow": lambda request: feed.follow(Path(str(request["folder"]))),
         "quit": end,
         "alerts": lambda _request: alerts_json(lease.store, host.now()),
-        "explain": lambda _request: {"lines": list(monitor.explain())},
+        "explain": lambda _request: {"lines": [*monitor.explain(), *(() if lab is None else lab.explain())]},
         "past": past,
         **{
             do: _handler(

@@ -87,7 +87,7 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     installation = relaunch.watch(monitor, None, done.set, partial(can_stop, monitor, lease))
     stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
-    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
+    with report_errors(lambda _what: None), answering(context, lease, monitor, done.set, lab):
         monitor.start()
         lab.start(context)
         reloader.start()

@@ -253,6 +253,12 @@ class LabWatch:
             self.stop(HOUSEKEEPING)
             self.start(context)
 
+    def explain(self) -> tuple[str, ...]:
+        """Say of each rule what it makes of the lab, below a heading; nothing where there is none."""
+        if self.monitor is None:
+            return ()
+        return ("", _("The lab:"), "", *self.monitor.explain())
+
     def check_now(self) -> None:
         """Poll the lab now."""
         if self.monitor is not None:

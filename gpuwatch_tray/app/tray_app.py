@@ -298,7 +298,7 @@ def _show(
 
         if bus is not None and tray.needs_panel:
             _warn_without_a_panel(bus, popups)
-        with answering(context, lease, monitor, tray.stop):
+        with answering(context, lease, monitor, tray.stop, lab):
             tray.run(start)
             reloader.stop()
             installation.stop()

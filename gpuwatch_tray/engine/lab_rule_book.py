@@ -12,7 +12,7 @@ from gpuwatch_tray.engine.rule_book import Assessment
 from gpuwatch_tray.engine.status import lab_status_of
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.host_view import view_of_snapshot
-from gpuwatch_tray.model import HostState, HostView, LabView, Limits, Missing, Snapshot, Verdict
+from gpuwatch_tray.model import HostState, HostView, LabView, Limits, Missing, Snapshot, Terms, Verdict
 from gpuwatch_tray.rules import lab_rules
 from gpuwatch_tray.rules.lab_rules import LabFacts, LabHistory
 from gpuwatch_tray.store import KnownGpu
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gpuwatch_tray.engine.types import Evaluation, Policy
-    from gpuwatch_tray.model import Alert, Instant, Status, Terms
+    from gpuwatch_tray.model import Alert, Instant, Status
 
 
 class LabRules:
@@ -58,7 +58,11 @@ class LabRules:
         """Return the terms of every rule."""
         facts = LabFacts(LabView("", 0.0), _limits(policy), policy.lab)
         lab = {name: rule.terms(facts) for name, rule in lab_rules.LAB_RULES.items()}
-        return {**lab, **rules.terms(_limits(policy))}
+        own = rules.terms(_limits(policy))
+        if policy.lab.judged_there:  # what is told has held there for long enough, and is over as long
+            told = Terms(clear_samples=2)
+            own = {name: terms if name in lab_rules.COUNTED else told for name, terms in own.items()}
+        return {**lab, **own}
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Return the settings of a rule."""

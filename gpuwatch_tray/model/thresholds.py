@@ -102,6 +102,7 @@ class LabLimits(Struct, frozen=True):
     all_alerts: bool = False
     pins: frozenset[str] = frozenset()
     alertmanager: bool = False  # whether there is one
+    judged_there: bool = False  # whether the hosts' own rules tell what they have found, holds included
     poll: float = schema.LAB_POLL_SEC.default_value  # seconds
 
 

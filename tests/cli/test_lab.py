@@ -90,6 +90,9 @@ def test_watch_watches_the_lab(desk, lab, two):
     with desk.watching():
         alert = wait_for(lambda: active().get("gpu_limit"))
         assert alert["text"].startswith("gpu1: ")
+        explained = desk.run("alerts", "explain").stdout.partition("The lab:")[2]
+        assert "host_blind: 0 of 2 hosts do not answer" in explained
+        assert "gpu1: " in explained
         assert "lab: warning" in desk.run("status").stdout
         said = desk.run("alerts", "ack", f"L{alert['id']}")
         assert (said.returncode, "gpu1: " in said.stdout) == (0, True), said.stderr

@@ -1,0 +1,229 @@
+"""The loop over the lab beside the one of this computer: its pace, its popups, and how settings change it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpuwatch_tray.app import lab_monitor
+from gpuwatch_tray.app.actions import ActionDispatcher
+from gpuwatch_tray.app.bootstrap import (
+    RunContext,
+    SourceKind,
+    create_engine,
+    create_lab_engine,
+    lab_context,
+    open_store,
+)
+from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
+from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.engine.operations import AlertOperations, Reminders
+from gpuwatch_tray.model import Button, LabStatus, Level, Limits, Presence, PresenceResult, Problem, Snapshot
+from gpuwatch_tray.settings import LabSettings, Settings
+from tests.engine.lab_world import away, counted, lab
+from tests.support.fakes import Clock, FakePopups, process, snapshot
+
+BUSY = lab(counted("gpu1", 3))
+WELL = lab(counted("gpu1", 1))
+DEAD = lab(problem=Problem("no answer"))
+
+
+def context_of(folder, **settings):
+    base = {"limits": Limits(gpu_limit=1, max_etime=None), "lab": LabSettings(hosts=("gpu1",))}
+    made = Settings(Path("/etc/gpu-watch.env"), folder, **(base | settings))
+    return RunContext(made, (), SourceKind.NVML, "box", "ada")
+
+
+class Desk:
+    """A LabMonitor whose polls the test makes."""
+
+    name = "test"
+
+    def __init__(self, folder):
+        self.context = lab_context(context_of(folder))
+        self.store = open_store(self.context)
+        self.clock, self.monotonic = Clock(), Clock(0.0)
+        self.shown, self.popups, self.reads = [], FakePopups(), 0
+        engine = create_lab_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
+        self.monitor = LabMonitor(
+            self.context, self, engine, self.shown.append, None, self.popups, self.monotonic
+        )
+
+    def sighting(self):
+        return PresenceResult(Presence.PRESENT, "test")
+
+    def read(self):
+        self.reads += 1
+        return replace(self.next, at=self.clock.now)
+
+    def close(self):
+        pass
+
+    def poll(self, view, count=1):
+        """So many ticks, each at the pace of LAB_POLL_SEC."""
+        self.next = view
+        for _ in range(count):
+            self.clock.advance(15)
+            self.monotonic.advance(15)
+            self.monitor._poller.tick()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_its_popups_have_keys_of_their_own(desk):
+    """Two states number their alerts alike: a button finds the lab's by the beginning of the key."""
+    desk.poll(BUSY)
+    (popup,) = desk.popups.shown
+    assert popup.key.startswith(PREFIX)
+    assert "gpu1" in popup.body
+    assert desk.monitor.alerts_of_popup(popup.key) == ("lab/gpu_limit/gpu1/",)
+    assert desk.shown[-1].level is Level.WARNING
+    desk.poll(WELL)
+    assert desk.popups.closed == [popup.key]
+
+
+def test_a_button_acts_on_the_labs_state(desk, tmp_path):
+    """Acknowledge on a popup about the lab, and not an alert of this computer of the same number."""
+    desk.poll(BUSY)
+
+    class Watch:
+        monitor = desk.monitor
+
+        class lease:  # noqa: N801  # an attribute of the one that is played
+            store = desk.store
+
+        def check_now(self):
+            pass
+
+    class Here:
+        def check_now(self):
+            pass
+
+        def send_mails_now(self):
+            pass
+
+    context = context_of(tmp_path)
+    dispatcher = ActionDispatcher(context, AlertOperations(None, None), Reminders(None, None), None)
+    dispatcher.bind(Here(), lambda _: (), desk.popups, lambda _: None, lambda _: None, Watch())
+    dispatcher.on_popup_button(desk.popups.shown[0].key, Button.ACKNOWLEDGE)
+    desk.poll(BUSY)
+    assert [alert.acknowledged for alert in desk.shown[-1].alerts] == [True]
+
+
+def test_a_lab_that_cannot_be_read_is_asked_less_often(desk):
+    """The pause grows to two minutes; a click asks at once, and an answer brings the old pace back."""
+    desk.poll(DEAD, 40)
+    assert 5 <= desk.reads <= 10
+    before = desk.reads
+    desk.monitor.check_now()
+    desk.poll(WELL)
+    assert desk.reads == before + 1
+    desk.poll(WELL, 10)
+    assert desk.reads == before + 11
+    assert LONGEST_PAUSE == 120.0
+
+
+def test_a_loss_is_grey_and_never_green(desk):
+    """Of the whole lab and of one host; what fired goes on firing."""
+    desk.poll(WELL, 3)
+    assert desk.shown[-1].level is Level.OK
+    desk.poll(lab(away("gpu1")))
+    assert desk.shown[-1].level is Level.NO_DATA
+    desk.poll(DEAD)
+    assert desk.shown[-1].level is Level.NO_DATA
+    assert "no answer" in desk.shown[-1].headline
+
+
+def test_the_worse_of_both_is_shown(tmp_path):
+    """The lab beside this computer: its alerts, and that nothing is known of it, reach the icon."""
+    context, shown = context_of(tmp_path), []
+    store = open_store(context)
+    made = Monitor(context, None, create_engine(context, store), Outputs(shown.append))
+    made.on_snapshot(snapshot(process(1, 0)))
+    assert shown[-1].level is Level.OK
+    for level in (Level.WARNING, Level.CRITICAL, Level.NO_DATA):
+        made.set_lab(LabStatus(level, "gpu1 is on fire", 1.0))
+        assert shown[-1].level is level
+        assert shown[-1].headline == "Lab: gpu1 is on fire"
+    made.on_snapshot(snapshot(process(1, 0), process(2, 1)))  # our own alert, and the lab not known
+    assert shown[-1].level is Level.WARNING
+    made.set_lab(None)
+    assert shown[-1].lab is None
+    store.close()
+
+
+def test_a_desk_without_gpus_of_its_own_shows_the_lab(tmp_path):
+    """No driver here, and none was ever: that is no alert, and the icon is the lab's."""
+    context, shown = context_of(tmp_path), []
+    store = open_store(context)
+    made = Monitor(context, None, create_engine(context, store), Outputs(shown.append))
+    made.set_lab(LabStatus(Level.OK, "3 of 4 GPUs free", 1.0))
+    for _ in range(30):
+        made.on_snapshot(Snapshot("nvml", 1.0, problem=Problem("no driver", no_driver=True)))
+    assert (shown[-1].level, shown[-1].alerts) == (Level.OK, ())
+    assert shown[-1].headline == "Lab: 3 of 4 GPUs free"
+    store.close()
+
+
+class FakeSource:
+    """Counts how often a source was opened and closed."""
+
+    opened, closed = 0, 0
+
+    def __init__(self, *_):
+        type(self).opened += 1
+
+    name = "test"
+
+    def read(self):
+        return WELL
+
+    def close(self):
+        type(self).closed += 1
+
+
+@pytest.fixture
+def sources(monkeypatch):
+    class Sources(FakeSource):
+        opened, closed = 0, 0
+
+    monkeypatch.setattr(lab_monitor, "open_lab", Sources)
+    return Sources
+
+
+def test_settings_begin_change_and_end_it(tmp_path, sources):
+    """Other hosts are asked anew, other limits are applied as it runs, and without hosts it ends."""
+    shown = []
+    watch = LabWatch("watch", shown.append)
+    watch.start(context_of(tmp_path, lab=LabSettings()))
+    assert (watch.monitor, shown, sources.opened) == (None, [None], 0)
+    watch.reconfigure(context_of(tmp_path))
+    first = watch.monitor
+    assert (sources.opened, sources.closed) == (1, 0)
+    watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
+    assert watch.monitor is first
+    watch.reconfigure(context_of(tmp_path, lab=LabSettings(hosts=("gpu1", "gpu2"))))
+    assert watch.monitor is not first
+    assert (sources.opened, sources.closed) == (2, 1)
+    watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
+    assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
+    watch.stop(1.0)
+
+
+def test_two_do_not_watch_the_same_lab(tmp_path, sources):
+    """Another process that has the lab's state is left to it."""
+    one, other = (LabWatch("watch", lambda _: None) for _ in range(2))
+    one.start(context_of(tmp_path))
+    other.start(context_of(tmp_path))
+    assert (one.monitor is not None, other.monitor, sources.opened) == (True, None, 1)
+    one.stop(1.0)
+    other.start(context_of(tmp_path))
+    assert other.monitor is not None
+    other.stop(1.0)

@@ -1,0 +1,189 @@
+"""The rules about a lab: each fires on what it is about, and says which host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    Feed,
+    HostAlert,
+    HostState,
+    Phase,
+    Problem,
+    RemoteAlert,
+    RemoteSilence,
+    Severity,
+)
+from gpuwatch_tray.rules.lab_rules import host_of, host_prefix
+from tests.engine.lab_world import LabWorld, away, counted, detailed, lab
+
+WELL = (counted("gpu1", 1), counted("gpu2"))
+
+
+def world(*views, **limits):
+    """A lab after these views, each for 8 polls: longer than any hold."""
+    made = LabWorld(**limits)
+    for view in views:
+        for _ in range(8):
+            made.poll(view)
+    return made
+
+
+def text_of(made, rule):
+    return next(alert.message for alert in made.state.alerts.values() if alert.rule == rule)
+
+
+def test_a_lab_that_is_well_is_calm():
+    """No alert, no gap."""
+    made = world(lab(*WELL))
+    assert made.firing() == set()
+    assert made.polls[-1].gaps == ()
+
+
+def test_a_lab_that_cannot_be_read_is_told():
+    """After the hold, with the reason; it mutes all others."""
+    made = world(lab(*WELL, away("gpu3")), lab(problem=Problem("no answer from prometheus")))
+    assert ("lab_blind", "") in made.firing()
+    assert "no answer from prometheus" in text_of(made, "lab_blind")
+    muted = {alert.rule: alert.inhibited_by for alert in made.polls[-1].alerts.values()}
+    assert muted["host_blind"] == "lab_blind"
+
+
+def test_a_host_that_does_not_answer_is_told_with_its_reason():
+    """And its other alerts are muted, and stay."""
+    busy = counted("gpu1", 3)
+    made = world(lab(busy, WELL[1]), lab(away("gpu1", HostState.DOWN, "no route"), WELL[1]))
+    assert made.firing() == {("gpu_limit", "gpu1/"), ("host_blind", "gpu1/")}
+    assert text_of(made, "host_blind") == "gpu1 does not answer: no route"
+
+
+def test_many_at_once_are_one_alert_until_all_answer():
+    """From six hosts on, and it counts those that are left."""
+    names = [f"n{number}" for number in range(8)]
+    made = world(
+        lab(*(counted(name) for name in names)),
+        lab(counted("n0"), *(away(name) for name in names[1:])),
+    )
+    assert made.firing() == {("host_blind", "")}
+    assert text_of(made, "host_blind").startswith("7 of 8 hosts do not answer: n1, n2")
+    for _ in range(8):
+        made.poll(lab(*(counted(name) for name in names[:-1]), away("n7")))
+    assert made.firing() == {("host_blind", "")}
+    assert "n7" in text_of(made, "host_blind")
+    for _ in range(8):
+        made.poll(lab(*(counted(name) for name in names)))
+    assert made.firing() == set()
+
+
+def test_a_host_that_was_taken_off_the_list_is_told_until_it_is_forgotten():
+    """As information; forgetting it ends the alert, and it is no longer in the view."""
+    made = world(lab(*WELL), lab(WELL[0]))
+    assert made.firing() == {("host_gone", "gpu2/")}
+    assert "alerts forget gpu2" in text_of(made, "host_gone")
+    made.forget("gpu2/")
+    for _ in range(8):
+        found = made.poll(lab(WELL[0]))
+    assert made.firing() == set()
+    assert [host.name for host in found.reading.hosts] == ["gpu1"]
+
+
+def test_the_limit_over_all_hosts():
+    """The sum fires also where a host is not known; it is not over before all are."""
+    three = [counted(name, 1) for name in ("gpu1", "gpu2")]
+    made = world(lab(*three, counted("gpu3", 1), counted("gpu4", 1), away("gpu5")))
+    assert ("lab_gpu_limit", "") in made.firing()
+    assert "4 GPUs" in text_of(made, "lab_gpu_limit")
+    for _ in range(8):
+        made.poll(lab(*three, counted("gpu3"), counted("gpu4"), away("gpu5")))
+    assert ("lab_gpu_limit", "") in made.firing()
+    for _ in range(8):
+        made.poll(lab(*three, counted("gpu3"), counted("gpu4"), counted("gpu5")))
+    assert ("lab_gpu_limit", "") not in made.firing()
+
+
+def test_each_host_is_judged_by_the_usual_rules():
+    """By counts from a Prometheus, by its GPUs from ssh: the limit, the run time, a lost GPU."""
+    old = replace(counted("gpu1", 2), oldest_start=1_699_990_000.0)
+    made = world(lab(old, counted("gpu2", gpus=3), detailed("gpu3", 2, elapsed=7200.0)), gpu_limit=None)
+    rules = {(rule, host_of(subject)) for rule, subject in made.firing()}
+    assert rules == {
+        ("gpu_limit", "gpu1"), ("max_etime", "gpu1"), ("gpu_lost", "gpu2"),
+        ("gpu_limit", "gpu3"), ("max_etime", "gpu3"),
+    }  # fmt: skip
+    assert all(alert.message.startswith("gpu") for alert in made.state.alerts.values())
+
+
+def test_a_gpu_that_ssh_once_showed_is_missed():
+    """A shorter list of a host is no recovery: the lab keeps an inventory of each host."""
+    made = world(lab(detailed("gpu1")), lab(detailed("gpu1", gpus=3)))
+    assert made.firing() == {("gpu_lost", "gpu1/GPU-gpu1-3")}
+
+
+def test_the_hosts_own_clock_counts():
+    """A host whose clock is an hour ahead has no processes that are an hour older."""
+    ahead = replace(counted("gpu1", 1), clock=3000.0, oldest_start=1_700_000_000.0 + 2990.0)
+    assert world(lab(ahead, WELL[1])).firing() == set()
+
+
+def test_what_a_hosts_own_rules_have_found_is_told():
+    """Of the hosts that concern one; of a host that tells none nothing is concluded."""
+    hot = replace(counted("gpu1", 1), firing=(HostAlert("temperature", Severity.WARNING, "2"),))
+    made = world(lab(hot, WELL[1]), judged_there=True)
+    assert made.firing() == {("temperature", "gpu1/2")}
+    assert text_of(made, "temperature") == "gpu1, GPU 2: A GPU is hot"
+    for _ in range(20):
+        made.poll(lab(replace(hot, firing=UNKNOWN), WELL[1]))
+    assert made.firing() == {("temperature", "gpu1/2")}
+    other = replace(counted("gpu9"), firing=hot.firing)
+    assert world(lab(other), every_host=False).firing() == set()
+
+
+REMOTE = RemoteAlert("f1", "DiskFull", "gpu1", Severity.WARNING, "the disk is full", 0.0, mine=True)
+
+
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [
+        (REMOTE, True),
+        (replace(REMOTE, mine=False), False),
+        (replace(REMOTE, silences=(RemoteSilence("s", "bob", "known", 9e9),)), False),
+        (replace(REMOTE, inhibited=True), False),
+    ],
+)
+def test_an_alert_of_the_alertmanager(alert, told):
+    """One's own is told here too, unless it is silenced for everyone or muted there."""
+    made = world(lab(*WELL, alerts=(alert,), feed=Feed.FED), all_alerts=False)
+    assert bool(made.firing()) is told
+
+
+def test_a_silence_for_everyone_is_no_end():
+    """An alert that was told goes on while somebody has silenced it; it is over when it is gone for long."""
+    made = world(lab(*WELL, alerts=(REMOTE,), feed=Feed.FED))
+    quiet = replace(REMOTE, silences=(RemoteSilence("s", "bob", "known", 9e9),))
+    for _ in range(30):
+        made.poll(lab(*WELL, alerts=(quiet,), feed=Feed.FED))
+    assert made.firing() == {("remote", "gpu1/f1/DiskFull")}
+    for _ in range(30):
+        made.poll(lab(*WELL, feed=Feed.FED))
+    assert made.firing() == set()
+
+
+def test_an_alertmanager_that_nobody_feeds_is_told():
+    """And none of its alerts is over by that."""
+    made = world(lab(*WELL, alerts=(REMOTE,), feed=Feed.FED), lab(*WELL, feed=Feed.UNFED))
+    for _ in range(40):
+        made.poll(lab(*WELL, feed=Feed.UNFED))
+    assert made.firing() == {("remote", "gpu1/f1/DiskFull"), ("lab_feed", "")}
+
+
+def test_the_subject_of_one_host_is_not_that_of_another():
+    """gpu1 is no beginning of gpu10, and a name may hold anything."""
+    assert not f"{host_prefix('gpu10')}x".startswith(host_prefix("gpu1"))
+    for name in ("gpu1", "a/b", "h:9100", "ü%2F"):
+        assert host_of(f"{host_prefix(name)}GPU-1/79") == name
+    made = world(lab(counted("gpu1", 3), counted("gpu10", 3)), lab(away("gpu1"), counted("gpu10")))
+    phases = {alert.subject: alert.phase for alert in made.state.alerts.values() if alert.rule == "gpu_limit"}
+    assert phases == {"gpu1/": Phase.FIRING}
