@@ -45,6 +45,10 @@ _ALL = (
         "1 if the owner of every process is known. At 0 the user series are the least that is in use."),
     Metric("gpus_visible", Kind.GAUGE, (), "GPUs that can be read."),
     Metric("gpus_expected", Kind.GAUGE, (), "GPUs that this machine is known to have, lost ones included."),
+    # What a desk asks of every machine at each poll, so that it need not ask about each GPU.
+    Metric("gpus_free", Kind.GAUGE, (), "GPUs of which it is known that no process computes on them."),
+    Metric("free_gpu_memory_bytes", Kind.GAUGE, (), "Free memory of the one of those that has most."),
+    Metric("hottest_gpu_celsius", Kind.GAUGE, (), "Temperature of the hottest GPU."),
     Metric("gpu_info", Kind.INFO, (*GPU, "name", "kind"),
         "A GPU, or a MIG device under its GPU's number."),
     Metric("gpu_free", Kind.GAUGE, GPU,

@@ -91,6 +91,7 @@ def build_rows(
         rows["gpus_expected"] = {(): float(len(boards))}
     found: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
     _add_gpus(found, snapshot, alerts or ())
+    _add_sums(found)
     _add_xids(found, snapshot, tally.xids)
     _add_processes(found, snapshot, export)
     lists = found["gpu_list_complete"].values()
@@ -143,6 +144,21 @@ def _add_gpus(
 def _is_nameless(gpu: Gpu) -> bool:
     """Tell whether it is from a process list, which may have one user's processes alone, and no idle GPU."""
     return not gpu.uuid and gpu.problem is None and not gpu.asleep
+
+
+def _add_sums(found: Mapping[str, dict[Labels, float]]) -> None:
+    """Add what is told of all GPUs together, where it is told of any."""
+    free = found["gpu_free"]
+    if free:
+        found["gpus_free"][()] = sum(free.values())
+    used, total = found["gpu_memory_used_bytes"], found["gpu_memory_total_bytes"]
+    room = [
+        total[gpu] - used[gpu] for gpu, is_free in free.items() if is_free and gpu in total and gpu in used
+    ]
+    if room:
+        found["free_gpu_memory_bytes"][()] = max(room)
+    if found["gpu_temperature_celsius"]:
+        found["hottest_gpu_celsius"][()] = max(found["gpu_temperature_celsius"].values())
 
 
 def _busy(snapshot: Snapshot) -> set[int | None]:

@@ -61,15 +61,13 @@ GPUWATCH = Exporter(
         "blind": "min by (instance) (gpuwatch_reading_ok{$JOB}) == 0",
         "gpus": "max by (instance) (gpuwatch_gpus_visible{$JOB})",
         "expected": "max by (instance) (gpuwatch_gpus_expected{$JOB})",
-        "free": "sum by (instance) (gpuwatch_gpu_free{$JOB})",
-        "largest_free": "max by (instance) ((gpuwatch_gpu_memory_total_bytes{$JOB}"
-        " - gpuwatch_gpu_memory_used_bytes{$JOB})"
-        " and on (instance, gpu, uuid) (gpuwatch_gpu_free{$JOB} == 1))",
+        "free": "max by (instance) (gpuwatch_gpus_free{$JOB})",
+        "largest_free": "max by (instance) (gpuwatch_free_gpu_memory_bytes{$JOB})",
         "mine": f"{_MINE} or on (instance) {_NONE_MINE}",
         "oldest_start": "min by (instance) (gpuwatch_user_oldest_start_timestamp_seconds{$JOB,user=~$NAMES})",
         "clock": "max by (instance) (gpuwatch_host_clock_timestamp_seconds{$JOB}"
         " - timestamp(gpuwatch_host_clock_timestamp_seconds{$JOB}))",
-        "hottest": "max by (instance) (gpuwatch_gpu_temperature_celsius{$JOB})",
+        "hottest": "max by (instance) (gpuwatch_hottest_gpu_celsius{$JOB})",
     },
 )
 DCGM = Exporter(

@@ -46,14 +46,17 @@ class LabAnswers(Struct, frozen=True):
 
 
 class _Seen(Struct, frozen=True):
-    """What is remembered of a host: its state, since when (wall time), and its last reading."""
+    """
+    What is remembered of a host: its state, since when (wall time), and its last reading.
+
+    `moved` is when that reading last changed, on a clock that nobody sets; None while it was not seen to.
+    """
 
     state: HostState
     since: float | None
     reading: float | None = None
-    moved: float | None = (
-        None  # when that last changed, on a clock that nobody sets; None: not seen to change yet
-    )
+    counted: bool = False  # it has told how many GPUs it has: one that only has a process list never does
+    moved: float | None = None
 
 
 class HostMemory(Struct, frozen=True):
@@ -134,8 +137,8 @@ def _state(
         if instance in answers.values.get("blind", {}):
             return HostState.BLIND, _("it answers, but cannot read its GPUs")
         return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
-    if isinstance(_count(answers.values.get("gpus", {}).get(instance)), Missing):
-        return HostState.UNKNOWN, _("it answers, but does not tell how many GPUs it has")
+    if seen.counted and instance not in answers.values.get("gpus", {}):
+        return HostState.UNKNOWN, _("it answers, but tells no more how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
@@ -161,8 +164,10 @@ def _reading_state(seen: _Seen, scraped: float, now: Moment) -> tuple[HostState,
 def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, now: Moment) -> _Seen:
     """Note when the last reading changed. What was not told meanwhile has not moved."""
     reading = answers.values.get("reading", {}).get(instance)
+    counted = instance in answers.values.get("gpus", {})
     if before is None:
-        return _Seen(HostState.UNKNOWN, None, reading)
+        return _Seen(HostState.UNKNOWN, None, reading, counted)
+    before = replace(before, counted=before.counted or counted)
     if reading is None or reading == before.reading:
         return before
     moved = now.steady if before.reading is not None else None

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 QUERY_SECONDS = 5.0  # after which the server itself gives a query up
 USUAL_INTERVAL = 60.0  # seconds between scrapes, Prometheus's default, until it is measured
 _PROBED_EVERY = HOUR
-_OPTIONAL = frozenset(
-    {"clock", "hottest", "largest_free", "looks_free"}
-)  # what no decision to be green needs
+_REQUIRED = frozenset({"reading", "blind", "gpus"})
 
 
 class PrometheusPoll(Struct, frozen=True):
@@ -114,7 +112,9 @@ class PrometheusClient:
         for name, text in host_queries(job, me, exporters).items() if scraped else ():
             if name == "looks_free" and not self._settings.looks_free:
                 continue
-            values[name] = by_instance(unless_refused(name, text, at) or [])
+            # Without these nothing is known of any host.
+            rows = samples(text, at)[0] if name in _REQUIRED else unless_refused(name, text, at)
+            values[name] = by_instance(rows or [])
         host_alerts = unless_refused("gpuwatch_alert", host_alerts_query(job), at)
         rules = unless_refused("ALERTS", ALERTS, at)
         return PrometheusPoll(

@@ -258,7 +258,8 @@ def test_a_label_shows_and_ends(user, name):
 
 def test_every_row_is_in_the_table():
     """Each name is in the table of metrics, and has as many labels as there."""
-    reading = snapshot(process(1), gpus=(FULL,), events=(Xid("GPU-a", 31, START),))
+    idle = replace(FULL, index=1, uuid="GPU-b")
+    reading = snapshot(process(1), gpus=(FULL, idle), events=(Xid("GPU-a", 31, START),))
     found = rows(reading, firing=[FiringAlert("gpu_limit", Severity.WARNING)])
     assert set(METRICS) - set(found) == {"build_info", "host_clock_timestamp_seconds"}
     for name, entry in found.items():

@@ -45,6 +45,7 @@ class WorldHost:
     moves: bool = True  # its readings are new ones
     ours: bool = True  # its exporter has our metrics
     users: bool = True
+    counts: bool = True
     reading: float = 0.0
     up: tuple[float, float] | None = None  # time and value of the last sample
     seen: tuple[float, dict[str, float]] | None = None  # time and values of the last metrics
@@ -63,6 +64,8 @@ class WorldHost:
         values = {"reading": self.reading, "gpus": GPUS - self.lost, "expected": GPUS, "free": FREE}
         if self.users:
             values["mine"] = MINE
+        if not self.counts:
+            values = {"reading": self.reading}
         if not self.reads:
             values = {"blind": 0.0}
         self.seen = now, values if self.ours else {}
@@ -107,6 +110,9 @@ class LostWorld:
     def become_another(self, name: str) -> None:
         self.hosts[name].ours = False
 
+    def hide_gpus(self, name: str) -> None:
+        self.hosts[name].counts = False
+
     def hide_users(self, name: str) -> None:
         self.hosts[name].users = False
 
@@ -133,7 +139,10 @@ class LostWorld:
         self.fed = False
 
     def refuse_counts(self, _name: str) -> None:
-        self.refused |= {"free", "mine", "gpus"}
+        self.refused |= {"free", "mine"}
+
+    def refuse_hosts(self, _name: str) -> None:
+        self.refused.add("gpus")
 
     def refuse_alerts(self, _name: str) -> None:
         self.refused.add("alerts")
@@ -152,7 +161,7 @@ class LostWorld:
         return self.now - at <= LOOKBACK
 
     def poll(self, _end: float) -> PrometheusPoll:
-        if not self.running:
+        if not self.running or "gpus" in self.refused:
             raise unreachable()
         targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
         values: dict[str, dict[str, float]] = {}
@@ -210,6 +219,7 @@ LOSSES = (
     LostWorld.stand_still,
     LostWorld.become_another,
     LostWorld.hide_users,
+    LostWorld.hide_gpus,
     LostWorld.leave,
     LostWorld.restart_without_targets,
     LostWorld.begin_anew,
@@ -217,5 +227,6 @@ LOSSES = (
     LostWorld.stop_alertmanager,
     LostWorld.stop_feeding,
     LostWorld.refuse_counts,
+    LostWorld.refuse_hosts,
     LostWorld.refuse_alerts,
 )

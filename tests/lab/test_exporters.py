@@ -101,20 +101,9 @@ def test_our_own_exporter_tells_all_of_a_host(tmp_path):
         series("gpuwatch_user_gpus", "2x20", instance="d", user="ada"),
         series("gpuwatch_user_gpus", "3x20", instance="d", user="bob"),
         series("gpuwatch_user_gpus", "4x20", instance="e", user=pseudonym("ada")),
-        series("gpuwatch_gpu_free", "1x20", instance="a", gpu="0", uuid="U0"),
-        series("gpuwatch_gpu_free", "0x20", instance="a", gpu="1", uuid="U1"),
-        series("gpuwatch_gpu_free", "0x20", instance="c", gpu="0", uuid="U2"),
-        *(
-            series(
-                f"gpuwatch_gpu_memory_{what}_bytes",
-                f"{value}x20",
-                instance="a",
-                gpu=number,
-                uuid=f"U{number}",
-            )
-            for number in "01"
-            for what, value in (("used", 10 + 50 * int(number)), ("total", 100))
-        ),
+        series("gpuwatch_gpus_free", "1x20", instance="a"),
+        series("gpuwatch_gpus_free", "0x20", instance="c"),
+        series("gpuwatch_free_gpu_memory_bytes", "90x20", instance="a"),
     ]
     check(
         tmp_path,

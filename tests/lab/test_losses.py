@@ -123,6 +123,6 @@ def check(view, result, losses, *, settled):
         assert host.state is HostState.OK or isinstance(host.free, Missing)
     ended = [change.alert for change in result.changes if change.kind is ChangeKind.RESOLVED]
     assert ended == [], "a loss has ended an alert"
-    # Whose processes they are matters to the limits alone, which are off where all is calm.
-    if settled and losses - {LostWorld.hide_users}:
+    # Whose processes they are, and what is free, matters to limits alone, which are off where all is calm.
+    if settled and losses - {LostWorld.hide_users, LostWorld.refuse_counts}:
         assert result.status.level is not Level.OK
