@@ -76,7 +76,7 @@ def test_the_lab_stands_between_the_alerts_and_this_computer():
         "Yours: 3 GPUs · 1 host unknown",
         "Free: 2 of 16 GPUs · 1 host unknown",
         "Not answering: 1 host",
-        "This computer · 2 GPUs · \u200724.6 / 48 GiB",
+        "This computer · 2 GPUs · 24.6 / 48 GiB",
         "Snooze all",
         "Notify me when…",
         "Show details…",
