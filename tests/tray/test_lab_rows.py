@@ -359,3 +359,14 @@ def test_the_tooltip_names_the_lab_and_then_the_gpus():
     assert hot[:2] == ("GPU_COUNT(3) > GPU_LIMIT(2)", "Lab: 3 of 24 GPUs free")
     assert snapshot().gpus[0].name == "RTX 4090"
     assert hot[2].startswith("GPU 0")
+
+
+def test_an_alert_of_ours_that_is_silenced_says_so():
+    """It goes on standing there, with who silenced it; silencing it once more is not offered."""
+    there = remote(silences=(SILENCE,))
+    lab = lab_status(view=lab_view(*ONE_OF_EACH, alerts=(there,)), alerts=[lab_alert(there)])
+    row = next(row for row in rows_of(lab, SILENT, level=Level.CRITICAL) if row.key == "alerts")
+    assert row.label.endswith(" · silenced")
+    labels = labels_of(walk([row]))
+    assert any(label.startswith("silenced by bob until") for label in labels)
+    assert "Silence 2 h for everyone…" not in labels

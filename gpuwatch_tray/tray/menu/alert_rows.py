@@ -41,10 +41,12 @@ def acknowledge_row(key: str, alert: Alert, kind: ActionKind) -> MenuRow:
     return action_row(f"acknowledge {key}", label, kind, alert.fingerprint, enabled=not done)
 
 
-def alert_row(key: str, alert: Alert, now: float, actions: Sequence[MenuRow]) -> MenuRow:
+def alert_row(
+    key: str, alert: Alert, now: float, actions: Sequence[MenuRow], marks: Sequence[str] = ()
+) -> MenuRow:
     """Return the row of a firing or recovering alert; `actions` stand below what is known of it."""
     message = redact.text(alert.message) or "?"
-    marks = _alert_marks(alert, now)
+    marks = [*_alert_marks(alert, now), *marks]
     label = labels.fit(f"{_(SEVERITIES[alert.severity])}: {message}", labels.DOT + marks[-1] if marks else "")
     below = (*_alert_details(key, alert, marks), *actions)
     return MenuRow(key, label, children=below, subject=key, gone=_("Over"))

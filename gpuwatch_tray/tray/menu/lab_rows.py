@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
@@ -32,7 +34,7 @@ from gpuwatch_tray.tray.menu.row import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from gpuwatch_tray.model import Alert, HostView, LabStatus, LabView, RemoteAlert, RemoteSilence
+    from gpuwatch_tray.model import Alert, HostView, LabStatus, LabView, RemoteAlert
     from gpuwatch_tray.tray.menu.row import LabExtras
 
 
@@ -95,7 +97,8 @@ def lab_rows(
         some = shown.choose(key, hosts, size)
         rows = [host_row(key, host, say(host), view.at, offered, extras) for host in some]
         rows += rest_row(key, len(hosts) - len(some), offered)
-        return MenuRow(key, labels.fit(label), children=tuple(rows) or (text_row(f"{key}/none", none),))
+        below = tuple(rows) or (replace(text_row(f"{key}/none", none), gone=_("Until now"), filler=True),)
+        return MenuRow(key, labels.fit(label), children=below, gone=_("Until now"))
 
     mine = [host for host in view.hosts if known(host.mine)]
     free = [host for host in view.hosts if known(host.free) or known(host.looks_free)]
@@ -196,11 +199,41 @@ def lab_alert_row(
         acknowledge_row(key, alert, ActionKind.LAB_ACKNOWLEDGE),
         action_row(f"snooze {key}", _("Snooze 2 h for me"), ActionKind.LAB_SNOOZE, alert.fingerprint),
     )
-    if alert.rule == REMOTE and extras.may_silence:
-        fingerprint = remote_of(alert.subject).fingerprint
-        if lab.view is not None and any(one.fingerprint == fingerprint for one in lab.view.alerts):
-            actions += _silence_rows(key, fingerprint, offered)
-    return alert_row(key, alert, lab.at, actions)
+    there = _remote_of(alert, lab)
+    silences = [] if there is None else _silences_of(key, there, lab.at, offered, extras)
+    if there is not None and not there.silences and extras.may_silence:
+        actions += _silence_rows(key, there.fingerprint, offered)
+    marks = [_("silenced")] if silences else []
+    return alert_row(key, alert, lab.at, [*silences, *actions], marks)
+
+
+def _remote_of(alert: Alert, lab: LabStatus) -> RemoteAlert | None:
+    """Return what the Alertmanager has of one of our alerts; None where it has, or knows, nothing of it."""
+    if alert.rule != REMOTE or lab.view is None:
+        return None
+    fingerprint = remote_of(alert.subject).fingerprint
+    return next((one for one in lab.view.alerts if one.fingerprint == fingerprint), None)
+
+
+def _silences_of(
+    key: str, alert: RemoteAlert, now: float, offered: Collection[ActionKind], extras: LabExtras
+) -> list[MenuRow]:
+    """Return who has silenced the alert and until when; one that was made here can be ended."""
+    rows: list[MenuRow] = []
+    for silence in alert.silences:
+        text = _("silenced by {author} until {time}: {comment}").format(
+            author=silence.author, time=end_time(silence.until, now), comment=silence.comment
+        )
+        rows += text_rows(f"{key}/silence:{silence.id}", redact.text(text))
+        if silence.ours and extras.may_silence:
+            end = action_row(
+                f"{key}/end:{silence.id}",
+                _("End this silence for everyone"),
+                ActionKind.LAB_EXPIRE,
+                silence.id,
+            )
+            rows += offered_rows(offered, end)
+    return rows
 
 
 def _silence_rows(key: str, fingerprint: str, offered: Collection[ActionKind]) -> list[MenuRow]:
@@ -241,24 +274,11 @@ def _remote_row(
     words = f"{_(SEVERITIES[alert.severity])}: {where}{alert.text or alert.name}"
     mark = f"{labels.DOT}{_('silenced')}" if alert.silences else ""
     rows = text_rows(f"text of {key}", redact.text(words))
-    for silence in alert.silences:
-        rows += _silence_text(key, silence, now)
-        if silence.ours and extras.may_silence:
-            end = _("End this silence for everyone")
-            rows += offered_rows(
-                offered, action_row(f"{key}/end:{silence.id}", end, ActionKind.LAB_EXPIRE, silence.id)
-            )
+    rows += _silences_of(key, alert, now, offered, extras)
     if alert.inhibited:
         rows.append(text_row(f"{key}/inhibited", _("muted there by another alert")))
     label = labels.fit(redact.text(words), mark)
     return MenuRow(key, label, children=tuple(unique_rows(rows)), subject=key, gone=_("Over"))
-
-
-def _silence_text(key: str, silence: RemoteSilence, now: float) -> list[MenuRow]:
-    text = _("silenced by {author} until {time}: {comment}").format(
-        author=silence.author, time=end_time(silence.until, now), comment=silence.comment
-    )
-    return text_rows(f"{key}/silence:{silence.id}", redact.text(text))
 
 
 # --- reminders and links ----------------------------------------------------------------------------------
