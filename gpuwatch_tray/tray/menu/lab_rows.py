@@ -172,9 +172,10 @@ def _mine_words(host: HostView, now: float) -> str:
 
 
 def _free_words(host: HostView) -> str:
-    free, looks, gpus = known(host.free), known(host.looks_free), known(host.gpus)
+    free, looks = known(host.free), known(host.looks_free)
+    every = known(host.gpus) if isinstance(host.expected, Missing) else host.expected
     if free:
-        count = _("{free} of {every} free").format(free=free, every="?" if gpus is None else gpus)
+        count = _("{free} of {every} free").format(free=free, every="?" if every is None else every)
     else:
         count = _("{count} look free").format(count=looks)
     room = "" if isinstance(host.largest_free, Missing) else memory_text(host.largest_free)
