@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
-from gpuwatch_tray.app.bootstrap import (
-    RunContext,
-    SourceKind,
-    create_engine,
-    create_lab_engine,
-    lab_context,
-    open_store,
-)
+from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
+from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders

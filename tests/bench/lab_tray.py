@@ -3,9 +3,9 @@ What the tray itself costs beside a lab of 500 hosts, on a real panel; with a pi
 
     .venv/bin/python -m tests.bench.lab_tray [SECONDS [xfce|gnome [PICTURE]]]
 
-The made-up fleet of `lab_cost`, a real Prometheus and Alertmanager, and the installed tray with one GPU of its
-own, all at their default paces. Watched for SECONDS (60) each: with the menu closed, and with the hosts that
-have free GPUs open in it. Shown are CPU times of the tray and of its panel, which a busy machine disturbs less
+The made-up fleet of `lab_cost`, a real Prometheus and Alertmanager, and the installed tray with one GPU of
+its own, all at their default paces. Watched for SECONDS (60) each: with the menu closed, and with hosts that
+have free GPUs open in it. Shown are CPU times of the tray and its panel, which a busy machine disturbs less
 than the clock, and memory. Asserts nothing.
 """
 
