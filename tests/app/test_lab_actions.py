@@ -71,11 +71,11 @@ def test_acknowledge_and_snooze_are_of_the_labs_state(clicks):
     """An alert of the lab is acknowledged and snoozed for two hours; this computer's state has none of it."""
     clicks.click(ActionKind.LAB_ACKNOWLEDGE, clicks.alert.fingerprint)
     clicks.click(ActionKind.LAB_SNOOZE, clicks.alert.fingerprint)
+    (silence,) = clicks.desk.store.attention().silences
+    assert (silence.seconds, silence.name) == (SNOOZE, clicks.alert.fingerprint)
+    assert not clicks.here.store.attention().silences
     clicks.desk.poll(BUSY)
     assert clicks.alert.acknowledged
-    (silence,) = clicks.desk.store.attention().silences
-    assert (silence.length, silence.name) == (SNOOZE, clicks.alert.fingerprint)
-    assert not clicks.here.store.attention().silences
     assert clicks.checks == 2
 
 
