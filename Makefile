@@ -62,7 +62,7 @@ messages: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links pyproject.toml --group dev --output-file requirements.lock
+	  --no-emit-index-url --no-emit-find-links pyproject.toml --extra chat --group dev --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .build build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -78,13 +78,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@echo 'Installing gpuwatch-tray and its libraries into $(VENV): about a minute.'
-	@$(PIP) install --quiet --constraint requirements.lock --editable .
+	@$(PIP) install --quiet --constraint requirements.lock --editable ".[chat]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@echo 'Installing gpuwatch-tray, its libraries and what the tests need into $(VENV): about two minutes.'
 	@$(PIP) install --quiet 'pip>=25.1'
-	@$(PIP) install --quiet --constraint requirements.lock --editable . --group dev
+	@$(PIP) install --quiet --constraint requirements.lock --editable ".[chat]" --group dev
 	@touch $@ $(VENV)/.run
 
 # The desktop that the tests run on, a C compiler for the test driver, a clock that can be set; and a mail server,

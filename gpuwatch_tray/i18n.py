@@ -124,6 +124,7 @@ WORDS = (
         N_("autostart"),
         N_("mail"),
         N_("outbox"),
+        N_("chat"),
         N_("lab"),
         N_("state"),
         N_("log"),

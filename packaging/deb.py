@@ -90,7 +90,7 @@ def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
     version = _told(home / "bin/python", "-c", "import sys; print(*sys.version_info[:2])").split()
     constraint = ["--constraint", ROOT / "requirements.lock"]
     pip = [sys.executable, "-m", "pip", "--python", home / "bin/python", "--disable-pip-version-check"]
-    _told(*pip, "install", "--quiet", "--no-compile", *constraint, wheel)
+    _told(*pip, "install", "--quiet", "--no-compile", *constraint, f"{wheel}[chat]")
     # What names the folder in which it was built: activation scripts, other libraries' programs, notes.
     for path in (home / "bin").iterdir():
         if not path.name.startswith("python"):

@@ -113,6 +113,16 @@ def server(installed):
 
 
 @pytest.fixture
+def chats(installed):
+    """Chat services that the `installed` program of the test reaches at their real addresses."""
+    from tests.support.chatserver import ChatServer
+
+    with ChatServer() as running:
+        installed.environment |= running.variables
+        yield running
+
+
+@pytest.fixture
 def google():
     """A local Google in its first state: the sign-in, the tokens and Gmail."""
     from tests.support.googleserver import GoogleServer

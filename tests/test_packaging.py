@@ -141,7 +141,8 @@ def test_the_tray_process_loads_no_mail_library():
     code = (
         "import sys, gpuwatch_tray.app.tray_app, gpuwatch_tray.tray.backends.statusnotifier\n"
         "import gpuwatch_tray.sources.nvml, gpuwatch_tray.notify.desktop_popups\n"
-        "heavy = ('smtplib', 'email.message', 'googleapiclient', 'google_auth_oauthlib', 'rich')\n"
+        "heavy = ('smtplib', 'email.message', 'googleapiclient', 'google_auth_oauthlib', 'rich', 'apprise')\n"
+        "heavy += ('requests', 'keyring', 'gpuwatch_tray.notify.chat')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     answer = subprocess.check_output([sys.executable, "-c", code], text=True)

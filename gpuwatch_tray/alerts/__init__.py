@@ -6,7 +6,7 @@ All take the time as an argument and return values.
 
 from __future__ import annotations
 
-from gpuwatch_tray.alerts.routing import Channel, Decision, DeliveryState, RoutingPolicy, decide
+from gpuwatch_tray.alerts.routing import Channel, ChatRoute, Decision, DeliveryState, RoutingPolicy, decide
 from gpuwatch_tray.alerts.silences import Silence, SilenceScope, apply_silences, snoozed_until, until_tomorrow
 from gpuwatch_tray.alerts.state_machine import AlertChange, ChangeKind, Tick, fingerprint, flapping, step
 
@@ -14,6 +14,7 @@ __all__ = [
     "AlertChange",
     "ChangeKind",
     "Channel",
+    "ChatRoute",
     "Decision",
     "DeliveryState",
     "RoutingPolicy",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.context import RunContext, WorkError, standby_places, store_lock
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host
@@ -102,7 +103,7 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
         # A trial evaluation in a demo disturbs nobody: it is alone in its folder.
         standby = standby_places(context)
         lock = store_lock(context) if face in LOOPS else StoreLock(folder, context.state_name, standby)
-        holder = LockHolder(os.getpid(), face, context.policy.routing.mails)
+        holder = LockHolder(os.getpid(), face, context.policy.routing.tells_somebody)
         if not lock.acquire(holder):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
@@ -129,15 +130,37 @@ def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | 
     """Make what starts the sending child process; None where nobody is mailed."""
     if not context.policy.routing.mails or context.settings.routing.email_when is EmailWhen.NEVER:
         return None
-    command = deliver_command(context)
+    return _outbox_process(context, store, deliver_command(context), Channel.EMAIL)
+
+
+def chat_command(context: RunContext, name: str) -> list[str]:
+    """Return the command of the child that sends to the chat with this name."""
+    of_lab = ["--lab"] if context.lab else []
+    return [*host.this_program(), "chat", "deliver", name, "--source", context.source.value, *of_lab]
+
+
+def create_chat_processes(context: RunContext, store: Store) -> tuple[OutboxProcess, ...]:
+    """Make what starts the sending child process of each chat."""
+    routing = context.policy.routing
+    if routing.chat_when is EmailWhen.NEVER:
+        return ()
+    return tuple(
+        _outbox_process(context, store, chat_command(context, chat.name), chat.channel)
+        for chat in routing.chats
+    )
+
+
+def _outbox_process(context: RunContext, store: Store, command: list[str], channel: Channel) -> OutboxProcess:
     own = host.this_program()
 
     def fallback() -> list[str]:
         other = shutil.which("gpuwatch-tray")  # another installation, where this one was replaced
         return [] if other is None else [other, *command[len(own) :]]
 
-    gather = late_digest(context.mail_identity)
-    return OutboxProcess(store, command, time.time, time.monotonic, gather, fallback=fallback)
+    gather = late_digest(context.mail_identity, channel)
+    return OutboxProcess(
+        store, command, time.time, time.monotonic, gather, fallback=fallback, channel=channel.value
+    )
 
 
 def create_recorder(context: RunContext, store: Store) -> Recorder:

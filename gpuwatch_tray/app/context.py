@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import EmailWhen, LabLimits, Limits, Problem, Snapshot, UseLimits
+from gpuwatch_tray.model import LabLimits, Limits, Problem, Snapshot, UseLimits
 from gpuwatch_tray.settings import LabAlerts, ResolvedChannel
 from gpuwatch_tray.settings import load as load_settings
 
@@ -103,9 +103,13 @@ class RunContext(Struct, frozen=True):
         settings = self.settings
         return Policy(
             settings.limits,
-            replace(settings.routing, mails=bool(settings.to_email) and not self.simulated),
-            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
-            and settings.routing.email_when is not EmailWhen.NEVER,
+            replace(
+                settings.routing,
+                mails=bool(settings.to_email) and not self.simulated,
+                chats=() if self.simulated else settings.routing.chats,
+            ),
+            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved,
+            resolved_chat=ResolvedChannel.CHAT in settings.tell_resolved,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after + BLIND_EVERY,
             lab=lab_limits(settings.lab),
@@ -126,7 +130,14 @@ class RunContext(Struct, frozen=True):
 
     def require_recipient(self) -> None:
         """Raise UsageError with every problem of the settings, and with why nobody is mailed, if so."""
-        nobody = not self.settings.to_email and not self.simulated
+        self._require(nobody=not self.settings.to_email and not self.simulated)
+
+    def require_channel(self) -> None:
+        """Raise the same where there is no chat either."""
+        nobody = not self.settings.to_email and not self.settings.chats
+        self._require(nobody=nobody and not self.simulated)
+
+    def _require(self, *, nobody: bool) -> None:
         if self.problems or nobody:
             lines = [*map(str, self.problems), *([self.settings.no_recipient] if nobody else [])]
             raise UsageError("\n".join(dict.fromkeys(lines)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import alerts
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.export_answer import REQUEST, build_answer
@@ -67,13 +68,20 @@ def _reminder_operation(
     return lambda store, request, snapshot: {key: operate(Reminders(store, host.now), request, snapshot)}
 
 
-def _outbox_operation(change: Callable[[Store, list[int], float], int]) -> Operation:
+def _outbox_operation(change: Callable[[Store, list[int], float], int], *, whole: bool = False) -> Operation:
+    """Return the operation on the mails with the numbers `ids`, or on the `whole` outbox's messages."""
+
     def operation(store: Store, request: Mapping[str, Any], _snapshot: Snapshot | None) -> dict[str, Any]:
-        known = [mail.id for mail in store.unsent_mails()]
+        known = [mail.id for mail in (store.unsent() if whole else store.unsent_mails())]
         wanted = [int(number) for number in request["ids"]]
         unknown = [str(number) for number in wanted if number not in known]
         if unknown:
-            raise NoSuchMailError(_("there is no queued mail {numbers}").format(numbers=", ".join(unknown)))
+            text = (
+                _("nothing in the outbox has the number {numbers}")
+                if whole
+                else _("there is no queued mail {numbers}")
+            )
+            raise NoSuchMailError(text.format(numbers=", ".join(unknown)))
         count = change(store, wanted or known, time.time())
         if not count and wanted:
             raise NoSuchMailError(
@@ -119,6 +127,9 @@ OPERATIONS: dict[str, Operation] = {
     "mail queue": lambda store, _request, _snapshot: {"mails": [*map(_mail_json, store.unsent_mails())]},
     "mail retry": _outbox_operation(lambda store, ids, now: store.resend_mails(ids, now)),
     "mail drop": _outbox_operation(lambda store, ids, now: store.drop_mails(ids, now)),
+    "outbox": lambda store, _request, _snapshot: {"messages": [*map(_message_json, store.unsent())]},
+    "outbox retry": _outbox_operation(lambda store, ids, now: store.resend_mails(ids, now), whole=True),
+    "outbox drop": _outbox_operation(lambda store, ids, now: store.drop_mails(ids, now), whole=True),
 }
 NEED_SNAPSHOT = {"when free", "when ends"}
 
@@ -304,6 +315,16 @@ ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 
+def _message_json(row: OutboxMail) -> dict[str, Any]:
+    """Return a row as `outbox --json` prints it: as a mail, with the channel `email` or the chat's name."""
+    channel = Channel(row.channel)
+    return {
+        "channel": "chat" if channel.chat else channel.value,
+        "chat": channel.chat or None,
+        **_mail_json(row),
+    }
+
+
 @contextmanager
 def answering(
     context: RunContext,
@@ -316,7 +337,12 @@ def answering(
 
     def facts() -> ResponderInfo:
         return ResponderInfo(
-            lease.holder.face, context.host, context.source.value, context.simulated, monitor.mails_waiting
+            lease.holder.face,
+            context.host,
+            context.source.value,
+            context.simulated,
+            monitor.mails_waiting,
+            monitor.chats_waiting,
         )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
@@ -374,7 +400,7 @@ def answering(
                 operation,
                 lease.store,
                 monitor,
-                monitor.send_mails_now if do.startswith("mail ") else monitor.check_now,
+                monitor.send_mails_now if do.startswith(("mail ", "outbox")) else monitor.check_now,
             )
             for do, operation in OPERATIONS.items()
         },

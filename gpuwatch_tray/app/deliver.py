@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.app.deliver_chat import chats_delivered
 from gpuwatch_tray.app.history_query import read_history
 from gpuwatch_tray.app.run_files import run_attachments
 from gpuwatch_tray.engine import late_digest
@@ -41,14 +42,21 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
-        failures = deliver_now(context, store)
+        failures = _deliver_mails(context, store)
     for line in failures:
         log.error("%s", line)
     return 1 if failures else 0
 
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
-    """Send what is due; return a line for each mail that could not be sent, one given up once."""
+    """Send what is due on every channel; return a line for each mail that could not be sent."""
+    with chats_delivered(context, store) as failures:
+        failures.extend(_deliver_mails(context, store))
+    return failures
+
+
+def _deliver_mails(context: RunContext, store: Store) -> list[str]:
+    """Send the mails that are due; return a line for each that could not be sent, one given up once."""
     if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)

@@ -14,6 +14,7 @@ from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
+    create_chat_processes,
     create_engine,
     create_outbox_process,
     create_recorder,
@@ -72,6 +73,7 @@ def _loop(context: RunContext, lease: StoreLease, relaunch: Relaunch) -> None:
     outputs = Outputs(
         output.show,
         mail=create_outbox_process(context, lease.store),
+        chats=create_chat_processes(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
     source, engine = open_source(context, lease.store), create_engine(context, lease.store)

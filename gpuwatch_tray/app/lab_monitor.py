@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
+    create_chat_processes,
     create_lab_engine,
     create_outbox_process,
     create_policy,
@@ -59,12 +60,13 @@ class LabMonitor:
         mail: OutboxProcess | None = None,
         popups: PopupSink | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        chats: tuple[OutboxProcess, ...] = (),
     ) -> None:
         self._context = context
         self._source = source
         self._engine = engine
         self._show = show
-        self._mail = mail
+        self._outboxes = (*([] if mail is None else [mail]), *chats)
         self._monotonic = monotonic
         self._teller = ResultTeller(engine, popups, monotonic, PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
@@ -124,9 +126,9 @@ class LabMonitor:
         self._source.close()
         self._housekeeper.stop(HOUSEKEEPING)
         ended = self._poller.stop(timeout)
-        if self._mail is not None:
-            self._mail.kick()
-            self._mail.tick()
+        for outbox in self._outboxes:
+            outbox.kick()
+            outbox.tick()
         return ended
 
     def _poll(self) -> None:
@@ -170,10 +172,9 @@ class LabMonitor:
             problem = Problem(_("reading the lab hangs"))
             blind = LabView(self._source.name, time.time(), problem=problem)
             self._publish(self._engine.evaluate(blind), blind)
-        if self._mail is None:
-            return
-        changed = self._mail.tick()
-        self._teller.tell_mail_health(self._mail.waiting, changed=changed)
+        for outbox in self._outboxes:
+            changed = outbox.tick()
+            self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
 
     def _publish(self, result: EvaluationResult, view: LabView) -> None:
         status = result.status
@@ -190,8 +191,8 @@ class LabMonitor:
             status.awaited,
         )
         self._show(self._status)
-        if result.mails and self._mail is not None:
-            self._mail.kick()
+        for outbox in self._outboxes if result.mails or result.chats else ():
+            outbox.kick()
         self._teller.tell(result)
 
 
@@ -239,7 +240,8 @@ class LabWatch:
         source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
         engine = create_lab_engine(lab, store, presence=self._presence)
         mail = create_outbox_process(lab, store)
-        self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups)
+        chats = create_chat_processes(lab, store)
+        self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups, chats=chats)
         self.monitor.start()
 
     def reconfigure(self, context: RunContext) -> None:
@@ -273,8 +275,12 @@ class LabWatch:
 
 
 def _same_way(old: RunContext, new: RunContext) -> bool:
-    """Whether the hosts are asked, and the mail is sent, as before."""
-    return old.settings.lab == new.settings.lab and old.settings.to_email == new.settings.to_email
+    """Whether the hosts are asked, and mail and messages are sent, as before."""
+    return (old.settings.lab, old.settings.to_email, old.settings.chats) == (
+        new.settings.lab,
+        new.settings.to_email,
+        new.settings.chats,
+    )
 
 
 def silences_file(context: RunContext) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -46,6 +47,12 @@ class Outputs(Struct, frozen=True):
     mail: OutboxProcess | None = None
     report_trouble: Callable[[str | None], None] | None = None
     on_snapshot: Callable[[Snapshot], None] | None = None
+    chats: tuple[OutboxProcess, ...] = ()
+
+    @property
+    def outboxes(self) -> tuple[OutboxProcess, ...]:
+        """What sends, the mail first."""
+        return (*([] if self.mail is None else [self.mail]), *self.chats)
 
 
 class Monitor:
@@ -93,15 +100,20 @@ class Monitor:
         self._poller.run_now()
 
     def reconfigure(
-        self, context: RunContext, policy: Policy, create_mail: Callable[[], OutboxProcess | None]
+        self,
+        context: RunContext,
+        policy: Policy,
+        mail: OutboxProcess | None,
+        chats: tuple[OutboxProcess, ...] = (),
     ) -> None:
-        """Apply these settings and poll at once; a mail process in use is kept if somebody is mailed."""
+        """Apply these settings and poll at once; a sending process in use is kept where its channel is."""
         self._engine.reconfigure(policy, context.mail_identity)
-        new = create_mail()
         with self._lock:
             self._context = context
-            kept = self._outputs.mail or new
-            self._outputs = replace(self._outputs, mail=None if new is None else kept)
+            before = {process.channel: process for process in self._outputs.chats}
+            kept = tuple(before.get(process.channel, process) for process in chats)
+            used = None if mail is None else self._outputs.mail or mail
+            self._outputs = replace(self._outputs, mail=used, chats=kept)
         if self._recorder is not None:
             self._recorder.reconfigure(context.settings.limits, context.stale_after)
         self.send_mails_now()
@@ -126,13 +138,19 @@ class Monitor:
 
     def send_mails_now(self) -> None:
         """Have the outbox read at once: somebody has changed it."""
-        if self._outputs.mail is not None:
-            self._outputs.mail.kick()
+        for process in self._outputs.outboxes:
+            process.kick()
 
     @property
     def mails_waiting(self) -> int:
         """How many mails wait in the outbox."""
         return 0 if self._outputs.mail is None else self._outputs.mail.waiting.count
+
+    @property
+    def chats_waiting(self) -> dict[str, int]:
+        """How many messages wait for each chat, where some do."""
+        counts = {Channel(process.channel).chat: process.waiting.count for process in self._outputs.chats}
+        return {name: count for name, count in counts.items() if count}
 
     def flush_samples(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
@@ -173,9 +191,9 @@ class Monitor:
         ended = self._poller.stop(timeout)
         if self._recorder is not None:
             self._recorder.stop(RECORDING)
-        if self._outputs.mail is not None:
-            self._outputs.mail.kick()
-            self._outputs.mail.tick()  # what was queued last need not wait for the next start
+        for process in self._outputs.outboxes:
+            process.kick()
+            process.tick()  # what was queued last need not wait for the next start
         return ended
 
     def _poll(self) -> None:
@@ -222,12 +240,13 @@ class Monitor:
             if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self.is_stale:
                 self._evaluated_blind_at = self._monotonic()
                 self._evaluate_blind()
-        if self._outputs.mail is None:
-            return
-        changed = self._outputs.mail.tick()
+        changed = [process for process in self._outputs.outboxes if process.tick()]
         if changed:
             self._publish()
-        self._teller.tell_mail_health(self._outputs.mail.waiting, changed=changed)
+        for process in self._outputs.outboxes:
+            self._teller.tell_mail_health(
+                process.waiting, changed=process in changed, channel=process.channel
+            )
 
     def _evaluate_blind(self) -> None:
         """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
@@ -245,6 +264,10 @@ class Monitor:
         self._publish()
         if result.mails and self._outputs.mail is not None:
             self._outputs.mail.kick()
+        told = {channel.value for channel in result.chats}
+        for process in self._outputs.chats:
+            if process.channel in told:
+                process.kick()
         self._teller.tell(result)
 
     def _publish(self) -> None:
@@ -271,8 +294,11 @@ class Monitor:
             notes.append(self._recorder.trouble)
         if self._context.simulated:
             notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
-        elif not self._context.settings.to_email:
+        elif not self._context.settings.to_email and not self._context.settings.chats:
             notes.append(_("Email is off: {why}").format(why=self._context.settings.no_recipient))
         elif self._outputs.mail is not None:
             notes += outbox_process.mail_notes(self._outputs.mail.waiting, time.time())
+        for process in self._outputs.chats:
+            name = Channel(process.channel).chat
+            notes += outbox_process.chat_notes(name, process.waiting, time.time())
         return notes

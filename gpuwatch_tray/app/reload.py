@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app import bootstrap
 from gpuwatch_tray.app.context import with_settings
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.bootstrap import StoreLease
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
-    from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
 
@@ -89,21 +89,31 @@ class SettingsReloader:
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._context = self._context, new
         log.info("the settings have changed and are taken over")
-        if _mail_route(before.settings) != _mail_route(new.settings):
+        for channel in _changed_channels(before.settings, new.settings):
             try:
-                self._lease.store.make_mails_due(time.time())  # what kept them back may be mended
+                # what kept them back may be mended
+                self._lease.store.make_mails_due(time.time(), channel.value)
             except StoreError as error:
                 log.warning("%s", error)
-        self._lease.describe(mails=new.policy.routing.mails)
+        self._lease.describe(mails=new.policy.routing.tells_somebody)
         self._monitor.reconfigure(
-            new, bootstrap.create_policy(new, popups=self._popups is not None), self._create_mail
+            new,
+            bootstrap.create_policy(new, popups=self._popups is not None),
+            bootstrap.create_outbox_process(new, self._lease.store),
+            bootstrap.create_chat_processes(new, self._lease.store),
         )
         self._reconfigure(new)
         if before.problems and self._popups is not None:
             self._popups.close(PROBLEM_KEY)
 
-    def _create_mail(self) -> OutboxProcess | None:
-        return bootstrap.create_outbox_process(self._context, self._lease.store)
+
+def _changed_channels(before: Settings, after: Settings) -> list[Channel]:
+    """Return the channels whose way has changed."""
+    mailed = [Channel.EMAIL] if _mail_route(before) != _mail_route(after) else []
+    known = {(chat.name, chat.url, chat.plain_text) for chat in before.chats}
+    return mailed + [
+        chat.route.channel for chat in after.chats if (chat.name, chat.url, chat.plain_text) not in known
+    ]
 
 
 def _mail_route(settings: Settings) -> tuple[object, ...]:

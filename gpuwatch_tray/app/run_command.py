@@ -39,7 +39,6 @@ from gpuwatch_tray.common.run_log import RunLog
 from gpuwatch_tray.engine.operations import Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
-from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import memory_text
 from gpuwatch_tray.runs import Exited, Kind, Signalled
 from gpuwatch_tray.runs.log_file import last_lines, read_log
@@ -195,7 +194,7 @@ class RunRecorder:
 
         def on_store(store: Store) -> dict[str, Any]:
             policy = self._context.policy.routing
-            if not policy.mails or policy.email_when is EmailWhen.NEVER:
+            if not policy.tells_somebody:
                 self._complain(_(NOBODY_TO_TELL))
             return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
 

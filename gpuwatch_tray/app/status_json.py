@@ -32,6 +32,7 @@ class ResponderInfo(Struct, frozen=True):
     source: str
     simulated: bool = False
     mails_waiting: int = 0
+    chats_waiting: Mapping[str, int] = field(default_factory=dict)  # by the chat's name, where some wait
     pid: int = field(default_factory=os.getpid)
 
 
@@ -52,6 +53,7 @@ def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
         "alerts": [alert_json(alert) for alert in status.alerts],
         "snoozed_until": status.snoozed_until,
         "mails_waiting": responder.mails_waiting,
+        "chats_waiting": dict(responder.chats_waiting),
         "notes": list(status.notes),
         "lab": None
         if status.lab is None
@@ -108,6 +110,13 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     if waiting := answer.get("mails_waiting"):
         mails = ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting)
         yield "", mails.format(count=waiting)
+    for name, count in (answer.get("chats_waiting") or {}).items():
+        text = ngettext(
+            "{count} message to chat {name} waits to be sent",
+            "{count} messages to chat {name} wait to be sent",
+            count,
+        )
+        yield "", text.format(count=count, name=name)
     face, rest = i18n.translate_key(answer.get("face", "?")), ("pid", "host", "version", "source")
     who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
     yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Popup, Severity
 from gpuwatch_tray.notify.outbox_process import MailHealth
+from gpuwatch_tray.store import EMAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +42,7 @@ class ResultTeller:
         self._popups = popups
         self._monotonic = monotonic
         self._prefix = prefix
-        self._mail_health = MailHealth()
+        self._health: dict[str, MailHealth] = {}  # by channel
         self._displacement_told = False
 
     def tell(self, result: EvaluationResult) -> None:
@@ -55,16 +57,17 @@ class ResultTeller:
         for key in result.closed_popups:
             self._close(key)
 
-    def tell_mail_health(self, waiting: OutboxSummary, *, changed: bool) -> None:
-        """Show what keeps mails back, where that has `changed` or is due again."""
-        if self._popups is None or not (changed or self._mail_health.is_due(self._monotonic())):
+    def tell_mail_health(self, waiting: OutboxSummary, *, changed: bool, channel: str = EMAIL) -> None:
+        """Show what keeps mails or a chat's messages back, where that has `changed` or is due again."""
+        health = self._health.setdefault(channel, MailHealth(Channel(channel).chat))
+        if self._popups is None or not (changed or health.is_due(self._monotonic())):
             return
-        for key in self._mail_health.closed_keys(waiting):
+        for key in health.closed_keys(waiting):
             self._close(key)
-        for popup in self._mail_health.popups(waiting, self._monotonic()):
+        for popup in health.popups(waiting, self._monotonic()):
 
             def answered(shown: bool, key: str = popup.key) -> None:
-                self._mail_health.record_popup(key, self._monotonic(), shown=shown)
+                health.record_popup(key, self._monotonic(), shown=shown)
 
             if not self._show(popup, answered):
                 answered(shown=False)

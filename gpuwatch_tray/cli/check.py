@@ -43,7 +43,7 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.app.deliver import deliver_now
 
     if context.problems or not args.dry_run:
-        context.require_recipient()
+        (context.require_recipient if args.test_mail else context.require_channel)()
     if context.simulated:
         print(_(LABEL))
     if args.dry_run:
@@ -138,7 +138,9 @@ def _mail_notes(settings: Settings) -> Iterator[str]:
     """Yield why the real run would mail nobody, if so."""
     from gpuwatch_tray.doctor.mail_checks import mail_trouble
 
-    if not settings.to_email:
+    if not settings.to_email and settings.chats:
+        yield _("no mail is sent, but the chats are told: {why}").format(why=settings.no_recipient)
+    elif not settings.to_email:
         yield _("`check` itself would end with an error: {why}").format(why=settings.no_recipient)
     elif settings.routing.email_when is EmailWhen.NEVER:
         yield _("no mail is sent (EMAIL_WHEN=never)")

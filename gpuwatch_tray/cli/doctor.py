@@ -112,7 +112,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     from gpuwatch_tray.app.login_item import login_item
     from gpuwatch_tray.app.logs import log_path
     from gpuwatch_tray.app.tray_client import control_addresses, lock_holder, lock_problem
-    from gpuwatch_tray.doctor import checks, environment, mail_checks
+    from gpuwatch_tray.doctor import chat_checks, checks, environment, mail_checks
     from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check
 
     if context.simulated:
@@ -148,6 +148,11 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
         on_disk(
             mail_checks.OUTBOX_TOPIC, lambda: mail_checks.check_outbox(lambda: _open_existing_store(context))
         ),
+        on_disk(chat_checks.CHAT_TOPIC, lambda: chat_checks.check_chats(ours)),
+        on_disk(
+            mail_checks.OUTBOX_TOPIC,
+            lambda: chat_checks.check_chat_outbox(ours, lambda: _open_existing_store(context)),
+        ),
         *_lab_checks(context, LAB_TIMEOUT if timeout is None else timeout),
         on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context), standby=places)),
         on_disk(checks.LOG_TOPIC, lambda: checks.check_log_file(log_path(context))),
@@ -179,7 +184,8 @@ def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[Se
 
     ours = context.settings
     _watch, _notify, smtp = files
-    plain = [smtp.path, ours.gmail_credentials, None if ours.smtp is None else ours.smtp.password_file]
+    password = None if ours.smtp is None else ours.smtp.password_file
+    plain = [smtp.path, ours.gmail_credentials, password, ours.chats_file]
     secret = [SecretFile(path) for path in plain if path is not None]
     return secret + ([SecretFile(ours.gmail_token, strict=True)] if ours.gmail_token is not None else [])
 

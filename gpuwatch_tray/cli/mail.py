@@ -67,10 +67,10 @@ def _change_queue(context: RunContext, do: str, names: Sequence[str], failures: 
     here = [name for name in names if name[:1] not in {"L", "l"}]
     lab, count = lab_context(context), 0
     if here:
-        request = {"do": do, "ids": _parse_ids(here)}
+        request = {"do": do, "ids": parse_ids(here)}
         count += int(operate(context, request, lambda store: send(context, store))["count"])
     if lab is not None and (of_lab or every):
-        count += int(_on_lab_outbox(lab, do, [] if every else _parse_ids(of_lab))["count"])
+        count += int(_on_lab_outbox(lab, do, [] if every else parse_ids(of_lab))["count"])
         with closing(open_store(lab)) as store:
             send(lab, store)
     return count
@@ -93,7 +93,7 @@ def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
     return 0
 
 
-def _parse_ids(names: Sequence[str]) -> list[int]:
+def parse_ids(names: Sequence[str]) -> list[int]:
     """Parse the numbers; an empty list stands for all mails."""
     if list(names) == ["all"]:
         return []
@@ -109,19 +109,28 @@ def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not mails:
         yield _("no queued mails")
     for mail in mails:
-        yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
-        yield f"       {_mail_state(mail)}"
-        if mail["error"]:
-            yield f"       {redact.visible(mail['error'])}"
+        yield from outbox_lines(mail)
 
 
-def _mail_state(mail: Mapping[str, Any]) -> str:
+def outbox_lines(mail: Mapping[str, Any], channel: str = "") -> Iterator[str]:
+    """Yield the lines of a mail or message of the outbox, with the `channel` where there are several."""
+    channel = f"{channel}  " if channel else ""
+    yield f"{mail['id']:>5}  {local_time(mail['created'])}  {channel}{mail['subject']}"
+    yield f"       {_mail_state(mail, whole=bool(channel))}"
+    if mail["error"]:
+        yield f"       {redact.visible(mail['error'])}"
+
+
+def _mail_state(mail: Mapping[str, Any], *, whole: bool) -> str:
     if mail["state"] == "held":
         return _("over the hourly limit: will be sent in a digest")
     if mail["state"] == "dead":
-        return _(
-            "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it"
-        ).format(id=mail["id"])
+        text = _("given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` deletes it")
+        if whole:
+            text = _(
+                "given up: `gpuwatch-tray outbox retry {id}` sends it again, `outbox drop {id}` deletes it"
+            )
+        return text.format(id=mail["id"])
     when = local_time(mail["next_at"])
     if mail["state"] == "blocked":
         return _("waiting for the fix below; next try at {when}").format(when=when)

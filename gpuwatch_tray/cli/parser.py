@@ -24,7 +24,7 @@ SECTIONS = {
     N_("getting started"): ("ps", "watch", "setup", "doctor"),
     N_("alerts and runs"): ("alerts", "when", "runs"),
     N_("the running tray"): ("status", "quit"),
-    N_("mail"): ("check", "mail"),
+    N_("mail and chat"): ("check", "mail", "chat", "outbox"),
     N_("history"): ("report",),
     N_("many machines"): ("lab", "export"),
 }
@@ -40,6 +40,8 @@ MODULES = {
     "runs": "runs",
     "check": "check",
     "mail": "mail",
+    "chat": "chat",
+    "outbox": "chat",
     "report": "report",
     "lab": "lab",
     "export": "export",

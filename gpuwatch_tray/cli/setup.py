@@ -91,6 +91,12 @@ def add_commands(commands: CommandGroup) -> None:
         _("ask for address, server and password, try them, and send a test mail"),
         "setup mail",
     )
+    tasks.command(
+        "chat",
+        run_chat_setup,
+        _("ask for the address of a chat or phone, send a test message, and write it"),
+        "setup chat",
+    )
     autostart = tasks.command(
         "autostart",
         switch_autostart,
@@ -167,6 +173,13 @@ def run_mail_setup(context: RunContext, args: argparse.Namespace) -> int:
     return set_up_mail(context, args)
 
 
+def run_chat_setup(context: RunContext, args: argparse.Namespace) -> int:
+    """Ask for the address of a chat, and try it."""
+    from gpuwatch_tray.cli.setup_chat import set_up_chat
+
+    return set_up_chat(context, args)
+
+
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
     """Switch the start at login, or print how it stands."""
     from gpuwatch_tray.app.login_item import set_autostart
@@ -226,7 +239,8 @@ def check(context: RunContext) -> int:
     print(_("no mistakes in the settings"))
     if not context.settings.to_email:
         show(_("Email is off: {why}").format(why=context.settings.no_recipient))
-        show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+        if not context.settings.chats:
+            show(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
     elif trouble := mail_trouble(context.settings):
         raise WorkError(trouble)
     return 0

@@ -93,7 +93,8 @@ def kill_lines(records: Iterable[bytes], pid: int, since: float) -> tuple[str, .
     found = []
     for record in records:
         head, _, text = record.partition(b";")  # priority, number, microseconds, and more
-        if b"Killed process %d (" % pid in text and int(head.split(b",")[2]) / 1e6 >= since:
+        at = b"".join(head.split(b",")[2:3])
+        if b"Killed process %d (" % pid in text and at.isdigit() and int(at) / 1e6 >= since:
             found.append(_text(record))
     return tuple(found[-1:])
 

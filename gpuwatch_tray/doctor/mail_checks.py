@@ -35,6 +35,9 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
     """Check the transport of the settings, without asking a server."""
     if not settings.to_email:
         text = _("off: {why}").format(why=redact.text(settings.no_recipient))
+        if settings.chats:  # somebody is told all the same
+            yield ok(MAIL_TOPIC, text)
+            return
         there = settings.config.is_file()
         yield warning(
             MAIL_TOPIC, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup mail"

@@ -17,18 +17,29 @@ if TYPE_CHECKING:
 
 
 WORDS = {Channel.EMAIL: "email", Channel.DESKTOP: "popup"}
+QUEUED, WAITS = "queued", "waits"  # end an entry of the log about a decision
 OBVIOUS = {Reason.PENDING, Reason.RECOVERING}  # the change of phase says it
 QUIET = {Reason.QUEUED, Reason.COOLDOWN}
 REASONS = frozenset(reason.value for reason in Reason)
 SHOWN, NOT_SHOWN = "popup shown", "popup could not be shown"
-MEANING = {
-    "email queued": (Channel.EMAIL, True),
-    "email waits": (Channel.EMAIL, False),
-    SHOWN: (Channel.DESKTOP, True),
-    "popup waits": (Channel.DESKTOP, False),
-}
 # The last decision about each fingerprint and channel: whether it was sent, and why (not).
 LastDecisions: TypeAlias = "Mapping[tuple[str, Channel], tuple[bool, Reason]]"
+
+
+def entry_about(channel: Channel, end: str) -> str:
+    """Return the log's entry about a decision on a channel, such as `email waits` or `chat phone queued`."""
+    return f"{WORDS.get(channel) or f'chat {channel.chat}'} {end}"
+
+
+def meaning_of_entry(what: str) -> tuple[Channel, bool] | None:
+    """Return the channel that an entry is about, and whether it says that it was told; None for another."""
+    if what == SHOWN:
+        return Channel.DESKTOP, True
+    way, _blank, end = what.rpartition(" ")
+    named = {word: channel for channel, word in WORDS.items()}
+    chat = way.removeprefix("chat ")
+    channel = named.get(way) or (Channel.of_chat(chat) if chat != way else None)
+    return (channel, end == QUEUED) if channel is not None and end in {QUEUED, WAITS} else None
 
 
 def popups_not_shown(history: Iterable[Transition]) -> frozenset[int]:
@@ -41,8 +52,9 @@ def logged_decisions(history: Iterable[Transition], fingerprints: Mapping[int, s
     """Return the last decisions in the log about these alerts (fingerprints by id), as cron starts anew."""
     last = {}
     for row in history:
-        if row.incident in fingerprints and row.what in MEANING:
-            channel, sent = MEANING[row.what]
+        meaning = meaning_of_entry(row.what) if row.incident in fingerprints else None
+        if meaning is not None:
+            channel, sent = meaning
             reason = Reason(row.why) if not sent and row.why in REASONS else Reason.FIRST
             last[fingerprints[row.incident], channel] = (sent, reason)
     return last
@@ -66,11 +78,12 @@ def audit_entries(
         if change.kind is not ChangeKind.DROPPED
     ]
     for decision in evaluation.decisions:
-        if decision.send and decision.channel is Channel.EMAIL:
+        if decision.send and decision.channel != Channel.DESKTOP:
             why = f"{decision.reason.value}, {decision.step.value}" if decision.step else ""
-            entries.append(Transition(now.wall, decision.alert.id, "email queued", why))
+            what = entry_about(decision.channel, QUEUED)
+            entries.append(Transition(now.wall, decision.alert.id, what, why))
         elif not decision.send and _is_news(decision, before):
-            what = f"{WORDS[decision.channel]} waits"
+            what = entry_about(decision.channel, WAITS)
             entries.append(Transition(now.wall, decision.alert.id, what, decision.reason.value))
     return tuple(entries)
 
@@ -85,8 +98,10 @@ def popup_entry(
 
 def _is_news(decision: Decision, before: LastDecisions) -> bool:
     if decision.reason in OBVIOUS or (
-        decision.reason is Reason.NO_CHANNEL and decision.channel is Channel.DESKTOP
+        decision.reason is Reason.NO_CHANNEL and decision.channel == Channel.DESKTOP
     ):
+        return False
+    if decision.reason is Reason.FILTERED:
         return False
     last = before.get((decision.alert.fingerprint, decision.channel))
     # After a mail was queued it is on its way, and then in its cooldown: nothing that anybody asked.

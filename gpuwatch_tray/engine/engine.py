@@ -28,6 +28,7 @@ from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
     PER_HOUR,
+    build_chats,
     build_mails,
     cap_mails,
     new_id,
@@ -103,7 +104,7 @@ class Engine(Generic[R, H]):
         self._presence = presence
         self._turn = threading.Lock()
         self._state = EvaluationState.load(
-            book, store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
+            book, store.saved_state(), store.history(0)[1], policy, holding=store.holding()
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
         self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
@@ -138,7 +139,7 @@ class Engine(Generic[R, H]):
             # The rules have seen it, whether what follows can be written or not.
             self._state = replace(self._state, rule_history=evaluation.rule_history)
             reminders = ReminderResult()
-            mails: tuple[Message, ...] = ()
+            queued: tuple[Mail, ...] = ()
             if trouble is None:
                 snapshot, lab = self._book.observed(evaluation.reading)
                 reminders = self._reminders.evaluate(
@@ -158,24 +159,35 @@ class Engine(Generic[R, H]):
                 else:
                     self._state = self._state.after(evaluation, commit)
                     self._reminders.apply(reminders)
-                    mails = tuple(mail.message for mail in commit.mails if not mail.held)
+                    queued = tuple(mail for mail in commit.mails if not mail.held)
             if trouble is not None and trouble != self._trouble:
                 log.error("%s", trouble)
             self._trouble = trouble
-            return self._result(evaluation, reminders, mails, now, presence)
+            return self._result(evaluation, reminders, queued, now, presence)
 
     def mail_due_reminders(self) -> int:
-        """Mail what has come about already, without a reading; how many mails. Raises StoreError."""
+        """Mail what has come about already, without a reading; how many notices. Raises StoreError."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
             inputs = self._store.evaluation_inputs()
             if alerts.snoozed_until(inputs.attention.silences, now) is not None:
                 return 0
             due = self._reminders.due(inputs.reminders, now, presence)
-            for message, numbers in due.mails:
-                full = self._state.holding or outbox_capacity(self._store, now.wall, holding=False).free <= 0
-                self._store.close_reminders(numbers, Mail(message, (), held=full))
+            for messages, numbers in due.mails:
+                self._store.close_reminders(
+                    numbers,
+                    [
+                        Mail(message, (), held=self._is_full(channel, now), channel=channel.value)
+                        for channel, message in messages.items()
+                    ],
+                )
             return len(due.mails)
+
+    def _is_full(self, channel: Channel, now: Instant) -> bool:
+        """Whether what is queued for this channel now is over its limit."""
+        if channel.value in self._state.holding:
+            return True
+        return outbox_capacity(self._store, now.wall, channel, holding=False).free <= 0
 
     def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
         """Note that a popup about these alerts was shown, which starts their cooldown, or could not be."""
@@ -251,16 +263,20 @@ class Engine(Generic[R, H]):
 
     def _build_commit(self, evaluation: Evaluation[R, H], reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._book, self._state, self._inputs, self._policy, evaluation, now)
-        due = _sent_now(evaluation, Channel.EMAIL)
-        reminder_mails = [message for message, _numbers in reminders.notifications.mails]
-        mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
-        digested_rows: tuple[int, ...] = ()
-        holding = self._state.holding
-        if mails or (holding and evaluation.snoozed_until is None):
-            room = outbox_capacity(self._store, now.wall, holding=holding)
-            if len(mails) > room.free and not holding:
-                log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
-            mails, digested_rows = cap_mails(self._identity, mails, room, now.wall)
+        mails: list[Mail] = []
+        digested_rows: list[int] = []
+        for channel in self._policy.routing.written:
+            due, over = _sent_now(evaluation, channel), ended.due.get(channel, ())
+            notices = [
+                messages[channel] for messages, _ in reminders.notifications.mails if channel in messages
+            ]
+            if channel.chat:
+                new = build_chats(self._identity, channel, due, over, notices, now.wall)
+            else:
+                new = build_mails(self._identity, evaluation, due, over, notices, now.wall)
+            queued, digested = self._cap(channel, new, evaluation, now)
+            mails += queued
+            digested_rows += digested
         return build_commit(
             self._book,
             self._state,
@@ -269,10 +285,22 @@ class Engine(Generic[R, H]):
             evaluation,
             ended,
             reminders,
-            mails,
-            digested_rows,
+            tuple(mails),
+            tuple(digested_rows),
             now,
         )
+
+    def _cap(
+        self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation[R, H], now: Instant
+    ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
+        """Hold what is over the channel's limit; return what is queued, and the rows of a digest."""
+        holding = channel.value in self._state.holding
+        if not mails and not (holding and evaluation.snoozed_until is None):
+            return (), ()
+        room = outbox_capacity(self._store, now.wall, channel, holding=holding)
+        if len(mails) > room.free and not holding:
+            log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
+        return cap_mails(self._identity, mails, room, now.wall)
 
     def _write(self, commit: Commit, evaluation: Evaluation[R, H]) -> None:
         """Write `commit`, if it holds anything that is not on file."""
@@ -293,7 +321,7 @@ class Engine(Generic[R, H]):
         self,
         evaluation: Evaluation[R, H],
         reminders: ReminderResult,
-        mails: tuple[Message, ...],
+        queued: tuple[Mail, ...],
         now: Instant,
         presence: Presence,
     ) -> EvaluationResult:
@@ -302,7 +330,8 @@ class Engine(Generic[R, H]):
             replace(self._book.status(evaluation), awaited=self._reminders.awaited),
             evaluation.gaps,
             evaluation.changes,
-            mails,
+            tuple(mail.message for mail in queued if mail.channel == Channel.EMAIL.value),
+            tuple({Channel(mail.channel): None for mail in queued if Channel(mail.channel).chat}),
             self._alert_popups(evaluation, now, presence),
             self._popups.closed_keys(evaluation.alerts),
             reminders.notifications.popups if self._trouble is None else (),
@@ -352,7 +381,7 @@ class Engine(Generic[R, H]):
 
 def _sent_now(evaluation: Evaluation[R, H], channel: Channel) -> list[Alert]:
     return [
-        decision.alert for decision in evaluation.decisions if decision.send and decision.channel is channel
+        decision.alert for decision in evaluation.decisions if decision.send and decision.channel == channel
     ]
 
 

@@ -42,7 +42,7 @@ class EvaluationState(Struct, Generic[H], frozen=True):
     `orphans` any more; the file may hold `resting` ones, which only a loop can judge. `raised` tells when
     which fingerprint began to fire, `severities` how bad it was; `highest` is the highest id. `decisions` are
     the last, for the audit log. `unrecorded` popups were shown while nothing could be written; no popup about
-    `no_popup` alerts could be shown. `holding`: mails over the cap wait.
+    `no_popup` alerts could be shown. `holding` are the channels on which mails over the cap wait.
     """
 
     alerts: Mapping[str, Alert]
@@ -58,7 +58,7 @@ class EvaluationState(Struct, Generic[H], frozen=True):
     decisions: LastDecisions
     unrecorded: Mapping[str, Instant]
     no_popup: frozenset[str]
-    holding: bool
+    holding: frozenset[str]
 
     @classmethod
     def load(
@@ -68,7 +68,7 @@ class EvaluationState(Struct, Generic[H], frozen=True):
         log: Sequence[Transition],
         policy: Policy,
         *,
-        holding: bool,
+        holding: frozenset[str],
     ) -> EvaluationState[H]:
         """Go on from what the store has: the saved state and the audit log."""
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
@@ -123,13 +123,14 @@ class EvaluationState(Struct, Generic[H], frozen=True):
             decisions=last_decisions(evaluation.decisions),
             no_popup=self.no_popup & set(active),
             # A mail over the cap waits from now on; any other has taken up those that waited.
-            holding=any(mail.held for mail in commit.mails) if commit.mails else self.holding,
+            holding=(self.holding - {mail.channel for mail in commit.mails})
+            | {mail.channel for mail in commit.mails if mail.held},
         )
 
     def delivered(self, inputs: EvaluationInputs, channel: Channel) -> dict[str, Instant]:
         """When each fingerprint was last delivered on `channel`."""
         delivered = inputs.delivered.get(channel.value, {})
-        return {**delivered, **self.unrecorded} if channel is Channel.DESKTOP else delivered
+        return {**delivered, **self.unrecorded} if channel == Channel.DESKTOP else delivered
 
     def differs(self, commit: Commit, terms: Mapping[str, Terms]) -> bool:
         """Whether the alerts differ from those on file in more than their numbers, or count time there."""
@@ -187,7 +188,7 @@ def evaluate_snapshot(
             alert, channel, _delivery_state(state, inputs, alert, channel), policy.routing, presence, now
         )
         for alert in active.values()
-        for channel in Channel
+        for channel in policy.routing.channels
     )
     return Evaluation(
         found.reading,
@@ -205,9 +206,13 @@ def evaluate_snapshot(
 
 
 class EndedAlerts(Struct, frozen=True):
-    """The alerts that have ended: whose end is mailed now, is owed later, and of which nothing is sent."""
+    """
+    The alerts that have ended: whose end is told now, is owed later, and of which nothing more is sent.
 
-    due: tuple[Alert, ...]
+    `due` are by channel; `owed` ones name the channels in `owed_to`.
+    """
+
+    due: Mapping[Channel, tuple[Alert, ...]]
     owed: tuple[Alert, ...]
     settled: tuple[Alert, ...]
 
@@ -220,24 +225,35 @@ def ended_alerts(
     evaluation: Evaluation[R, H],
     now: Instant,
 ) -> EndedAlerts:
-    """Sort the alerts that have ended by what is to be mailed about their end: an event has no end."""
+    """Sort the alerts that have ended by what is to be told about their end: an event has no end."""
+    told = [channel.value for channel in policy.routing.written if policy.tells_end(channel)]
     resolved = [change.alert for change in evaluation.changes if change.kind is ChangeKind.RESOLVED]
-    ended = {**state.ended, **{alert.fingerprint: alert for alert in resolved}}
-    wanted = policy.routing.mails and policy.resolved_mail
-    owed = {
+    ended = {
+        **state.ended,
+        **{alert.fingerprint: replace(alert, owed_to=tuple(told)) for alert in resolved},
+    }
+    wanted = {
         name: alert
         for name, alert in ended.items()
-        if wanted
-        and alert.rule not in book.event_rules
+        if alert.rule not in book.event_rules
         and not is_silenced(inputs, alert, now)
         and not _is_forgotten(inputs, alert)
     }
-    delivered = state.delivered(inputs, Channel.EMAIL)
-    due, settled = ends_to_send(owed, evaluation.alerts, delivered, inputs.queued, now)
-    done = {alert.id for alert in (*due, *settled)}
-    never = [alert for name, alert in ended.items() if name not in owed]
+    due: dict[Channel, tuple[Alert, ...]] = {}
+    waiting: dict[str, list[str]] = {}
+    for channel in map(Channel, told):
+        owed = {name: alert for name, alert in wanted.items() if channel.value in alert.owed_to}
+        queued = inputs.queued.get(channel.value, {})
+        delivered = state.delivered(inputs, channel)
+        due[channel], settled = ends_to_send(owed, evaluation.alerts, delivered, queued, now)
+        done = {alert.id for alert in (*due[channel], *settled)}
+        for name, alert in owed.items():
+            if alert.id not in done:
+                waiting.setdefault(name, []).append(channel.value)
     return EndedAlerts(
-        due, tuple(alert for alert in owed.values() if alert.id not in done), (*never, *due, *settled)
+        due,
+        tuple(replace(ended[name], owed_to=tuple(channels)) for name, channels in waiting.items()),
+        tuple(replace(alert, owed_to=()) for name, alert in ended.items() if name not in waiting),
     )
 
 
@@ -330,8 +346,8 @@ def _delivery_state(
     state: EvaluationState[Any], inputs: EvaluationInputs, alert: Alert, channel: Channel
 ) -> DeliveryState:
     fingerprint = alert.fingerprint
-    queued_at = inputs.queued.get(fingerprint)
-    refused = inputs.given_up.get(fingerprint) if channel is Channel.EMAIL else None
+    queued_at = inputs.queued.get(channel.value, {}).get(fingerprint)
+    refused = inputs.given_up.get(channel.value, {}).get(fingerprint)
     risen = alert.news[1].wall if alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE else None
     return DeliveryState(
         state.delivered(inputs, channel).get(fingerprint),

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
-from gpuwatch_tray.engine.audit import NOT_SHOWN, REASONS, SHOWN
+from gpuwatch_tray.engine.audit import NOT_SHOWN, REASONS, SHOWN, meaning_of_entry
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.i18n import translate_key as word
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Verdict
@@ -49,6 +49,15 @@ MEANING = {
     Reason.AT_THE_DESK: N_("the popup comes first"),
     Reason.NEVER: N_("EMAIL_WHEN is never"),
     Reason.INFO_ONLY: N_("it is for information only; EMAIL_WHEN=always mails it too"),
+    Reason.FILTERED: N_("this chat is for other alerts"),
+}
+CHAT_MEANING = {
+    Reason.ALWAYS: N_("CHAT_WHEN is always"),
+    Reason.QUEUED: N_("a message about it is on its way"),
+    Reason.GIVEN_UP: N_("its last message was given up: see `gpuwatch-tray outbox`"),
+    Reason.NEVER: N_("CHAT_WHEN is never"),
+    Reason.INFO_ONLY: N_("it is for information only; CHAT_WHEN=always sends it too"),
+    Reason.NO_CHANNEL: N_("this chat is not set up any more"),
 }
 NO_CHANNEL = {
     Channel.EMAIL: N_("no mail is sent: TO_EMAIL is not set, or the GPUs are simulated"),
@@ -66,6 +75,7 @@ def explain(
     idle = duration(sighting.idle or 0.0)
     yield where.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy.routing)
+    yield from _chatting(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
     on = book.switched_on(policy)
     elsewhere = [name for name in book.names if name not in verdicts and name in on]
@@ -133,6 +143,19 @@ def _mailing(routing: RoutingPolicy) -> str:
     return text.format(reaction=reaction, cooldown=cooldown)
 
 
+def _chatting(routing: RoutingPolicy) -> Iterator[str]:
+    """When a message goes to the chats, in a sentence."""
+    if not routing.chats:
+        return
+    names = ", ".join(chat.name for chat in routing.chats)
+    if routing.chat_when is EmailWhen.NEVER:
+        yield _("Nothing is sent to the chats {names} (CHAT_WHEN=never).").format(names=names)
+    elif routing.chat_when is EmailWhen.ALWAYS:
+        yield _("The chats {names} are told at once (CHAT_WHEN=always).").format(names=names)
+    else:
+        yield _("The chats {names} are told under the same conditions (CHAT_WHEN=away).").format(names=names)
+
+
 def _terms(book: RuleBook[R, H], name: str, condition: str, policy: Policy) -> str:
     """When it fires, for how long it must hold, fire until it is critical, and be over."""
     terms = book.terms(policy)[name]
@@ -171,7 +194,12 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
     line = _("Alert {id}, {severity}, {state}: {text}")
     yield "  " + line.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
     for decision in decisions:
-        yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
+        yield f"    {channel_name(decision.channel)}: {_decision(decision)}"
+
+
+def channel_name(channel: Channel) -> str:
+    """Return the name of a channel for people."""
+    return _("chat {name}").format(name=channel.chat) if channel.chat else _(WORDS[channel])
 
 
 def _decision(decision: Decision) -> str:
@@ -186,6 +214,8 @@ def _decision(decision: Decision) -> str:
 
 
 def _meaning(reason: Reason, channel: Channel) -> str:
+    if channel.chat and reason in CHAT_MEANING:
+        return _(CHAT_MEANING[reason])
     return _(MEANING.get(reason) or NO_CHANNEL[channel])
 
 
@@ -201,10 +231,17 @@ ENTRIES = {
 
 def describe_entry(what: str, why: str) -> tuple[str, str]:
     """Return what people read for an entry of an alert's log: what happened, and why (may be empty)."""
-    if what not in ENTRIES:
+    told = meaning_of_entry(what)
+    if what not in ENTRIES and told is None:
         return word(what), why
-    text, channel = ENTRIES[what]
+    if told is not None and told[0].chat:
+        channel, queued = told
+        text = _("message to {name} queued") if queued else _("nothing sent to {name}")
+        text = text.format(name=channel.chat)
+    else:
+        text, channel = ENTRIES[what]
+        text = _(text)
     names = why.split(", ") if why else []
     if not REASONS.issuperset(names):  # of another version
-        return _(text), why
-    return _(text), _(" and ").join(_meaning(Reason(name), channel) for name in names)
+        return text, why
+    return text, _(" and ").join(_meaning(Reason(name), channel) for name in names)

@@ -1,4 +1,4 @@
-"""The mails that an evaluation queues: about what is due and what has ended, with a cap on both."""
+"""The mails and chat messages that an evaluation queues, about what is due and has ended, with a cap."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ class OutboxCapacity(Struct, frozen=True):
     held: tuple[OutboxMail, ...] = ()
 
 
-def outbox_capacity(store: Store, now: float, *, holding: bool) -> OutboxCapacity:
+def outbox_capacity(
+    store: Store, now: float, channel: Channel = Channel.EMAIL, *, holding: bool
+) -> OutboxCapacity:
     """Count the mails of the last hour and day; `holding` while held ones wait. Raises StoreError."""
-    hour, day = (store.queued_since(now, span) for span in (HOUR, DAY))
+    hour, day = (store.queued_since(now, span, channel.value) for span in (HOUR, DAY))
     free = min(PER_HOUR - hour, PER_DAY - day)
-    return OutboxCapacity(free, store.held_mails() if holding and free > 0 else ())
+    return OutboxCapacity(free, store.held_mails(channel.value) if holding and free > 0 else ())
 
 
 def build_mails(
@@ -66,6 +68,23 @@ def build_mails(
     return (*mails, *(Mail(message, ()) for message in reminders))
 
 
+def build_chats(
+    identity: MailIdentity,
+    channel: Channel,
+    due: Sequence[Alert],
+    ended: Sequence[Alert],
+    reminders: Sequence[Message],
+    now: float,
+) -> tuple[Mail, ...]:
+    """Build the messages of one evaluation to a chat: about `due`, about `ended`, and the `reminders`."""
+    told = []
+    for alerts, write in ((due, render.alert_chat), (ended, render.resolved_chat)):
+        if alerts:
+            message = write(identity, alerts, now=now, message_id=new_id(identity))
+            told.append(Mail(message, tuple(alert.fingerprint for alert in alerts), channel=channel.value))
+    return (*told, *(Mail(message, (), channel=channel.value) for message in reminders))
+
+
 def cap_mails(
     identity: MailIdentity, mails: Sequence[Mail], room: OutboxCapacity, now: float
 ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
@@ -78,8 +97,10 @@ def cap_mails(
     firing = [row for row in rows if row.message.kind is MessageKind.ALERT]
     fingerprints = dict.fromkeys(name for row in firing for name in row.fingerprints)
     together = [row.message for row in rows]
-    message = render.digest(identity, together, now=now, message_id=new_id(identity))
-    return (Mail(message, tuple(fingerprints)),), tuple(row.id for row in room.held)
+    write = render.digest_chat if Channel(rows[0].channel).chat else render.digest
+    message = write(identity, together, now=now, message_id=new_id(identity))
+    digest = Mail(message, tuple(fingerprints), channel=rows[0].channel)
+    return (digest,), tuple(row.id for row in room.held)
 
 
 def ends_to_send(
@@ -113,7 +134,7 @@ def _sent_before(evaluation: Evaluation[Any, Any], due: Sequence[Alert]) -> bool
     again = {
         decision.alert.fingerprint
         for decision in evaluation.decisions
-        if decision.send and decision.channel is Channel.EMAIL and decision.reason in AGAIN
+        if decision.send and decision.channel == Channel.EMAIL and decision.reason in AGAIN
     }
     return all(alert.thread is not None and alert.fingerprint in again for alert in due)
 
@@ -122,7 +143,7 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
     """Set on each alert the first mail about it, which later mails answer."""
     after = dict(alerts)
     for mail in mails:
-        if mail.message.kind is MessageKind.ALERT:
+        if mail.message.kind is MessageKind.ALERT and mail.channel == Channel.EMAIL.value:
             for name in mail.fingerprints:
                 if name in after and after[name].thread is None:
                     thread = (mail.message.message_id, mail.message.created)
@@ -130,9 +151,10 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
     return after
 
 
-def late_digest(identity: MailIdentity) -> Gather:
+def late_digest(identity: MailIdentity, channel: Channel = Channel.EMAIL) -> Gather:
     """Return the function that makes one mail of several that could not be sent before."""
-    return lambda mails, now: render.digest(identity, mails, now=now, message_id=new_id(identity), late=True)
+    write = render.digest_chat if channel.chat else render.digest
+    return lambda mails, now: write(identity, mails, now=now, message_id=new_id(identity), late=True)
 
 
 def new_id(identity: MailIdentity) -> str:

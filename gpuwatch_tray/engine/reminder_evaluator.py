@@ -32,10 +32,11 @@ from gpuwatch_tray.runs.observed import observed_facts, observed_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gpuwatch_tray.alerts import Channel
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.alerts.run_groups import ToldGroup
     from gpuwatch_tray.engine.types import Policy
-    from gpuwatch_tray.model import Instant, LabView, Message, Popup, Snapshot
+    from gpuwatch_tray.model import Instant, LabView, Message, Popup, ReminderNotice, Snapshot
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -61,14 +62,14 @@ def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
 
 class ReminderNotifications(Struct, frozen=True):
     """
-    What is to be told now: `mails` with the numbers of the reminders that each tells of.
+    What is to be told now: `mails`, by channel, with the numbers of the reminders that each tells of.
 
     `popups` stand with the numbers of those that they alone tell of, none where a mail does too. `shown` are
     reminders that were shown before and are still on file; `groups` what is known of each group of runs then,
     None for what was before.
     """
 
-    mails: tuple[tuple[Message, tuple[int, ...]], ...] = ()
+    mails: tuple[tuple[Mapping[Channel, Message], tuple[int, ...]], ...] = ()
     popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()
     shown: tuple[int, ...] = ()
     groups: Mapping[str, ToldGroup] | None = None
@@ -187,7 +188,7 @@ class ReminderEvaluator:
             else:
                 waiting.setdefault(group_of(reminder) or reminder.id, []).append(reminder)
         groups = {name: told for name, told in self._groups.items() if is_recent(told, now)}
-        mails: list[tuple[Message, tuple[int, ...]]] = []
+        mails: list[tuple[Mapping[Channel, Message], tuple[int, ...]]] = []
         popups: list[tuple[Popup, tuple[int, ...]]] = []
         for name, due in waiting.items():
             numbers = tuple(reminder.id for reminder in due)
@@ -202,11 +203,9 @@ class ReminderEvaluator:
                     continue
                 groups[name] = told_now(due, now)
             notice = join_notices(str(name), [each.notice for each in due if each.notice], more=more)
-            mailed = self._is_mailed(presence, overdue=overdue)
+            mailed = self._write(notice, now, presence, overdue=overdue)
             if mailed:
-                new = new_id(self._identity)
-                mail = render.notice_mail(self._identity, notice, now=now.wall, message_id=new)
-                mails.append((mail, numbers))
+                mails.append((mailed, numbers))
             if self._policy.routing.popups and not (mailed and overdue):
                 key = f"{POPUP_KEY}{numbers[0]}"
                 popup = render.notice_popup(key, notice, self._identity.host, simulated=simulated)
@@ -265,11 +264,27 @@ class ReminderEvaluator:
         self._descent[reminder.id] = known
         return frozenset(process for process, descends in known.items() if descends)
 
-    def _is_mailed(self, presence: Presence, *, overdue: bool) -> bool:
-        """Whether a mail tells it: nobody is known to be at the desk, or no popup about it could be shown."""
+    def _write(
+        self, notice: ReminderNotice, now: Instant, presence: Presence, *, overdue: bool
+    ) -> dict[Channel, Message]:
+        """Return the messages about the notice, by the channels that are to tell it now."""
+        written = {}
+        for channel in self._policy.routing.written:
+            if self._is_written(channel, presence, overdue=overdue):
+                write = render.notice_chat if channel.chat else render.notice_mail
+                new = new_id(self._identity)
+                written[channel] = write(self._identity, notice, now=now.wall, message_id=new)
+        return written
+
+    def _is_written(self, channel: Channel, presence: Presence, *, overdue: bool) -> bool:
+        """Whether the channel tells it: nobody is known to be at the desk, or no popup could be shown."""
         routing = self._policy.routing
-        if not routing.mails or routing.email_when is EmailWhen.NEVER:
+        when = routing.when(channel)
+        wanted = next(
+            (chat.wants_reminders for chat in routing.chats if chat.channel == channel), routing.mails
+        )
+        if not wanted or when is EmailWhen.NEVER:
             return False
-        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or overdue:
+        if when is EmailWhen.ALWAYS or not routing.popups or overdue:
             return True
         return presence is not Presence.PRESENT

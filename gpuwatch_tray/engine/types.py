@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from gpuwatch_tray.model import LabLimits
+from gpuwatch_tray.model import EmailWhen, LabLimits
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
+    from gpuwatch_tray.alerts import AlertChange, Channel, Decision, RoutingPolicy
     from gpuwatch_tray.model import (
         Alert,
         GpuProcess,
@@ -48,6 +48,8 @@ class Policy(Struct, frozen=True):
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
+    `resolved_mail`, `resolved_popup` and `resolved_chat` say on which of them an end is told.
+
     `in_loop`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
     without an evaluation nothing is known.
     """
@@ -56,9 +58,16 @@ class Policy(Struct, frozen=True):
     routing: RoutingPolicy
     resolved_mail: bool = True
     resolved_popup: bool = False
+    resolved_chat: bool = True
     in_loop: bool = True
     gap: float = 15.0
     lab: LabLimits = field(default_factory=LabLimits)
+
+    def tells_end(self, channel: Channel) -> bool:
+        """Whether the end of an alert is written on this channel, where the alert itself has been."""
+        if self.routing.when(channel) is EmailWhen.NEVER:
+            return False
+        return self.resolved_chat if channel.chat else self.resolved_mail and self.routing.mails
 
 
 class ReadingPace(Struct, frozen=True):
@@ -92,9 +101,10 @@ class EvaluationResult(Struct, frozen=True):
     """
     What one evaluation came to, after its commit.
 
-    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the numbers of
-    the reminders, none where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
-    why the state could not be written; `displaced` why it is written, but not to its file.
+    `chats` are those that a message was queued for. `popups` are to be shown, each with the fingerprints of
+    its alerts; `reminder_popups` with the numbers of the reminders, none where a mail was queued too;
+    `closed_popups` (by key) are to be closed. `trouble` says why the state could not be written; `displaced`
+    why it is written, but not to its file.
     `lab_view` is the view of a lab, completed by the hosts that are known.
     """
 
@@ -102,6 +112,7 @@ class EvaluationResult(Struct, frozen=True):
     gaps: tuple[str, ...]
     changes: tuple[AlertChange, ...] = ()
     mails: tuple[Message, ...] = ()
+    chats: tuple[Channel, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
     closed_popups: tuple[str, ...] = ()
     reminder_popups: tuple[tuple[Popup, tuple[int, ...]], ...] = ()

@@ -110,7 +110,8 @@ class Reason(Enum):
     QUEUED = "queued"
     GIVEN_UP = "given-up"  # its last mail was refused for good, or dropped
     AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
-    INFO_ONLY = "info-only"  # nothing that should wake anybody: mailed with EMAIL_WHEN=always alone
+    INFO_ONLY = "info-only"  # nothing that should wake anybody: sent with EMAIL_WHEN=always alone
+    FILTERED = "filtered"  # this chat is for other alerts
     NEVER = "never"
     NO_CHANNEL = "no-channel"
 
@@ -119,7 +120,7 @@ class Alert(Struct, frozen=True):
     """
     A finding that has become an alert: one incident, from `since` (wall time) to its end.
 
-    Every evaluation derives the last three fields anew.
+    Every evaluation derives the last three fields anew. `owed_to` is for one that is over.
     """
 
     fingerprint: str
@@ -140,6 +141,7 @@ class Alert(Struct, frozen=True):
     covered: bool = False  # a snooze held it at the last evaluation
     resolved: Instant | None = None
     thread: tuple[str, float] | None = None  # Message-ID and wall time of the first mail about it
+    owed_to: tuple[str, ...] = ()  # the channels on which its end is still to be told
     acknowledged: bool = False
     snoozed_until: float | None = None  # wall time
     inhibited_by: str = ""  # the rule of the alert that mutes this one

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EmailWhen(Enum):
-    """When an alert is mailed (EMAIL_WHEN)."""
+    """When an alert is mailed (EMAIL_WHEN), or sent to the chats (CHAT_WHEN)."""
 
     AWAY = "away"  # nobody at the desk, nobody reacting to the popup, or no popup to react to
     ALWAYS = "always"

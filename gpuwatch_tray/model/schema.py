@@ -307,18 +307,28 @@ EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("a
         " away: `gpuwatch-tray check` and `gpuwatch-tray watch` mail at once.\n"
         "always  at once\n"
         "never   not at all, `gpuwatch-tray check --test-mail` excepted")
+NOTIFY_URLS_FILE = Setting("NOTIFY_URLS_FILE", NOTIFY, ValueType.PATH, sample='"/ABS/PATH/to/chats"',
+    placeholder=EXAMPLE_PATH,
+    about="The file with the addresses of the chats and phones that are told too, one a line.",
+    comment="Chats and phones that are told too (ntfy, Telegram, Slack, Discord, WeChat Work and others): a"
+        " file of your own (an absolute path, chmod 600) with one address a line. `gpuwatch-tray setup chat`"
+        " asks for one, tries it and writes it; docs/chat.md lists the services.")
+CHAT_WHEN = Setting("CHAT_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("away", "always", "never"),
+    field_path="routing.chat_when",
+    about="When an alert is sent to the chats, as EMAIL_WHEN is for the mail.")
 AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, field_path="away",
     about="Minutes without a key or the mouse after which nobody is at the desk.",
     comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
         " at once. With 0 nobody is away by idling: only a locked screen counts.")
 ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES,
     field_path="routing.escalate",
-    about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
-NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
-    off=True, field_path="tell_resolved",
+    about="Minutes that an alert may stay without an answer before it is mailed or sent to the chats. 0 does"
+        " so at once.")
+NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email, chat",
+    choices=("email", "popup", "chat"), off=True, sample='"email, chat"', field_path="tell_resolved",
     about="How the end of an alert is told, where the alert itself has been.",
-    comment='How the end of an alert is told, where the alert itself has been: email, popup, "email,'
-        ' popup", or off.')
+    comment="How the end of an alert is told, where the alert itself has been: some of email, popup and"
+        ' chat, as in "email, popup", or off.')
 MAIL_THREADING = Setting("MAIL_THREADING", NOTIFY, ValueType.SWITCH, "no", field_path="threading",
     about="Whether the mails about one incident have the subject of the first: yes or no.",
     comment="Whether the mails about one incident (it fires, it still does, it is over) have the subject"

@@ -1,7 +1,8 @@
 """
-The short-lived child process that sends the mails that are due, and what the person learns of the outbox.
+The short-lived child process that sends what is due on a channel, and what the person learns of the outbox.
 
-The mail libraries live in the child alone. One that hangs is killed, and its leased mails become due again.
+The mail libraries, and those of the chats, live in the child alone. One that hangs is killed, and its leased
+mails become due again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.notify.transport import FailureKind, configuration_error
-from gpuwatch_tray.store import OutboxSummary, Store, StoreError, outbox_pipe
+from gpuwatch_tray.store import EMAIL, OutboxSummary, Store, StoreError, outbox_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +44,7 @@ class OutboxProcess:
     The child leases the mails itself; while the outbox is in memory, it gets `--handed` and the mails by a
     pipe, and `gather` makes one of a stale backlog. Where the command does not start, as its program was
     replaced, `fallback` names another; without one the mails wait with that reason. `clock` is wall time.
+    Each `channel` has a process of its own, so that one that hangs holds up no other.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class OutboxProcess:
         gather: Gather | None = None,
         *,
         fallback: Callable[[], Sequence[str]] = tuple,
+        channel: str = EMAIL,
     ) -> None:
         self._store = store
+        self.channel = channel
         self._own_command, self._fallback = list(command), fallback
         self._exit_code = 0  # the last child's, until it is judged
         self._gather = gather
@@ -94,7 +98,7 @@ class OutboxProcess:
         self._check_requested.clear()
         self._checked_at = self._monotonic()
         try:
-            self._waiting = self._store.outbox_summary(now)
+            self._waiting = self._store.outbox_summary(now, self.channel)
             self._checked = True
             exit_code, self._exit_code = self._exit_code, 0
             if exit_code and self._waiting == self._before_child:
@@ -122,7 +126,7 @@ class OutboxProcess:
         except OSError as error:
             self._cannot_start(now, f"{self._command[0]}: {error.strerror}")
             return
-        rows = self._store.lease_due(now, LEASE, self._gather)
+        rows = self._store.lease_due(now, LEASE, self._gather, channel=self.channel)
         self._exchange = _PipeExchange(self._store, self._child, outbox_pipe.encode_mails(rows))
         self._exchange.written.wait(PIPE_TIMEOUT)
 
@@ -138,9 +142,9 @@ class OutboxProcess:
         text = _("the program that sends the mail does not start ({why}): was it replaced?")
         error = configuration_error(text.format(why=why), _("restart gpuwatch-tray, or install it again"))
         failure = error.kind.value
-        for mail in self._store.lease_due(now, LEASE):
+        for mail in self._store.lease_due(now, LEASE, channel=self.channel):
             self._store.mark_retry(mail.id, now + RESTART_PAUSE, str(error), blocked=True, failure=failure)
-        self._waiting = self._store.outbox_summary(now)
+        self._waiting = self._store.outbox_summary(now, self.channel)
 
     def _popen(self, stdin: int, stdout: int, *options: str) -> subprocess.Popen[bytes]:
         # In a session of its own, so that it survives Ctrl-C in the terminal and the tray's end.
@@ -212,6 +216,37 @@ TELL_AGAIN = 60.0  # seconds until a popup that could not be shown is tried agai
 BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
 
 
+MOST_REFUSALS = 3  # of a chat: a first 401 or 404 may be the service's own mistake
+
+
+def chat_notes(name: str, waiting: OutboxSummary, now: float) -> Iterator[str]:
+    """Yield the menu's lines about a chat; none while all is well or is being sent."""
+    late = waiting.oldest is not None and now - waiting.oldest > LATE_AFTER
+    if waiting.count and (waiting.error or late):
+        text = ngettext("{count} message waits", "{count} messages wait", waiting.count)
+        text = text.format(count=waiting.count)
+        if waiting.oldest is not None:
+            text = _("{mails} since {time}").format(mails=text, time=local_time(waiting.oldest, "%H:%M"))
+        yield _("Chat {name}: {text}").format(name=name, text=text) + (
+            f": {waiting.error}" if waiting.error else ""
+        )
+    if waiting.held:
+        text = ngettext(
+            "{count} message is held for a digest (hourly limit reached)",
+            "{count} messages are held for a digest (hourly limit reached)",
+            waiting.held,
+        )
+        yield _("Chat {name}: {text}").format(name=name, text=text.format(count=waiting.held))
+    if waiting.dead:
+        text = ngettext(
+            "{count} message was given up (`gpuwatch-tray outbox`): {error}",
+            "{count} messages were given up (`gpuwatch-tray outbox`): {error}",
+            waiting.dead,
+        )
+        text = text.format(count=waiting.dead, error=waiting.dead_error)
+        yield _("Chat {name}: {text}").format(name=name, text=text)
+
+
 def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
     """Yield the lines for the menu; none while all is well or is being sent."""
     late = waiting.oldest is not None and now - waiting.oldest > LATE_AFTER
@@ -235,10 +270,14 @@ class MailHealth:
     """
     The popups about the outbox, one each time a person has to act; a passing failure repeats none.
 
-    One that could not be shown is due again after TELL_AGAIN. `now` is on the monotonic clock.
+    One that could not be shown is due again after TELL_AGAIN. `now` is on the monotonic clock. With a `chat`
+    it is about that one's messages, and a refusal is told at the third.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, chat: str = "") -> None:
+        self._chat = chat
+        suffix = f":{chat}" if chat else ""
+        self._blocked_key, self._dead_key = f"{BLOCKED_KEY}{suffix}", f"{DEAD_KEY}{suffix}"
         self._failure = ""
         self._dead: int | None = None  # those of before the start have been told
         self._again: dict[str, float] = {}  # keys of popups that were not shown, and when they are due again
@@ -246,23 +285,29 @@ class MailHealth:
     def popups(self, waiting: OutboxSummary, now: float) -> tuple[Popup, ...]:
         """Return the popups to show now that `waiting` is what waits."""
         failure = waiting.failure
-        if waiting.error and failure not in BLOCKING:
+        early = self._chat and waiting.attempts < MOST_REFUSALS
+        if waiting.error and (failure not in BLOCKING or early):
             failure = self._failure
         due = {key for key, at in self._again.items() if at <= now}
         is_news = {
-            BLOCKED_KEY: failure != self._failure or (BLOCKED_KEY in due and failure == waiting.failure),
-            DEAD_KEY: (self._dead is not None and waiting.dead > self._dead) or DEAD_KEY in due,
+            self._blocked_key: failure != self._failure
+            or (self._blocked_key in due and failure == waiting.failure),
+            self._dead_key: (self._dead is not None and waiting.dead > self._dead) or self._dead_key in due,
         }
         self._failure, self._dead = failure, waiting.dead
         self._again = {key: at for key, at in self._again.items() if not is_news[key]}
         popups = []
-        if failure and is_news[BLOCKED_KEY]:
+        if failure and is_news[self._blocked_key]:
             buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
             title = _("Mail cannot be sent until you act")
-            popups.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
-        if waiting.dead and is_news[DEAD_KEY]:
+            if self._chat:
+                title = _("Chat {name} is not reached until you act").format(name=self._chat)
+            popups.append(Popup(self._blocked_key, title, waiting.error, Severity.WARNING, buttons))
+        if waiting.dead and is_news[self._dead_key]:
             title = _("A mail was permanently refused")
-            popups.append(Popup(DEAD_KEY, title, _given_up(waiting), Severity.WARNING))
+            if self._chat:
+                title = _("Messages to chat {name} were given up").format(name=self._chat)
+            popups.append(Popup(self._dead_key, title, self._given_up(waiting), Severity.WARNING))
         return tuple(popups)
 
     def is_due(self, now: float) -> bool:
@@ -276,7 +321,13 @@ class MailHealth:
 
     def closed_keys(self, waiting: OutboxSummary) -> tuple[str, ...]:
         """Return the keys of the popups that are obsolete now; call it before `popups`."""
-        return (BLOCKED_KEY,) if self._failure and not waiting.error else ()
+        return (self._blocked_key,) if self._failure and not waiting.error else ()
+
+    def _given_up(self, waiting: OutboxSummary) -> str:
+        advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` deletes it")
+        if self._chat:
+            advice = _("`gpuwatch-tray outbox` lists them, with how to send them again or drop them")
+        return f"{waiting.dead_error}\n{advice}"
 
 
 def _waiting_line(waiting: OutboxSummary) -> str:
@@ -285,8 +336,3 @@ def _waiting_line(waiting: OutboxSummary) -> str:
         since = local_time(waiting.oldest, "%H:%M")
         mails = _("{mails} since {time}").format(mails=mails, time=since)
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
-
-
-def _given_up(waiting: OutboxSummary) -> str:
-    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` deletes it")
-    return f"{waiting.dead_error}\n{advice}"

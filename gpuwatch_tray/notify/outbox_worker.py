@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import HOUR
-from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
-from gpuwatch_tray.store import Gather, RemainingMail, StoreError
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, Sender, TransportError
+from gpuwatch_tray.store import EMAIL, Gather, RemainingMail, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gpuwatch_tray.model import Attachment, Message
     from gpuwatch_tray.store import OutboxMail, Store
@@ -103,7 +103,7 @@ def no_attachments(_message: Message) -> tuple[Attachment, ...]:
 
 def deliver_due(
     store: Outbox,
-    transport_for: Callable[[], Transport],
+    transport_for: Callable[[], Sender],
     clock: Callable[[], float],
     *,
     lease: float = LEASE,
@@ -112,19 +112,21 @@ def deliver_due(
     gather: Gather | None = None,
     draw: Callable[[Message], bytes] = no_picture,
     attach: Callable[[Message], tuple[Attachment, ...]] = no_attachments,
+    channel: str = EMAIL,
+    policies: Mapping[FailureKind, RetryPolicy] = RETRY_POLICIES,
 ) -> DeliveryReport:
     """
-    Send each mail that is due once; call `transport_for` only where there is one.
+    Send each mail that is due on the channel once; call `transport_for` only where there is one.
 
     `gather` makes one mail of a stale backlog, `draw` the picture of a mail, empty where there is none,
-    `attach` the files that go with it.
+    `attach` the files that go with it; `policies` say when one that failed is tried again.
     Once the transport itself has failed (no connection, wrong password), put the rest back untried.
     """
     start = clock()
-    due = store.lease_due(start, lease, gather)
+    due = store.lease_due(start, lease, gather, channel=channel)
     sent: list[SentMail] = []
     failures: list[FailedMail] = []
-    transport: Transport | None = None
+    transport: Sender | None = None
     broken: TransportError | None = None
     for done, mail in enumerate(due):
         error = broken
@@ -145,12 +147,12 @@ def deliver_due(
                 log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
                 sent.append(SentMail(mail.id, receipt))
                 continue
-        failures.append(_record_failure(store, mail, error, clock(), chance()))
+        failures.append(_record_failure(store, mail, error, clock(), chance(), policies))
     return DeliveryReport(tuple(sent), tuple(failures))
 
 
 def send_with_files(
-    transport: Transport,
+    transport: Sender,
     message: Message,
     draw: Callable[[Message], bytes] = no_picture,
     attach: Callable[[Message], tuple[Attachment, ...]] = no_attachments,
@@ -208,7 +210,12 @@ def _record_sent(
 
 
 def _record_failure(
-    store: Outbox, mail: OutboxMail, error: TransportError, now: float, chance: float
+    store: Outbox,
+    mail: OutboxMail,
+    error: TransportError,
+    now: float,
+    chance: float,
+    policies: Mapping[FailureKind, RetryPolicy],
 ) -> FailedMail:
     """Put the mail back for its next attempt, or give it up; unrecorded, it is due when the lease ends."""
     at = None
@@ -217,7 +224,7 @@ def _record_failure(
             log.warning("mail %d given up (%s): %s", mail.id, error.kind.value, error)
             store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
         else:
-            policy = RETRY_POLICIES[error.kind]
+            policy = policies[error.kind]
             delay = max(policy.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
             at = now + delay
             log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)

@@ -79,8 +79,8 @@ class MissedRecipients(Struct, frozen=True):
     error: TransportError
 
 
-class Transport(Protocol):
-    """A way to send mail."""
+class Sender(Protocol):
+    """A way to send a mail or a message to a chat."""
 
     @property
     def name(self) -> str:
@@ -88,6 +88,10 @@ class Transport(Protocol):
 
     def send(self, message: Message) -> Receipt:
         """Return once the server has accepted the mail, in bounded time; else raise TransportError."""
+
+
+class Transport(Sender, Protocol):
+    """A way to send mail."""
 
     def probe(self, report: ReportStep) -> None:
         """Do all of that but the sending, and report each step done; TransportError."""

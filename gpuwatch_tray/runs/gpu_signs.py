@@ -20,7 +20,8 @@ _OF_CUDA = (
 GPU_SIGNS = (
     # ---- memory of the GPU
     sign("torch out of memory", Kind.GPU_MEMORY, ROOT, "cuda out of memory",
-        r"CUDA out of memory(?:\. Tried to allocate|\.?$)|OutOfMemoryError: CUDA out of memory",
+        r"CUDA out of memory(?:\. Tried to allocate|\.?$| occurred when)"
+        r"|OutOfMemoryError: CUDA out of memory",
         f"{_TORCH}c10/cuda/CUDACachingAllocator.cpp"),
     sign("cuda out of memory", Kind.GPU_MEMORY, ROOT, "out of memory",
         rf"{_OF_CUDA}.{{0,120}}\bout of memory", _CUDA),
@@ -33,8 +34,8 @@ GPU_SIGNS = (
         r"OOM when allocating tensor .{0,200}device:GPU"
         r"|ResourceExhaustedError: .{0,200}device:GPU.{0,80}(?:OOM|failed to allocate)",
         f"{_TENSORFLOW}core/framework/op_kernel.cc"),
-    sign("cublas allocation", Kind.GPU_MEMORY, ROOT, "alloc_failed",
-        r"(?:CUBLAS|CUDNN|CUSPARSE|CUSOLVER|CUFFT)_(?:STATUS_)?ALLOC_FAILED",
+    sign("cublas allocation", Kind.GPU_MEMORY, ROOT, "alloc_failed|cufft failed to allocate",
+        r"(?:CUBLAS|CUDNN|CUSPARSE|CUSOLVER|CUFFT)_(?:STATUS_)?ALLOC_FAILED|cuFFT failed to allocate",
         "https://docs.nvidia.com/cuda/cublas/index.html#cublasstatus-t"),
     sign("cupy out of memory", Kind.GPU_MEMORY, ROOT, "out of memory allocating",
         r"OutOfMemoryError: Out of memory allocating [\d,]+ bytes",
@@ -110,6 +111,8 @@ GPU_SIGNS = (
     sign("kernel module and library", Kind.DRIVER_MISMATCH, ROOT, "dso version",
         r"kernel version [\d.]+ does not match DSO version",
         f"{_XLA}stream_executor/cuda/cuda_diagnostics.cc"),
+    sign("ptx toolchain", Kind.DRIVER_MISMATCH, PLAIN, "unsupported toolchain",  # newer than the driver
+        r"PTX was compiled with an unsupported toolchain|CUDA_ERROR_UNSUPPORTED_PTX_VERSION", _CUDA),
     # ---- no GPU to be used
     sign("nvml or cuda out of reach", Kind.NO_GPU, ROOT, "nvml|cuda unknown error",
         r"Failed to initialize NVML: (?!Driver/library)|CUDA unknown error - this may be due to",
@@ -140,8 +143,6 @@ GPU_SIGNS = (
         "https://github.com/facebookresearch/xformers/blob/main/xformers/ops/fmha/dispatch.py"),
     sign("no binary", Kind.NO_KERNEL_IMAGE, ROOT, "no_binary_for_gpu",
         r"CUDA_ERROR_NO_BINARY_FOR_GPU", _CUDA),
-    sign("ptx toolchain", Kind.NO_KERNEL_IMAGE, PLAIN, "unsupported toolchain",
-        r"PTX was compiled with an unsupported toolchain|CUDA_ERROR_UNSUPPORTED_PTX_VERSION", _CUDA),
     sign("ptxas", Kind.NO_KERNEL_IMAGE, ROOT, "ptxas",
         r"ptxas fatal\s+: (?:Value 'sm_\w+' is not defined|Unsupported \.version)"
         r"|ptxas exited with non-zero error code",
@@ -173,6 +174,9 @@ GPU_SIGNS = (
         "https://github.com/NVIDIA/cudnn-frontend"),
     sign("dnn library", Kind.GPU_LIBRARY, ROOT, "dnn library",
         r"DNN library (?:initialization failed|is not found)", f"{_XLA}stream_executor/cuda/cuda_dnn.cc"),
+    sign("tensorrt plan", Kind.GPU_LIBRARY, ROOT, "serialization",
+        r"Serialization assertion .{0,120} failed\.|Serialization Error in verifyHeader",
+        "https://github.com/NVIDIA/TensorRT/issues/3898"),
     sign("no engine", Kind.GPU_LIBRARY, ROOT, "unable to find an engine",
         r"unable to find an engine to execute this computation",
         f"{_TORCH}aten/src/ATen/native/cudnn/Conv_v8.cpp"),
@@ -204,8 +208,9 @@ GPU_SIGNS = (
     sign("jax tasks", Kind.COMMUNICATION, PLAIN, "task|jax distributed|heartbeat",
         r"JAX distributed service detected fatal errors|tasks are unhealthy|heartbeat timeout",
         f"{_XLA}tsl/distributed_runtime/coordination/coordination_service.cc"),
-    sign("mpi daemons", Kind.COMMUNICATION, PLAIN, "unable to reliably start",
-        r"(?:ORTE|PRTE) was unable to reliably start", "https://github.com/open-mpi/ompi/issues"),
+    sign("mpi daemons", Kind.COMMUNICATION, PLAIN, "unable to reliably start|lost communication with",
+        r"(?:ORTE|PRTE) (?:was unable to reliably start|has lost communication with)",
+        "https://github.com/open-mpi/ompi/issues/6618"),
     # ---- anything else that CUDA says
     sign("any cuda error", Kind.EXCEPTION, PLAIN, "cuda",
         r"^(?:\S{1,60} )?(?:E )?C(?:UDA|uda) (?:runtime |driver )?(?:[Ee]rror|[Ff]ailure)(?: \d{1,4}"

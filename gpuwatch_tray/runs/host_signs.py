@@ -29,8 +29,8 @@ HOST_SIGNS = (
         "https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/"),
     sign("python memory", Kind.HOST_MEMORY, ROOT, "memoryerror",
         r"^(?:[\w.]{1,80}\.)?_?(?:Array)?MemoryError(?::|$)", f"{_PYTHON}exceptions.html#MemoryError"),
-    sign("ray memory", Kind.HOST_MEMORY, ROOT, "running low on memory",
-        r"due to the node running low on memory",
+    sign("ray memory", Kind.HOST_MEMORY, ROOT, "running low on memory|due to memory pressure",
+        r"due to the node running low on memory|\b[1-9]\d* Workers \(.{1,40}\) killed due to memory pressure",
         "https://docs.ray.io/en/latest/ray-core/scheduling/ray-oom-prevention.html"),
     sign("torch host memory", Kind.HOST_MEMORY, ROOT, "allocate memory",
         r"DefaultCPUAllocator: can't allocate memory", f"{_TORCH}c10/core/impl/alloc_cpu.cpp"),
@@ -149,7 +149,7 @@ HOST_SIGNS = (
     sign("no space", Kind.DISK_FULL, ROOT,
         "no space left|errno 28|enospc|space|没有空间|kein speicherplatz|aucun espace|storagefull"
         "|disk is full",
-        r"No space left on device|\[Errno 28\]|\bENOSPC\b|(?i:not enough (?:free |disk ){1,2}space)"
+        r"[Nn]o space left on device|\[Errno 28\]|\bENOSPC\b|(?i:not enough (?:free |disk ){1,2}space)"
         r"|设备上没有空间|Auf dem Gerät ist kein Speicherplatz mehr verfügbar"
         r"|Aucun espace disponible|StorageFull"
         r"|database or disk is full",
@@ -172,7 +172,8 @@ HOST_SIGNS = (
     sign("port", Kind.PORT_IN_USE, ROOT,
         "in use|eaddrinuse|failed to bind|empty port|not available|could not bind|only one usage",
         r"(?i:address already in use)|EADDRINUSE|[Ff]ailed to bind to \S{1,80} because"
-        r"|Cannot find empty port in range|[Pp]ort \d+ is (?:in use|not available)|could not bind to port"
+        r"|Cannot find empty port in range|[Pp]ort \d+ is (?:in use|not available)"
+        r"|[Aa]ll ports from \d+ to \d+ are in use|could not bind to port"
         r"|^\[?(?:\S{0,30}\] )?\[ERROR\] Connection in use: |Only one usage of each socket address",
         _ERRNO),
     sign("name", Kind.NETWORK, ROOT,
@@ -234,6 +235,9 @@ HOST_SIGNS = (
     sign("loss scale", Kind.DIVERGED, ROOT, "loss scale",
         r"Minimum loss scale reached|loss scale already at minimum",
         "https://github.com/facebookresearch/fairseq/blob/main/fairseq/optim/dynamic_loss_scaler.py"),
+    sign("simulation", Kind.DIVERGED, ROOT, "lost atoms|simulation unstable",
+        r"^ERROR(?: on proc \d+)?: (?:Lost atoms: original|Non-numeric .{1,60} - simulation unstable)",
+        "https://docs.lammps.org/Errors_details.html"),
     # ---- what the program itself says
     sign("pytest", Kind.ASSERTION, PLAIN, "assert",
         r"^E\s+assert |^\S+\.py:\d+: AssertionError$",
@@ -273,6 +277,8 @@ HOST_SIGNS = (
     sign("uncaught in C++", Kind.EXCEPTION, ECHO, "terminate called",
         r"terminate called after throwing an instance of '",
         "https://en.cppreference.com/w/cpp/error/terminate"),
+    sign("container", Kind.EXCEPTION, PLAIN, "container creation failed",
+        r"^FATAL: +container creation failed: ", "https://github.com/apptainer/apptainer/issues/2121"),
     sign("error line", Kind.EXCEPTION, ECHO, "error",
         r"^(?:[a-z_][\w.]{0,80}\.)?[A-Z]\w{0,60}Error(?: \[\w{1,60}\])?: \S", f"{_PYTHON}exceptions.html"),
     # ---- crashes and signals

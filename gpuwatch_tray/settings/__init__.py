@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gpuwatch_tray.settings.loader import Changes, load
 from gpuwatch_tray.settings.model import (
+    ChatAddress,
     ConfigProblem,
     LabAlerts,
     LabLogin,
@@ -27,6 +28,7 @@ from gpuwatch_tray.settings.validators import password as read_password
 
 __all__ = [
     "Changes",
+    "ChatAddress",
     "ConfigProblem",
     "LabAlerts",
     "LabLogin",

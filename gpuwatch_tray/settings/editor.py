@@ -69,7 +69,7 @@ def change_file(path: Path, values: Mapping[str, str]) -> None:
     path = path.resolve()  # a link, as dotfiles often are, stays one
     try:
         changed = with_values(path.read_text("utf-8"), values)
-        _replace(path, changed)
+        write_file(path, changed)
     except EditError as error:
         raise EditError(f"{path}: {error}") from None
     except UnicodeDecodeError:
@@ -79,7 +79,8 @@ def change_file(path: Path, values: Mapping[str, str]) -> None:
         raise EditError(text) from error
 
 
-def _replace(path: Path, content: str) -> None:
+def write_file(path: Path, content: str) -> None:
+    """Replace the file as a whole, for its owner alone; raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 600
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from gpuwatch_tray import i18n
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
@@ -16,6 +18,9 @@ from gpuwatch_tray.settings.reader import SettingsReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from gpuwatch_tray.settings.model import ChatAddress
 
 
 _HOME_FILE = 0  # TO_EMAIL's, by its place in the order of the files
@@ -60,6 +65,9 @@ def load(
     state = environ.get(_STATE, "")
     values = _values(reader)
     language = reader.value(schema.UI_LANGUAGE)
+    chats_file = reader.value(schema.NOTIFY_URLS_FILE)
+    chats, wrong, exposed = _read_chats(chats_file)
+    values["routing"] = replace(values["routing"], chats=tuple(chat.route for chat in chats))
     question_recipients(reader)
     check_lab(reader, values["lab"])
     settings = Settings(
@@ -72,16 +80,29 @@ def load(
         gmail_token=token,
         from_email=reader.value(schema.FROM_EMAIL, files=_BEFORE_SMTP),
         smtp=smtp,
+        chats=chats,
+        chats_file=chats_file,
         mygpu=environ.get("MYGPU", "").strip(),
         language=i18n.system_language(environ) if language == validators.AUTO else language,
-        warnings=tuple(reader.warnings),
+        warnings=(*reader.warnings, *exposed),
         **values,
     )
-    problems = reader.sorted_problems()
+    problems = (*reader.sorted_problems(), *wrong)
     if not settings.state.is_absolute():
         text = _("not set, and this account has no home folder: set it to a folder for the state")
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
     return settings, problems
+
+
+def _read_chats(
+    file: Path | None,
+) -> tuple[tuple[ChatAddress, ...], tuple[ConfigProblem, ...], tuple[str, ...]]:
+    """Read the file of the chats; without one, nothing is loaded for it."""
+    if file is None:
+        return (), (), ()
+    from gpuwatch_tray.settings.chat_addresses import read_chats
+
+    return read_chats(file)
 
 
 def _values(reader: SettingsReader) -> dict[str, Any]:
@@ -126,17 +147,19 @@ class Changes:
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
+        self._chats: Path | None = None  # the file of the addresses, which a setting names
 
     def check(self) -> tuple[Settings, tuple[ConfigProblem, ...]] | None:
         """Read the files if they have changed and are at rest; return None otherwise."""
-        now = paths.stamps(self._files)
+        now = self._stamps()
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
         settings, problems = load(self._environ, self._folders)
-        if paths.stamps(self._files) != now:
+        if self._stamps() != now:
             return None
-        self._read = now
+        # A file of addresses that was not known before is one more stamp: then all is read once more.
+        self._read, self._chats = now, settings.chats_file
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
         named = {problem.path for problem in problems}
         text = _("is gone: put it back, or restart to use the defaults")
@@ -146,3 +169,7 @@ class Changes:
             if place in self._there and now[place] is None and str(file) not in named
         ]
         return settings, (*gone, *problems)
+
+    def _stamps(self) -> tuple[paths.Stamp, ...]:
+        named = () if self._chats is None else (self._chats,)
+        return paths.stamps((*self._files, *named))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
 from gpuwatch_tray.model import ExportSettings, IconStyle, Limits, schema
 
@@ -49,6 +49,7 @@ class ResolvedChannel(Enum):
 
     EMAIL = "email"
     POPUP = "popup"
+    CHAT = "chat"
 
 
 class SmtpSettings(Struct, frozen=True):
@@ -62,6 +63,27 @@ class SmtpSettings(Struct, frozen=True):
     ca_file: Path | None = None  # certificates of one's own authority
     security: SmtpSecurity = SmtpSecurity.TLS
     password_file: Path | None = None
+
+
+class ChatAddress(Struct, frozen=True):
+    """
+    One chat or phone: what it is for, its service by its name for people, and its address.
+
+    `place` is the service with its server masked, for people. Where `url` is empty, the address is in the
+    keyring. `plain_text`: the person has asked for plain http. `line` is that of the file.
+    """
+
+    route: ChatRoute
+    service: str
+    place: str
+    url: Secret
+    plain_text: bool = False
+    line: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name that commands and the outbox know it by."""
+        return self.route.name
 
 
 class LabLogin(Enum):
@@ -111,7 +133,7 @@ class LabSettings(Struct, frozen=True):
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
-_RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
+_RESOLVED = frozenset(map(ResolvedChannel, schema.NOTIFY_RESOLVED.default.split(", ")))
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
@@ -131,6 +153,8 @@ class Settings(Struct, frozen=True):
     gmail_token: Path | None = None
     from_email: str = ""
     smtp: SmtpSettings | None = None
+    chats: tuple[ChatAddress, ...] = ()
+    chats_file: Path | None = None  # NOTIFY_URLS_FILE
     mygpu: str = ""
     away: int = schema.AWAY_MIN.default_value
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED

@@ -79,14 +79,14 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
     named = environ.get(variable, "")
     if named:
         path = absolute(named, environ, folders)
-        return _read(path, named) or SourceFile(
+        return read_file(path, named) or SourceFile(
             path,
             named,
             problem=_("there is no such file: correct or unset {variable}").format(variable=variable),
         )
     places = _candidates(name, folders)
     for path in places:
-        if (file := _read(path, _shown(path, folders))) is not None:
+        if (file := read_file(path, _shown(path, folders))) is not None:
             return file
     missing = places[-1] if places else folders.config / name  # where `setup config` writes it
     return SourceFile(missing, _shown(missing, folders), found=False)
@@ -103,15 +103,16 @@ def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tupl
 
 def stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
     """Return what differs once any of these files has changed, come or gone; opens none."""
-
-    def stamp(path: Path) -> Stamp:
-        try:
-            found = path.stat()
-        except (OSError, ValueError):
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
-
     return tuple(map(stamp, files))
+
+
+def stamp(path: Path) -> Stamp:
+    """Return what differs once this file has changed, come or gone."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
@@ -144,7 +145,8 @@ def _shown(path: Path, folders: SettingsFolders) -> str:
     return str(path)
 
 
-def _read(path: Path, shown: str) -> SourceFile | None:
+def read_file(path: Path, shown: str) -> SourceFile | None:
+    """Read a file that may be missing (None), or be no plain file: then its `problem` says so."""
     if str(path) == os.devnull:  # said in a variable: no such file at all
         return SourceFile(path, shown)
     try:

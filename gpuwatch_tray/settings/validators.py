@@ -151,6 +151,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "PROCESS_SCOPE": (ProcessScope, N_("expected 'mine' or 'all', got {got}")),
     "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
     "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
+    "CHAT_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
     "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "LAB_AUTH": (LabLogin, N_("expected 'none', 'basic' or 'bearer', got {got}")),
@@ -158,7 +159,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "EXPORT_USERS": (ExportUsers, N_("expected 'names', 'hashed' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
-        N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
+        N_("expected some of 'email', 'popup' and 'chat', with commas, or 'off', got {got}"),
     ),
 }
 

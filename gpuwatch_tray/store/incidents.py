@@ -10,8 +10,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gpuwatch_tray.alerts import Channel, Silence, SilenceScope
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
 from gpuwatch_tray.store.tables import checked_rows, instant_from_json, instant_to_json
 
@@ -26,6 +27,7 @@ MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not f
 FIELDS = (
     *("id", "fingerprint", "rule", "subject", "severity", "reason", "text", "value", "phase", "since"),
     *("phase_seconds", "samples", "fired", "raises", "news", "covered", "resolved", "thread"),
+    "owed_to",
 )
 COLUMNS = ", ".join(FIELDS).replace("phase_seconds", "held")  # the name that the column has
 
@@ -60,7 +62,10 @@ def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]
     rows = database.execute(
         f"SELECT {COLUMNS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
     )
-    return [(_incident(row), bool(row[-1])) for row in rows.fetchall()]
+    return [
+        (_incident(row) if row[-1] else replace(_incident(row), owed_to=()), bool(row[-1]))
+        for row in rows.fetchall()
+    ]
 
 
 def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Alert]:
@@ -142,6 +147,7 @@ def _incident_row(alert: Alert) -> tuple[Any, ...]:
         values["news"] = json.dumps([reason.value, at.wall, at.uptime, at.boot])
     if alert.thread is not None:
         values["thread"] = json.dumps(alert.thread)
+    values["owed_to"] = json.dumps(alert.owed_to)
     return tuple(values.values())
 
 
@@ -156,7 +162,8 @@ def _incident(row: tuple[Any, ...]) -> Alert:
         if values["thread"] is not None:
             message_id, written = json.loads(values["thread"])
             values["thread"] = (message_id, float(written))
-        return Alert(**values | {"covered": bool(values["covered"])})
+        owed_to = tuple(json.loads(values["owed_to"]))
+        return Alert(**values | {"covered": bool(values["covered"]), "owed_to": owed_to})
 
 
 class Attention(Struct, frozen=True):
@@ -238,7 +245,11 @@ def record_deliveries(
 
 def read_deliveries(database: sqlite3.Connection) -> dict[str, dict[str, Instant]]:
     """Read when each fingerprint was last notified, by channel."""
-    return {channel.value: read_deliveries_on(database, channel.value) for channel in Channel}
+    delivered: dict[str, dict[str, Instant]] = {}
+    rows = database.execute("SELECT channel, fingerprint, at, uptime, boot FROM deliveries")
+    for channel, fingerprint, *at in rows.fetchall():
+        delivered.setdefault(channel, {})[fingerprint] = Instant(*at)
+    return delivered
 
 
 def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:

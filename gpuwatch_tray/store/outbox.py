@@ -1,5 +1,8 @@
 """
-The outbox: mails that are to be sent, until they have been.
+The outbox: mails that are to be sent, and messages to chats, until they have been.
+
+Each channel has its own rows, and one never waits for another; a row below is called a mail, whatever its
+channel.
 
 A row is `queued` (or `blocked`) until its mail is accepted, then `sent`; `held` is over the limit and waits
 for a digest; `dead` was refused for good, and stays until a person resends it or drops it (`dropped`). A
@@ -16,7 +19,7 @@ from msgspec.structs import asdict, replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
-from gpuwatch_tray.model.units import HOUR
+from gpuwatch_tray.model.units import DAY, HOUR
 from gpuwatch_tray.store import incidents
 from gpuwatch_tray.store.tables import checked_rows
 
@@ -55,9 +58,11 @@ ON_ITS_WAY = "state IN ('queued', 'blocked', 'held')"
 FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
 COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageKind.TEST)
 FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
+EMAIL = Channel.EMAIL.value
+CHAT_TRIED = DAY  # seconds for which a message to a chat is tried again: after that it is no news any more
 COLUMNS = (
     "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
-    " state, digest"
+    " state, digest, channel"
 )
 
 
@@ -77,12 +82,14 @@ class OutboxMail(Struct, frozen=True):
     failure: str = ""
     state: str = "queued"
     digest: str = ""
+    channel: str = EMAIL
 
 
 class OutboxSummary(Struct, frozen=True):
     """
     What waits in the outbox: how many mails, the oldest, the next attempt, the last error and its class.
 
+    `attempts` is how often the one was tried that was tried most.
     `held` mails wait for a digest; `dead` ones were refused for good, the last of them for `dead_error`.
     """
 
@@ -94,29 +101,34 @@ class OutboxSummary(Struct, frozen=True):
     held: int = 0
     dead: int = 0
     dead_error: str = ""
+    attempts: int = 0
 
 
-def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
+FingerprintTimes: TypeAlias = "dict[str, dict[str, float]]"  # by channel, then by fingerprint: wall times
+
+
+def queued_fingerprints(database: sqlite3.Connection) -> FingerprintTimes:
     """Return the fingerprints that a mail on its way reports as firing, and when it was written."""
-    rows = database.execute(
-        f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",
-        sorted(FIRING_KINDS),
+    return _fingerprint_times(
+        database, f"SELECT channel, fingerprints, created FROM outbox WHERE {ON_ITS_WAY}"
     )
-    with checked_rows():
-        return {
-            fingerprint: created for fingerprints, created in rows for fingerprint in json.loads(fingerprints)
-        }
 
 
-def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
+def given_up_fingerprints(database: sqlite3.Connection) -> FingerprintTimes:
     """Return the fingerprints of which a mail was refused for good or dropped, and when last (wall time)."""
-    rows = database.execute(
-        "SELECT fingerprints, sent_at FROM outbox WHERE state IN ('dead', 'dropped') AND kind IN (?, ?)"
-        " ORDER BY sent_at",
-        sorted(FIRING_KINDS),
+    return _fingerprint_times(
+        database, "SELECT channel, fingerprints, sent_at FROM outbox WHERE state IN ('dead', 'dropped')"
     )
+
+
+def _fingerprint_times(database: sqlite3.Connection, select: str) -> FingerprintTimes:
+    """Return the latest of the times that `select` gives for the mails about alerts that fire."""
+    rows = database.execute(f"{select} AND kind IN (?, ?) ORDER BY 3, id", sorted(FIRING_KINDS))
+    found: FingerprintTimes = {}
     with checked_rows():
-        return {fingerprint: at for fingerprints, at in rows for fingerprint in json.loads(fingerprints)}
+        for channel, fingerprints, at in rows:
+            found.setdefault(channel, {}).update(dict.fromkeys(json.loads(fingerprints), at))
+    return found
 
 
 def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
@@ -124,24 +136,38 @@ def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
     return read_mails(database, "TRUE", {})
 
 
-def count_queued_since(database: sqlite3.Connection, now: float, seconds: float) -> int:
+def count_queued_since(database: sqlite3.Connection, now: float, seconds: float, channel: str = EMAIL) -> int:
     """Count the mails queued within the last `seconds`: no tests, no held ones, a digest as one."""
     (count,) = database.execute(
         "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"
         f" WHERE kind IN ({', '.join('?' * len(COUNTED_KINDS))}) AND state <> 'held'"
-        " AND created > ? - ? AND created <= ? + ?",
-        (*COUNTED_KINDS, now, seconds, now, CLOCK_TOLERANCE),
+        " AND created > ? - ? AND created <= ? + ? AND channel = ?",
+        (*COUNTED_KINDS, now, seconds, now, CLOCK_TOLERANCE, channel),
     ).fetchone()
     return int(count)
 
 
-def read_held(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+def read_held(database: sqlite3.Connection, channel: str = EMAIL) -> tuple[OutboxMail, ...]:
     """Read the mails over the limit, oldest first, but for those that leave with a backlog."""
-    return tuple(read_mails(database, "state = 'held' AND digest = ''", {}))
+    return tuple(
+        read_mails(database, "state = 'held' AND digest = '' AND channel = :channel", {"channel": channel})
+    )
 
 
-def read_queue(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+def read_holding(database: sqlite3.Connection) -> frozenset[str]:
+    """Read the channels on which mails over the limit wait."""
+    rows = database.execute("SELECT DISTINCT channel FROM outbox WHERE state = 'held' AND digest = ''")
+    return frozenset(channel for (channel,) in rows)
+
+
+def read_queue(database: sqlite3.Connection, channel: str = EMAIL) -> tuple[OutboxMail, ...]:
     """Read all that is neither sent nor dropped, oldest first."""
+    where = "state NOT IN ('sent', 'dropped') AND channel = :channel"
+    return tuple(read_mails(database, where, {"channel": channel}))
+
+
+def read_whole_queue(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+    """Read all that is neither sent nor dropped on any channel, oldest first."""
     return tuple(read_mails(database, "state NOT IN ('sent', 'dropped')", {}))
 
 
@@ -151,31 +177,41 @@ def all_silenced(fingerprints: Collection[str], silenced: Callable[[str], bool])
 
 
 def read_summary(
-    database: sqlite3.Connection, now: float, silenced: Callable[[str], bool] = lambda _: False
+    database: sqlite3.Connection,
+    now: float,
+    silenced: Callable[[str], bool] = lambda _: False,
+    channel: str = EMAIL,
 ) -> OutboxSummary:
     """Summarise what waits; nothing is due before `next_at`, which is None where all of it is snoozed."""
     rows = database.execute(
-        f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",
-        {"now": now, "apart": CLOCK_TOLERANCE},
+        f"SELECT created, {FREE_AT}, fingerprints, attempts FROM outbox WHERE {OPEN} AND channel = :channel",
+        {"now": now, "apart": CLOCK_TOLERANCE, "channel": channel},
     ).fetchall()
-    oldest = min((created for created, _, _ in rows), default=None)
+    oldest = min((created for created, *_ in rows), default=None)
+    attempts = max((tried for *_, tried in rows), default=0)
     with checked_rows():
         next_at = min(
-            (at for _, at, fingerprints in rows if not all_silenced(json.loads(fingerprints), silenced)),
+            (at for _, at, fingerprints, _ in rows if not all_silenced(json.loads(fingerprints), silenced)),
             default=None,
         )
     row = database.execute(
-        f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"
+        f"SELECT error, failure FROM outbox WHERE {OPEN} AND channel = ? AND error <> ''"
+        " ORDER BY id DESC LIMIT 1",
+        (channel,),
     ).fetchone()
     held, dead = database.execute(
         "SELECT coalesce(sum(state = 'held'), 0), coalesce(sum(state = 'dead'), 0) FROM outbox"
-        " WHERE state IN ('held', 'dead')"
+        " WHERE state IN ('held', 'dead') AND channel = ?",
+        (channel,),
     ).fetchone()
     last = database.execute(
-        "SELECT error FROM outbox WHERE state = 'dead' ORDER BY sent_at DESC, id DESC LIMIT 1"
+        "SELECT error FROM outbox WHERE state = 'dead' AND channel = ?"
+        " ORDER BY sent_at DESC, id DESC LIMIT 1",
+        (channel,),
     ).fetchone()
     error, failure = row or ("", "")
-    return OutboxSummary(len(rows), oldest, next_at, error, failure, held, dead, last[0] if last else "")
+    dead_error = last[0] if last else ""
+    return OutboxSummary(len(rows), oldest, next_at, error, failure, held, dead, dead_error, attempts)
 
 
 def read_mails(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[OutboxMail]:
@@ -193,7 +229,6 @@ def _mail_of_row(row: tuple[Any, ...]) -> OutboxMail:
         return OutboxMail(row_id, message, tuple(json.loads(fingerprints)), *rest)
 
 
-EMAIL = Channel.EMAIL.value
 AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
 DEAD_KEPT = 200
 
@@ -212,12 +247,17 @@ class RemainingMail(Struct, frozen=True):
 
 
 def insert_mail(
-    database: sqlite3.Connection, message: Message, fingerprints: Iterable[str], *, held: bool = False
+    database: sqlite3.Connection,
+    message: Message,
+    fingerprints: Iterable[str],
+    *,
+    held: bool = False,
+    channel: str = EMAIL,
 ) -> None:
     """Queue `message`, due at once, or hold it."""
     database.execute(
         "INSERT INTO outbox (created, kind, subject, text, message_id, details, fingerprints, state, next_at,"
-        " set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " set_at, channel) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.created,
             message.kind.value,
@@ -229,6 +269,7 @@ def insert_mail(
             "held" if held else "queued",
             message.created,
             message.created,
+            channel,
         ),
     )
 
@@ -253,20 +294,20 @@ def insert_remaining(database: sqlite3.Connection, rest: RemainingMail, now: flo
 
 def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
     """Close a row, with those of its digest, and start the cooldowns of its alerts."""
-    for number, fingerprints, kind in _same_mail(database, row_id):
+    for number, fingerprints, kind, channel in _same_mail(database, row_id):
         database.execute(
             "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
             " WHERE id = ?",
             (now.wall, detail, number),
         )
         if kind in FIRING_KINDS:
-            incidents.record_deliveries(database, json.loads(fingerprints), EMAIL, now)
+            incidents.record_deliveries(database, json.loads(fingerprints), channel, now)
 
 
-def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:
-    """Return a row and those of its digest: number, fingerprints, kind."""
+def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str, str]]:
+    """Return a row and those of its digest: number, fingerprints, kind, channel."""
     return database.execute(
-        "SELECT id, fingerprints, kind FROM outbox WHERE id = :id"
+        "SELECT id, fingerprints, kind, channel FROM outbox WHERE id = :id"
         " OR digest <> '' AND digest = (SELECT digest FROM outbox WHERE id = :id)",
         {"id": row_id},
     ).fetchall()
@@ -286,18 +327,25 @@ def mark_retry(
     blocked: bool = False,
     failure: str = "",
 ) -> None:
-    """Put a row back, to be sent at `at`; `blocked` where a person has to fix something first."""
+    """
+    Put a row back, to be sent at `at`; `blocked` where a person has to fix something first.
+
+    A message to a chat that has failed for CHAT_TRIED is given up instead, and stays as any that is.
+    """
     # `set_at` stays the time of the lease. A digest that may have been accepted is sent again as it was; any
     # other is put together anew.
     state = "blocked" if blocked else "queued"
+    rows = _same_mail(database, row_id)
     database.executemany(
         "UPDATE outbox SET state = CASE state WHEN 'held' THEN state ELSE ? END, attempts = attempts + 1,"
         " next_at = ?, lease_until = 0, error = ?, failure = ?,"
         " digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
-        [
-            (state, at, error, failure, failure == AMBIGUOUS, number)
-            for number, _, _ in _same_mail(database, row_id)
-        ],
+        [(state, at, error, failure, failure == AMBIGUOUS, number) for number, *_ in rows],
+    )
+    late = "channel <> :email AND set_at - created >= :tried AND state IN ('queued', 'blocked')"
+    database.executemany(
+        f"UPDATE outbox SET state = 'dead', sent_at = set_at, digest = '' WHERE id = :id AND {late}",
+        [{"id": number, "email": EMAIL, "tried": CHAT_TRIED} for number, *_ in rows],
     )
 
 
@@ -306,7 +354,7 @@ def mark_dead(database: sqlite3.Connection, row_id: int, at: float, error: str, 
     database.executemany(
         "UPDATE outbox SET state = 'dead', attempts = attempts + 1, sent_at = ?, lease_until = 0, error = ?,"
         " failure = ?, digest = '' WHERE id = ?",
-        [(at, error, failure, number) for number, _, _ in _same_mail(database, row_id)],
+        [(at, error, failure, number) for number, *_ in _same_mail(database, row_id)],
     )
 
 
@@ -328,11 +376,12 @@ def drop_mails(database: sqlite3.Connection, ids: Iterable[int], now: float) -> 
     ).rowcount
 
 
-def make_all_due(database: sqlite3.Connection, now: float) -> None:
-    """Make every waiting row that is not leased due now."""
+def make_all_due(database: sqlite3.Connection, now: float, channel: str = EMAIL) -> None:
+    """Make every waiting row of the channel that is not leased due now."""
     database.execute(
-        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",
-        {"now": now},
+        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now"
+        " AND channel = :channel",
+        {"now": now, "channel": channel},
     )
 
 
@@ -358,15 +407,16 @@ def lease_mails(
     seconds: float,
     silenced: Callable[[str], bool] = lambda _: False,
     gather: Gather | None = None,
+    channel: str = EMAIL,
 ) -> tuple[OutboxMail, ...]:
-    """Lease what is due for `seconds`, the most urgent first."""
+    """Lease what is due on the channel for `seconds`, the most urgent first."""
     # A mail all of whose alerts (by fingerprint) are `silenced` waits. Once several have waited for over an
     # hour, all that waits, held or not due yet, leaves as the one mail that `gather` makes of it: only
     # critical news goes by itself.
-    at = {"now": now, "apart": CLOCK_TOLERANCE}
+    at = {"now": now, "apart": CLOCK_TOLERANCE, "channel": channel}
 
     def read(where: str) -> list[OutboxMail]:
-        mails = read_mails(database, where, dict(at))
+        mails = read_mails(database, f"({where}) AND channel = :channel", dict(at))
         return [mail for mail in mails if not all_silenced(mail.fingerprints, silenced)]
 
     due = read(f"{OPEN} AND {FREE_AT} <= :now")

@@ -53,7 +53,14 @@ class PipedOutbox:
         self._mails = mails
         self._answers = answers
 
-    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[OutboxMail]:  # noqa: ARG002  # the parent gathers
+    def lease_due(
+        self,
+        now: float,  # noqa: ARG002  # the parent has chosen and gathered
+        lease: float,  # noqa: ARG002
+        gather: object = None,  # noqa: ARG002
+        *,
+        channel: str = "",  # noqa: ARG002
+    ) -> Sequence[OutboxMail]:
         """Return all mails of the pipe; skip a line that the end of the parent cut off."""
         return [_decode_mail(line) for line in self._mails if line.endswith(b"\n")]
 

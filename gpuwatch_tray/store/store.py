@@ -35,18 +35,23 @@ if TYPE_CHECKING:
 
 
 class Mail(Struct, frozen=True):
-    """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit."""
+    """
+    A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit.
+
+    With another `channel` it is a message to a chat.
+    """
 
     message: Message
     fingerprints: tuple[str, ...]
     held: bool = False
+    channel: str = outbox.EMAIL
 
 
 class Commit(Struct, frozen=True):
     """
     What one evaluation writes, all of it or nothing; `in_loop` when a loop made it, not a single run.
 
-    `alerts` are active; the end of `ended` ones is still to be mailed, of `ended_without_mail` not; `dropped`
+    `alerts` are active; the end of `ended` ones is still to be told, of `ended_without_mail` not; `dropped`
     (by id) never fired. `voided` are acknowledgements (by id), `expired_silences` snoozes that ran out,
     `digested_rows` outbox rows that a digest takes up, `gpus` what is new in the inventory. `reminders` have
     changed; `closed_reminders` (by number) are told by one of the `mails`.
@@ -77,16 +82,16 @@ class EvaluationInputs(Struct, frozen=True):
     """
     What others may have written since: the person, the mail process, another process.
 
-    `delivered` has by channel when which fingerprint was last delivered; `queued` when the mail on its way
-    about one was written (wall time); `given_up` when the last mail about one was refused for good or
+    `delivered` has by channel when which fingerprint was last delivered; `queued` likewise when the mail on
+    its way about one was written (wall time); `given_up` when the last mail about one was refused for good or
     dropped.
     """
 
     attention: Attention
     gpus: tuple[KnownGpu, ...]
     delivered: dict[str, dict[str, Instant]]
-    queued: dict[str, float]
-    given_up: dict[str, float]
+    queued: outbox.FingerprintTimes
+    given_up: outbox.FingerprintTimes
     reminders: tuple[Reminder, ...]
 
 
@@ -135,8 +140,7 @@ def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
     incidents.remove_acknowledgements(database, commit.voided)
     incidents.remove_silences(database, commit.expired_silences)
     outbox.delete_mails(database, commit.digested_rows)
-    for mail in commit.mails:
-        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
+    _queue(database, commit.mails)
     reminders_and_gpus.write_inventory(database, commit.gpus)
     reminders_and_gpus.update_reminders(database, commit.reminders)
     for number in commit.closed_reminders:
@@ -161,14 +165,20 @@ def read_evaluation_inputs(database: sqlite3.Connection) -> EvaluationInputs:
     )
 
 
-def remove_reminders(database: sqlite3.Connection, numbers: Iterable[int], mail: Mail | None = None) -> bool:
-    """Delete reminders, and queue the mail about them; return False where all of them are gone."""
+def remove_reminders(
+    database: sqlite3.Connection, numbers: Iterable[int], mails: Sequence[Mail] = ()
+) -> bool:
+    """Delete reminders, and queue the mails about them; return False where all of them are gone."""
     removed = [number for number in numbers if reminders_and_gpus.remove_reminder(database, number)]
     if not removed:
         return False
-    if mail is not None:
-        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
+    _queue(database, mails)
     return True
+
+
+def _queue(database: sqlite3.Connection, mails: Iterable[Mail]) -> None:
+    for mail in mails:
+        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held, channel=mail.channel)
 
 
 def read_history(
@@ -289,8 +299,11 @@ class Store:
     record_delivery = _writing(incidents.record_deliveries)
     queued_since = _reading(outbox.count_queued_since)
     held_mails = _reading(outbox.read_held)
+    holding = _reading(outbox.read_holding)
 
-    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[OutboxMail, ...]:
+    def lease_due(
+        self, now: float, lease: float, gather: Gather | None = None, *, channel: str = outbox.EMAIL
+    ) -> tuple[OutboxMail, ...]:
         """Lease the mails that are due for `lease` seconds; `gather` makes one of a stale backlog."""
 
         def write(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
@@ -301,7 +314,9 @@ class Store:
                 )
                 raise StoreError(text.format(path=self.path))
             silenced = self._silence_check(database, Instant(now, *self._uptime()))
-            return () if silenced is None else outbox.lease_mails(database, now, lease, silenced, gather)
+            if silenced is None:
+                return ()
+            return outbox.lease_mails(database, now, lease, silenced, gather, channel)
 
         return self._database.write(write)
 
@@ -330,16 +345,17 @@ class Store:
     mark_retry = _writing(outbox.mark_retry)
     mark_dead = _writing(outbox.mark_dead)
     unsent_mails = _reading(outbox.read_queue)
+    unsent = _reading(outbox.read_whole_queue)
     resend_mails = _writing(outbox.make_due)
     drop_mails = _writing(outbox.drop_mails)
     make_mails_due = _writing(outbox.make_all_due)
 
-    def outbox_summary(self, now: float) -> OutboxSummary:
-        """Summarise what waits in the outbox; while everything is snoozed, nothing of it is ever due."""
+    def outbox_summary(self, now: float, channel: str = outbox.EMAIL) -> OutboxSummary:
+        """Summarise what waits for the channel; while everything is snoozed, nothing of it is ever due."""
 
         def read(database: sqlite3.Connection) -> OutboxSummary:
             silenced = self._silence_check(database, Instant(now, *self._uptime()))
-            summary = outbox.read_summary(database, now, silenced or (lambda _: False))
+            summary = outbox.read_summary(database, now, silenced or (lambda _: False), channel)
             return summary if silenced is not None else replace(summary, next_at=None)
 
         return self._database.read(read)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-VERSION = 6
+VERSION = 7
 TABLES = (
     "incidents",
     "transitions",
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     severity INTEGER NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL, value REAL NOT NULL,
     phase TEXT NOT NULL, since REAL NOT NULL, held REAL NOT NULL, samples INTEGER NOT NULL, fired TEXT,
     raises INTEGER NOT NULL, news TEXT, covered INTEGER NOT NULL, resolved TEXT,
-    owed INTEGER NOT NULL DEFAULT 0, thread TEXT
+    owed INTEGER NOT NULL DEFAULT 0, thread TEXT, owed_to TEXT NOT NULL DEFAULT '["email"]'
 );
 CREATE INDEX IF NOT EXISTS incidents_open ON incidents (id) WHERE phase <> 'resolved' OR owed;
 CREATE TABLE IF NOT EXISTS transitions (
@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     text TEXT NOT NULL, message_id TEXT NOT NULL UNIQUE, fingerprints TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
     lease_until REAL NOT NULL DEFAULT 0, set_at REAL NOT NULL, error TEXT NOT NULL DEFAULT '', sent_at REAL,
-    failure TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '{{}}', digest TEXT NOT NULL DEFAULT ''
+    failure TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '{{}}', digest TEXT NOT NULL DEFAULT '',
+    channel TEXT NOT NULL DEFAULT 'email'
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (next_at) WHERE state <> 'sent';
 CREATE TABLE IF NOT EXISTS sightings (
@@ -81,6 +82,9 @@ ADDED = (
     ("outbox", "failure", "TEXT NOT NULL DEFAULT ''"),
     ("outbox", "details", "TEXT NOT NULL DEFAULT '{}'"),
     ("outbox", "digest", "TEXT NOT NULL DEFAULT ''"),
+    # Before there were chats, all was mailed.
+    ("outbox", "channel", "TEXT NOT NULL DEFAULT 'email'"),
+    ("incidents", "owed_to", "TEXT NOT NULL DEFAULT '[\"email\"]'"),
 )
 
 

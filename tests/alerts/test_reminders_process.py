@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ProcessEnds, Reminder
+from gpuwatch_tray.alerts.reminder_types import (
+    CommandEnds,
+    Observation,
+    ProcessEnds,
+    Reminder,
+    reminder_from_json,
+    reminder_to_json,
+)
 from gpuwatch_tray.alerts.reminders import GRACE, awaited, command_notice, needs_process_check, step_reminder
 from gpuwatch_tray.model import UNKNOWN, Gpu, Problem, Severity
 from tests.support.fakes import BOOT, MIB, START, Clock, process, snapshot
@@ -22,6 +30,7 @@ ANOTHER = snapshot(process(7, 0, identity="start-8"))
 NAMELESS = snapshot(process(7, 0, identity=""))
 RESTARTED = replace(AWAY, boot_id="another boot")
 PEAK = "peak GPU memory: "
+SHOWN = "the system shows that it has ended; how, only the program that started it knows"
 
 
 def ends(*, local, identity="start-7"):
@@ -83,7 +92,7 @@ def test_the_notice_has_run_time_and_peak():
     watch = observation(clock, watch, AWAY, lives=False)
     assert watch.notice.title == "Process ended"
     assert watch.notice.text == "PID 7 (python train.py, GPU 0) has ended after 1 h 1 min"
-    assert watch.notice.details == (f"{PEAK}2.8 GiB",)
+    assert watch.notice.details == (SHOWN, f"{PEAK}2.8 GiB")
     assert watch.notice.at == clock.now
 
 
@@ -93,7 +102,7 @@ def test_a_peak_is_no_part_of_what_it_held():
     watch = observation(
         clock, watch, snapshot(replace(IT, memory=9000 * MIB), replace(IT, gpu=1, memory=UNKNOWN))
     )
-    assert observation(clock, watch, AWAY, lives=False).notice.details == (f"{PEAK}100 MiB",)
+    assert observation(clock, watch, AWAY, lives=False).notice.details == (SHOWN, f"{PEAK}100 MiB")
 
 
 def test_off_the_gpus_its_time_runs_on():
@@ -131,6 +140,29 @@ def test_without_an_identity_the_number_is_all_there_is():
     watch = observation(clock, watch, ANOTHER)  # can be told this time; it may well be the same
     assert watch.notice is None
     assert observation(clock, watch, AWAY).notice is not None
+
+
+def test_whether_its_end_was_seen_or_only_its_absence_is_said():
+    """The system here shows an end; elsewhere it is only on no list any more."""
+    clock, here = ends(local=True)
+    assert observation(clock, here, AWAY, lives=False).notice.details[0] == SHOWN
+    clock, elsewhere = ends(local=False)
+    assert observation(clock, elsewhere, AWAY).notice.details[0].startswith("only its absence was seen: ")
+
+
+def test_what_it_met_while_it_was_there_is_kept():
+    """Full memory, who else held it, and the kernel's count: what is read later is not what it met."""
+    full = replace(THERE.gpus[0], memory_used=24 * 2**30, memory_total=24 * 2**30)
+    other = process(8, 0, mine=False, memory=MIB)
+    clock, watch = ends(local=True)
+    there = snapshot(IT, other, gpus=(full, *THERE.gpus[1:]), oom_kills=3)
+    watch = observation(clock, watch, there)
+    met = (watch.condition.full, [row[:5] for row in watch.condition.others], watch.condition.oom_kills)
+    assert met == (("GPU-0000",), [("GPU-0000", "bob", "python", 8, MIB)], 3)
+    watch = observation(clock, watch, replace(AWAY, oom_kills=4), lives=False)
+    assert watch.notice is not None
+    assert (watch.condition.full, watch.condition.oom_kills) == (("GPU-0000",), 3)
+    assert reminder_from_json(3, json.loads(json.dumps(reminder_to_json(watch)))) == watch
 
 
 def test_the_system_is_asked_only_where_it_has_to_be():

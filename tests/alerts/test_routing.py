@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts import Channel, DeliveryState, RoutingPolicy, decide
+from gpuwatch_tray.alerts import Channel, ChatRoute, DeliveryState, RoutingPolicy, decide
 from gpuwatch_tray.model import EmailWhen, Instant, Phase, Presence, Reason, Severity
 from tests.support.fakes import BOOT, START, alert
 
 MAIL, POPUP = Channel.EMAIL, Channel.DESKTOP
-POLICY = RoutingPolicy(3600.0, mails=True, popups=True)
+PHONE, TEAM, LOG, WAITER = map(Channel.of_chat, ("phone", "team", "log", "waiter"))
+CHATS = (
+    ChatRoute("phone", Severity.CRITICAL),
+    ChatRoute("team"),
+    ChatRoute("log", Severity.INFO, frozenset({"intruder"})),
+    ChatRoute("waiter", rules=frozenset({"when"})),
+)
+POLICY = RoutingPolicy(3600.0, mails=True, popups=True, chats=CHATS)
 AWAY = (POLICY, Presence.AWAY)
 DESK = (POLICY, Presence.PRESENT)
 
@@ -40,6 +47,9 @@ ALWAYS = (replace(POLICY, email_when=EmailWhen.ALWAYS), Presence.PRESENT)
 NO_MAIL = (replace(POLICY, mails=False), Presence.AWAY)
 NO_DESK = (replace(POLICY, popups=False), Presence.PRESENT)
 NOT_SEEN = (POLICY, Presence.UNKNOWN)
+NEVER_CHAT = (replace(POLICY, chat_when=EmailWhen.NEVER), Presence.AWAY)
+ALWAYS_CHAT = (replace(POLICY, chat_when=EmailWhen.ALWAYS), Presence.PRESENT)
+NO_CHATS = (replace(POLICY, chats=()), Presence.AWAY)
 EVERYTHING = replace(JUST, snoozed_until=START + 60, inhibited_by="gpu_lost", acknowledged=True)
 
 had, UNTOLD = DeliveryState, DeliveryState()
@@ -122,6 +132,26 @@ TABLE = [
      "send first unacknowledged"),
     ("a repeat is mailed at once", LONG, MAIL, told(-3600), DESK, "send cooldown-over unacknowledged"),
     ("the cooldown comes before the desk", JUST, MAIL, told(-60), DESK, "no cooldown 3540"),
+    # a chat goes by the same steps, with CHAT_WHEN and a filter of its own
+    ("a chat, away", JUST, TEAM, UNTOLD, AWAY, "send first away"),
+    ("a chat, at the desk", JUST, TEAM, UNTOLD, DESK, "no at-the-desk 600"),
+    ("a chat is quiet for a cooldown of its own", LONG, TEAM, told(-60), AWAY, "no cooldown 3540"),
+    ("a chat's message is on its way", JUST, TEAM, had(queued=True), AWAY, "no queued"),
+    ("acknowledging binds a chat", replace(JUST, acknowledged=True), TEAM, UNTOLD, AWAY, "no acknowledged"),
+    ("so does a snooze", EVERYTHING, TEAM, UNTOLD, AWAY, "no snoozed"),
+    ("a chat that is gone", JUST, TEAM, UNTOLD, NO_CHATS, "no no-channel"),
+    ("CHAT_WHEN=never", JUST, TEAM, UNTOLD, NEVER_CHAT, "no never"),
+    ("CHAT_WHEN=never binds no mail", JUST, MAIL, UNTOLD, NEVER_CHAT, "send first away"),
+    ("CHAT_WHEN=always", JUST, TEAM, UNTOLD, ALWAYS_CHAT, "send first always"),
+    ("CHAT_WHEN=always binds no mail", JUST, MAIL, UNTOLD, ALWAYS_CHAT, "no at-the-desk 600"),
+    ("EMAIL_WHEN=never binds no chat", JUST, TEAM, UNTOLD, NEVER_MAIL, "send first away"),
+    ("a chat without a mail address", JUST, TEAM, UNTOLD, NO_MAIL, "send first away"),
+    ("a warning to a chat for the critical", JUST, PHONE, UNTOLD, AWAY, "no filtered"),
+    ("a critical one", replace(JUST, severity=Severity.CRITICAL), PHONE, UNTOLD, DESK, "send first critical"),
+    ("info to a chat is as to mail", INFO, TEAM, UNTOLD, AWAY, "no info-only"),
+    ("severity=info asks for it", INFO, LOG, UNTOLD, AWAY, "send first away"),
+    ("an alert of another rule", JUST, LOG, UNTOLD, AWAY, "no filtered"),
+    ("an alert to a chat for `when`", JUST, WAITER, UNTOLD, AWAY, "no filtered"),
 ]  # fmt: skip
 
 
@@ -156,7 +186,7 @@ def test_a_decision_reads_as_a_sentence():
     last=st.none() | st.floats(-1e4, 1e4),
     boot=st.sampled_from([BOOT, "old"]),
     presence=st.sampled_from(Presence),
-    channel=st.sampled_from(Channel),
+    channel=st.sampled_from(POLICY.channels),
 )
 def test_a_wait_that_is_told_is_true(fired, last, boot, presence, channel):
     """After the seconds that a decision names, and not before, the same alert goes or its wait is another."""
@@ -170,3 +200,16 @@ def test_a_wait_that_is_told_is_true(fired, last, boot, presence, channel):
     later = decide(one, channel, before, *where, at(found.wait + 1e-3))
     assert not decide(one, channel, before, *where, at(found.wait - 1e-3)).send
     assert later.send or later.reason is not found.reason
+
+
+def test_channels_by_their_names_on_file():
+    """A chat's name cannot be mistaken for mail or the desktop, whatever it is."""
+    assert [channel.value for channel in POLICY.channels[:3]] == ["email", "desktop", "chat:phone"]
+    assert Channel("chat:phone") == PHONE
+    assert Channel.of_chat("email") != MAIL
+    assert (PHONE.chat, MAIL.chat, POPUP.chat) == ("phone", "", "")
+
+
+def test_a_chat_for_some_rules_is_told_of_reminders_only_where_it_names_them():
+    """Without rules a chat is told of all that was asked for."""
+    assert [chat.wants_reminders for chat in CHATS] == [True, True, False, True]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, create_engine
 from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.engine.operations import Reminders
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
+from gpuwatch_tray.settings.chat_addresses import parse_line
 from gpuwatch_tray.store import OutboxSummary, Store
 from gpuwatch_tray.store.database import RETRY_SECONDS
 from tests.support.fakes import START, Clock, FakePopups, process, snapshot
@@ -23,6 +25,8 @@ CALM = snapshot(process(1, 0))
 
 
 class FakeOutboxProcess:
+    channel = "email"
+
     def __init__(self):
         self.waiting = OutboxSummary()
         self.kicks = 0
@@ -358,3 +362,43 @@ def test_each_reading_is_recorded_with_its_alerts_and_trouble_is_a_note(loop):
     loop.poll(CALM)
     assert recorder.trouble in loop.last.notes
     assert loop.last.level is Level.OK
+
+
+class FakeChatProcess(FakeOutboxProcess):
+    channel = "chat:phone"
+
+
+def test_a_chat_is_woken_and_what_waits_for_it_is_named(tmp_path):
+    """Its process is kicked by an alert, its trouble is a note and a popup of its own beside the mail's."""
+    chat = FakeChatProcess()
+    route = ChatRoute("phone")
+    running = Loop(tmp_path, routing=RoutingPolicy(chats=(route,)))
+    with closing(running.store):
+        outputs = replace(running.monitor._outputs, chats=(chat,))
+        running.monitor = Monitor(
+            running.context,
+            running,
+            create_engine(running.context, running.store, running.clock.instant, presence=running.sighting),
+            outputs,
+            running.monotonic,
+        )
+        running.poll(BUSY)
+        assert (running.mail.kicks, chat.kicks) == (1, 1)
+        chat.news = True
+        running.monitor.housekeep()
+        chat.waiting = OutboxSummary(2, START, START, "ntfy does not take it", "configuration", attempts=3)
+        running.monitor.housekeep()
+        assert [popup.key for popup in running.popups.shown if "mail" in popup.key] == ["mail-blocked:phone"]
+        assert any(note.startswith("Chat phone: 2 messages wait") for note in running.last.notes)
+        assert running.monitor.chats_waiting == {"phone": 2}
+        assert running.monitor.mails_waiting == 0
+
+
+def test_with_a_chat_nobody_is_told_that_email_is_off(tmp_path):
+    """The person has chosen another way."""
+    chats = (parse_line("phone ntfys://ntfy.sh/a"),)
+    for settings, said in (({}, True), ({"chats": chats}, False)):
+        running = Loop(tmp_path, to_email=(), no_recipient="not set", **settings)
+        with closing(running.store):
+            running.poll(CALM)
+            assert any("Email is off" in note for note in running.last.notes) is said

@@ -17,6 +17,7 @@ from gpuwatch_tray.app.tray_app import Welcome
 from gpuwatch_tray.ipc.lock import LockHolder
 from gpuwatch_tray.model import Button, Level, Limits, Problem
 from gpuwatch_tray.settings import ConfigProblem, Secret, Settings, SmtpSettings
+from gpuwatch_tray.settings.chat_addresses import parse_line
 from gpuwatch_tray.store import Store
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 
@@ -127,13 +128,35 @@ def test_a_recipient_brings_the_mail(running, monkeypatch):
 def test_a_new_way_tries_what_waits_at_once(running, monkeypatch):
     """A password that was corrected wakes the mails that the wrong one kept back; another key does not."""
     woken = []
-    monkeypatch.setattr(running.store, "make_mails_due", woken.append)
+    monkeypatch.setattr(running.store, "make_mails_due", lambda _at, channel: woken.append(channel))
     running.say(to_email=("ada@example.org",))
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("right"), "ada@example.org")
     running.say(smtp=server)
     assert len(woken) == 2
     running.say(routing=RoutingPolicy(cooldown=60))
     assert len(woken) == 2
+
+
+def test_chats_come_and_go(running, monkeypatch):
+    """Each has a process of its own, which stays while it is set up; a new address tries what waits."""
+    woken = []
+    monkeypatch.setattr(running.store, "make_mails_due", lambda _at, channel: woken.append(channel))
+
+    def say(*lines):
+        chats = tuple(parse_line(line) for line in lines)
+        running.say(chats=chats, routing=RoutingPolicy(chats=tuple(chat.route for chat in chats)))
+        return {process.channel: process for process in running.monitor._outputs.chats}
+
+    first = say("phone ntfys://ntfy.sh/a")
+    assert (list(first), woken, running.holder.mails) == (["chat:phone"], ["chat:phone"], True)
+    second = say("phone ntfys://ntfy.sh/b", "team ntfys://ntfy.sh/c severity=critical")
+    assert list(second) == ["chat:phone", "chat:team"]
+    assert second["chat:phone"] is first["chat:phone"]
+    assert woken == ["chat:phone", "chat:phone", "chat:team"]
+    assert list(say("team ntfys://ntfy.sh/c")) == ["chat:team"]
+    assert len(woken) == 3
+    assert say() == {}
+    assert not running.holder.mails
 
 
 def test_a_new_language_waits_for_the_next_start(running):

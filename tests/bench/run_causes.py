@@ -1,7 +1,7 @@
 """
 How well the cause of a run's end is found: on the half of the corpus that was kept aside from the rules.
 
-    .venv/bin/python -m tests.bench.run_causes [known|aside]
+    .venv/bin/python -m tests.bench.run_causes [known|aside|issues]
 
 Prints the macro-F1 beside two simpler ways, the confusion table, and the time that a run takes. The simpler
 ways are exit codes alone, with the kind that an end most often had in the half that the rules were written

@@ -18,6 +18,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.app.tray_app import COLLECT_EVERY
 from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.notify.render import MailIdentity
@@ -74,6 +75,10 @@ def main() -> None:
                 for row in store.lease_due(clock.now, 60.0) if poll % DELIVER == 0 else ():
                     store.mark_sent(row.id, clock.now, "250")
                 clock.advance(5)
+                if poll == 0:  # as the tray does
+                    gc.collect()
+                    gc.freeze()
+                    gc.set_threshold(COLLECT_EVERY)
                 if poll + 1 in {polls // 5, polls}:
                     gc.collect()
                     sizes.append(resident())

@@ -86,7 +86,7 @@ def test_two_that_wait_never_get_the_same(installed):
 
 
 def test_a_claim_lasts_as_long_as_the_command(installed):
-    """After kill -9 of the one that waited its command runs on, and no other run gets that GPU until it ends."""
+    """After kill -9 of who waited its command runs on, and no other run gets that GPU until it ends."""
     script = "echo $$ on $CUDA_VISIBLE_DEVICES; exec sleep 600"
     first = start(installed, "1", "--for", "1s", "--", "sh", "-c", script)
     pid, _on, uuid = first.stdout.readline().split()

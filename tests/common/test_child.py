@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,48 @@ def started(kept, *words, **more):
             yield running
         finally:
             running.kill()
+
+
+def test_files_that_it_would_inherit_it_does(kept):
+    """As the third one of `3< file`, or make's jobserver: nothing is taken from it."""
+    reading, writing = os.pipe()
+    os.write(writing, b"inherited\n")
+    os.close(writing)
+    done = run(kept, "cat", f"/dev/fd/{reading}", pass_fds=[reading])
+    os.close(reading)
+    assert done.stdout == b"inherited\n"
+
+
+def relay_of(pid):
+    """The process that passes on the output: the child that has a session of its own."""
+    for number in [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]:
+        with suppress(OSError):
+            child = f"PPid:\t{pid}\n" in Path(f"/proc/{number}/status").read_text()
+            if child and os.getsid(number) == number:
+                return number
+    return None
+
+
+def test_who_passes_on_holds_nothing_of_others(kept):
+    """A pipe that others write to ends with them, though the process that passes on lasts longer."""
+    reading, writing = os.pipe()
+    with started(kept, *sh("echo begun; sleep 600"), pass_fds=[writing]) as it:
+        assert it.stdout.readline() == b"begun\n"
+        files = {file.readlink() for file in Path(f"/proc/{relay_of(it.pid)}/fd").iterdir()}
+        assert Path(f"/proc/self/fd/{writing}").readlink() not in files
+        assert Path(f"/proc/{it.pid}/fd/1").readlink() in files
+        it.terminate()
+        it.wait(60)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_who_passes_on_can_be_killed(kept):
+    """The command learns it as from any reader that is gone, and its exit code is told."""
+    with started(kept, "yes") as it:
+        assert it.stdout.readline() == b"y\n"
+        os.kill(relay_of(it.pid), signal.SIGKILL)
+        assert it.wait(60) == 128 + signal.SIGPIPE
 
 
 def test_a_signal_that_interrupts_no_wait_reaches_the_command_all_the_same(kept):

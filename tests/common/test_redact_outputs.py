@@ -1,4 +1,4 @@
-"""No output shows a secret of a command line: menu, popups, mails, the log, `alerts`, `status`, `when`."""
+"""No output shows a secret of a command line: menu, popups, mails, chats, log, `alerts`, `status`, `when`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import ChatRoute
 from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.cli.alerts import alert_lines
@@ -46,7 +47,10 @@ class Outputs:
         self.store = Store(folder, "box", self.clock.uptime)
         self.seen = []
         self.presence = Presence.AWAY
-        policy = replace(POLICY, limits=LIMITS, resolved_popup=True)
+        self.chat = ChatRoute("phone")
+        policy = replace(
+            POLICY, limits=LIMITS, resolved_popup=True, routing=replace(POLICY.routing, chats=(self.chat,))
+        )
         self.judge = Engine(
             HostRules(), self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False
         )
@@ -68,9 +72,10 @@ class Outputs:
         for _, numbers in outcome.reminder_popups:
             if numbers:
                 self.judge.record_reminder_popup(numbers)
-        for row in self.store.lease_due(self.clock.now, 60):
-            self.show(row.message.subject, row.message.text)
-            self.store.mark_sent(row.id, self.clock.now, "250")
+        for channel in ("email", self.chat.channel.value):
+            for row in self.store.lease_due(self.clock.now, 60, channel=channel):
+                self.show(row.message.subject, row.message.text)
+                self.store.mark_sent(row.id, self.clock.now, "250")
         status = outcome.status
         self.show(*menu.tooltip(status), *labels(menu.build_menu(status)))
         answer = build_status(status, ResponderInfo("tray", "box", "nvml"))

@@ -22,7 +22,7 @@ import json, os, sys, tempfile
 from pathlib import Path
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.common import host
-from gpuwatch_tray.engine import Engine, Policy
+from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.notify.render import MailIdentity
 from gpuwatch_tray.sources.nvml import NvmlSource
@@ -31,7 +31,7 @@ from gpuwatch_tray.store import Store
 folder = Path(sys.argv[1])
 store = Store(folder, "box", host.uptime)
 policy = Policy(Limits(gpu_limit={GPUS}), RoutingPolicy(mails=True))
-engine = Engine(store, policy, MailIdentity("box", "ada", ""), host.now)
+engine = Engine(HostRules(), store, policy, MailIdentity("box", "ada", ""), host.now)
 source = NvmlSource(wake_sleeping=True)
 for _ in range({WARM}):
     engine.evaluate(source.read())

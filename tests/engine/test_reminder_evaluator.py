@@ -40,7 +40,11 @@ class Teller(Bench):
             self._sighting,
             self._lives,
             self._descends,
+            self._kernel_lines,
         )
+
+    def _kernel_lines(self, pid, _within):
+        return getattr(self, "kernel", {}).get(pid, ())
 
     def _lives(self, pid, _identity):
         return pid not in self.dead
@@ -253,6 +257,22 @@ def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
             teller.look(CALM)
         assert [popup.title for popup in teller.popups] == ["2 GPUs free"]
         assert teller.store.reminders() == ()
+
+
+def test_what_the_kernel_did_is_told_with_the_end(teller):
+    """Its line about that very process is certain; that it killed some process then is only probable."""
+    teller.presence = Presence.AWAY
+    line = "Memory cgroup out of memory: Killed process 1 (python) total-vm:89984kB"
+    for kernel, said in (({1: (line,)}, "- the machine ran"), ({}, "- probably: the machine ran")):
+        teller.kernel = kernel
+        teller.awaiting.add_process_ends(1, LOCAL)
+        teller.look(replace(LOCAL, oom_kills=5))
+        teller.dead.add(1)
+        teller.look(replace(LOCAL, processes=(), oom_kills=6))
+        (mail,) = teller.notices()
+        assert f"{said} out of memory, and the kernel killed it\n" in mail.text
+        assert (line in mail.text) is bool(kernel)
+        teller.dead.clear()
 
 
 def test_over_the_cap_it_comes_with_the_digest(teller):

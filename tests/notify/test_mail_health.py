@@ -130,3 +130,41 @@ def test_a_failure_that_passes_meanwhile_waits_for_the_one_that_needs_somebody()
     health.record_popup(popup.key, 0.0, shown=False)
     assert shown(health, LATER, 61.0) == []
     assert shown(health, PASSWORD, 62.0) == [PASSWORD.error]
+
+
+REFUSED = OutboxSummary(1, START, START + 30, "ntfy does not take it", "configuration")
+
+
+def test_a_chats_refusal_is_told_at_the_third():
+    """A first 401 may be the service's own mistake; then one popup, which goes once it is taken."""
+    health = MailHealth("phone")
+    assert health.popups(NOTHING, 0.0) == ()
+    for attempts in (1, 2):
+        assert health.popups(replace(REFUSED, attempts=attempts), 0.0) == ()
+    (popup,) = health.popups(replace(REFUSED, attempts=3), 0.0)
+    assert popup.title == "Chat phone is not reached until you act"
+    assert (popup.key, popup.body, popup.buttons) == ("mail-blocked:phone", "ntfy does not take it", ())
+    assert health.popups(replace(REFUSED, attempts=4), 0.0) == ()
+    assert health.closed_keys(NOTHING) == ("mail-blocked:phone",)
+
+
+def test_messages_that_were_given_up_are_told_once():
+    """With the command that lists them, under a key that no mail's popup has."""
+    health = MailHealth("phone")
+    health.popups(NOTHING, 0.0)
+    (popup,) = health.popups(OutboxSummary(dead=2, dead_error="no connection"), 0.0)
+    assert popup.key == "mail-dead:phone"
+    assert popup.title == "Messages to chat phone were given up"
+    assert popup.body.startswith("no connection\n`gpuwatch-tray outbox`")
+    assert health.popups(OutboxSummary(dead=2, dead_error="no connection"), 0.0) == ()
+
+
+def test_the_notes_about_a_chat_name_it():
+    """What waits with an error or for long, is held, or was given up; nothing while all is well."""
+    assert list(outbox_process.chat_notes("phone", OutboxSummary(1, START, START), START)) == []
+    waiting = OutboxSummary(2, START, START, "no connection", "transient", 3, 1, "no answer")
+    first, held, dead = outbox_process.chat_notes("phone", waiting, START)
+    assert first.startswith("Chat phone: 2 messages wait since ")
+    assert first.endswith(": no connection")
+    assert held == "Chat phone: 3 messages are held for a digest (hourly limit reached)"
+    assert dead == "Chat phone: 1 message was given up (`gpuwatch-tray outbox`): no answer"

@@ -329,6 +329,18 @@ def test_an_end_that_was_not_seen_is_told_as_that():
     assert explain_end("", Unseen(), facts(xids=(Xid("GPU-a", 31, ENDED - 3),))).kind is Kind.XID
 
 
+def test_a_kill_of_the_kernel_nearby_is_only_probable():
+    """It killed some process of the machine as this one ended by SIGKILL, or unseen; not where it exited."""
+    for end in (Signalled(9), Unseen()):
+        cause = explain_end(STEPS, end, facts(machine_kills=1))
+        assert (cause.kind, cause.confidence) == (Kind.HOST_MEMORY, Confidence.POSSIBLE)
+        assert cause.sentence == "probably: the machine ran out of memory, and the kernel killed it"
+    assert explain_end(STEPS, Exited(1), facts(machine_kills=1)).kind is Kind.UNKNOWN
+    assert explain_end(STEPS, Signalled(9), facts(oom_kills=1)).sentence.startswith(
+        "it reached its memory limit"
+    )
+
+
 def test_the_unknown_is_told_as_unknown_with_the_last_line():
     """Nothing is made up where nothing is known."""
     cause = explain_end("start\nlast words\n", Exited(3))

@@ -115,7 +115,7 @@ def test_names_from_outside_are_only_values(store):
     store.commit(step(mail(1, (evil,)), alerts=(alert(1, evil),), gpus=(KnownGpu(evil, 0, evil, START),)))
     store.record_delivery([evil], "desktop", NOW)
     assert store.saved_state().alerts[0].fingerprint == evil
-    assert (store.gpus()[0].uuid, set(store.evaluation_inputs().queued)) == (evil, {evil})
+    assert (store.gpus()[0].uuid, set(store.evaluation_inputs().queued["email"])) == (evil, {evil})
     assert not store.forget_gpu("' OR 1=1 --")
     assert store.forget_gpu(evil)
 

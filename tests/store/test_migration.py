@@ -85,7 +85,7 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
             database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 3")
     with closing(Store(tmp_path, "box")) as store:
-        assert store.outbox_summary(START) == OutboxSummary(1, START, START + 30, "451 later")
+        assert store.outbox_summary(START) == OutboxSummary(1, START, START + 30, "451 later", attempts=1)
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
         assert store.outbox_summary(START).failure == "configuration"
 

@@ -56,7 +56,8 @@ def test_alerts_of_each_phase(migrated):
     assert acknowledged.severity is Severity.CRITICAL
     assert acknowledged.covered
     assert acknowledged.text == "GPU 0: 93 °C"
-    assert [each.id for each in saved.ended] == [4]
+    assert [(each.id, each.owed_to) for each in saved.ended] == [(4, ("email",))]
+    assert {each.owed_to for each in saved.alerts} == {()}
     assert (saved.last, saved.last_in_loop, saved.highest) == (NOW, NOW, 5)
     assert len(saved.raised) == len(saved.severities) == 4
 
@@ -112,6 +113,8 @@ def test_mails(migrated):
     waiting, refused, retried, held, rest = rows = migrated.unsent_mails()
     assert tuple(row.id for row in rows) == UNSENT
     assert [row.state for row in rows] == ["queued", "dead", "queued", "held", "queued"]
+    assert {row.channel for row in rows} == {"email"}
+    assert migrated.holding() == {"email"}
     assert waiting.message.text == "text ü\n"
     assert waiting.message.details.html == "<p>ü</p>"
     assert waiting.message.details.subjects == ("GPU-0000",)

@@ -33,9 +33,9 @@ def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
     (row,) = store.lease_due(START, 60)
     store.mark_retry(row.id, START + 30, "connection refused", failure="transient")
     assert store.delivered("email") == {}
-    assert set(store.evaluation_inputs().queued) == {"a", "b"}
+    assert set(store.evaluation_inputs().queued["email"]) == {"a", "b"}
     assert store.outbox_summary(START) == OutboxSummary(
-        1, START, START + 30, "connection refused", "transient"
+        1, START, START + 30, "connection refused", "transient", attempts=1
     )
     assert store.lease_due(START + 29, 60) == ()
     (again,) = store.lease_due(START + 30, 60)
@@ -93,7 +93,7 @@ def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
     store.commit(step(mail(1, ["a"], held=True)))
     assert (store.lease_due(START, 60), store.outbox_summary(START)) == ((), OutboxSummary(held=1))
     (row,) = store.held_mails()
-    assert set(store.evaluation_inputs().queued) == {"a"}
+    assert set(store.evaluation_inputs().queued["email"]) == {"a"}
     assert store.queued_since(START, 3600) == 0
     store.commit(step(mail(2, ["a", "b"], kind=MessageKind.DIGEST), digested_rows=(row.id,)))
     assert (store.held_mails(), len(store.lease_due(START, 60))) == ((), 1)
@@ -138,7 +138,7 @@ def test_an_alert_whose_mail_was_given_up_may_be_mailed_again(store):
     store.mark_dead(1, START + 1, "550 no")
     store.mark_dead(2, START + 1, "550 no")
     around = store.evaluation_inputs()
-    assert (around.queued, around.delivered["email"], around.given_up) == ({}, {}, {"a": START + 1})
+    assert (around.queued, around.delivered, around.given_up) == ({}, {}, {"email": {"a": START + 1}})
 
 
 def test_a_mail_that_was_dropped_is_over(store):
@@ -150,7 +150,7 @@ def test_a_mail_that_was_dropped_is_over(store):
         OutboxSummary(),
         (),
     )
-    assert store.evaluation_inputs().given_up == {"a": START + 5, "b": START + 5}
+    assert store.evaluation_inputs().given_up == {"email": {"a": START + 5, "b": START + 5}}
     store.commit(step(at=Instant(START + 31 * 86400, 500.0, "boot-1")))
     assert store.evaluation_inputs().given_up == {}
 

@@ -60,11 +60,11 @@ def test_what_came_about_meanwhile_keeps_its_notice(store, other):
 def test_a_watch_is_closed_once_and_mailed_by_whoever_closed_it(store, other):
     """Of two that tell it only the first queues its mail; a held one waits for the digest."""
     number = store.add_reminder(FREE)
-    assert store.close_reminders([number], mail(1, ()))
-    assert not other.close_reminders([number], mail(2, ()))
+    assert store.close_reminders([number], [mail(1, ())])
+    assert not other.close_reminders([number], [mail(2, ())])
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>"]
     number = store.add_reminder(FREE)
-    store.close_reminders([number], mail(3, (), held=True))
+    store.close_reminders([number], [mail(3, (), held=True)])
     assert [row.message.message_id for row in store.held_mails()] == ["<3@box>"]
 
 
@@ -74,7 +74,7 @@ def test_a_mail_that_cannot_be_queued_closes_nothing(store, tmp_path, monkeypatc
     disk = faults.install(monkeypatch, store.path)
     with closing(Store(tmp_path / "state", "box")) as failing:
         with disk.failing(sqlite3.SQLITE_FULL, "INSERT INTO outbox"), pytest.raises(StoreError):
-            failing.close_reminders([number], mail(1, ()))
+            failing.close_reminders([number], [mail(1, ())])
         assert [each.id for each in failing.reminders()] == [number]
         assert failing.lease_due(START, 60) == ()
 

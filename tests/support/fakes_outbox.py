@@ -43,7 +43,9 @@ class FakeOutbox(Struct):
         self.rows[number] = OutboxRow(number, message, next_at=at)
         return number
 
-    def lease_due(self, now: float, lease: float, _gather: object = None) -> tuple[OutboxRow, ...]:
+    def lease_due(
+        self, now: float, lease: float, _gather: object = None, *, channel: str = "email"
+    ) -> tuple[OutboxRow, ...]:
         """Lease what is due and not leased yet, oldest first."""
         waiting = (row for row in self.rows.values() if row.state not in {"sent", "dead"})
         due = [row for row in waiting if row.next_at <= now and row.lease_until <= now]

@@ -97,6 +97,12 @@ class Installed:
             f'SMTP_PASS="{server.password}"\nFROM_EMAIL=watch@example.org\nSMTP_CA_FILE={server.ca_file}\n',
         )
 
+    def chat_with(self, *lines: str, notify: str = "") -> Path:
+        """A file with these addresses of chats, and notify.env that names it."""
+        file = self.write("chats", "".join(f"{line}\n" for line in lines))
+        self.write("notify.env", f"NOTIFY_URLS_FILE={file}\n{notify}")
+        return file
+
     def age_deliveries(self, seconds: float) -> None:
         """As if every notice so far had been delivered `seconds` earlier."""
         (file,) = self.state.glob("state-*.sqlite3")
