@@ -136,7 +136,7 @@ def describe_lab_free(condition: LabGpusFree) -> str:
     )
     if condition.spread:
         text = ngettext(
-            "{count} GPU is free on {hosts} for {span}",
+            "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )

@@ -147,7 +147,8 @@ def _row(host: Mapping[str, Any]) -> list[str]:
 def _alert(alert: Mapping[str, Any]) -> str:
     state = _("acknowledged") if alert["acknowledged"] else i18n.translate_key(alert["phase"])
     severity = i18n.translate_key(alert["severity"])
-    return f"  L{alert['id']}  {severity}  {_('{text} ({state})').format(text=alert['text'], state=state)}"
+    text = _("{text} ({state})").format(text=alert["text"], state=state)
+    return f"  L{alert['id']}  {severity}  {text}"
 
 
 def _theirs(alert: Mapping[str, Any]) -> str:

@@ -73,7 +73,8 @@ class LabReminders:
     def lines(self) -> Iterator[str]:
         """Describe each reminder in a line, oldest first."""
         for row in map(awaited, self._store.reminders()):
-            yield f"{f'L{row.id}':>5}  {row.text}{_(', not yet reported') if row.due else ''}"
+            due = _(", not yet reported") if row.due else ""
+            yield f"{f'L{row.id}':>5}  {row.text}{due}"
 
     def _add(self, condition: LabGpusFree | LabProcessEnds) -> str:
         reminder = Reminder(0, self._clock(), condition)

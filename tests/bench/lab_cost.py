@@ -3,10 +3,10 @@ What a lab of 500 hosts costs: the desk that reads it, and the Prometheus that i
 
     .venv/bin/python -m tests.bench.lab_cost [HOSTS]
 
-A made-up fleet (a process of its own) with 3,900 GPUs and some 25,000 processes is scraped by a real Prometheus
-every 15 s. A desk in another process reads it, judges it and writes its state, poll after poll. Shown are CPU
-times, which a busy machine disturbs less than the clock, memory and bytes. Machines differ, so nothing is
-asserted.
+A made-up fleet (a process of its own) with 3,900 GPUs and some 25,000 processes is scraped by a real
+Prometheus every 15 s. A desk in another process reads it, judges it and writes its state, poll after poll.
+Shown are CPU times, which a busy machine disturbs less than the clock, memory and bytes. Machines differ, so
+nothing is asserted.
 """
 
 from __future__ import annotations
@@ -196,18 +196,21 @@ def _print(
     print(f"{last['hosts']} hosts, {last['gpus']} GPUs that are read, {series:,} series")
     print(f"the lab's row: {last['headline']}  {last['problem']}")
     print(
-        f"a poll: {last['questions']} questions, {last['unpacked'] // 1000} KB, {last['wire'] // 1000} KB packed"
+        f"a poll: {last['questions']} questions, {last['unpacked'] // 1000} KB,"
+        f" {last['wire'] // 1000} KB packed"
     )
     print(f"  the first, which loads the libraries: {1000 * first['cpu']:.0f} ms of CPU")
     print(f"  read {reading:.1f} ms of CPU, {1000 * median(polls, 'wall'):.0f} ms by the clock")
     print(f"  judged and written {judging:.1f} ms of CPU")
     print(f"  together {(reading + judging) / 10 / POLL_SECONDS:.2f} % of a core, each {POLL_SECONDS:.0f} s")
     print(
-        f"memory: {last['rss'] // MIB} MiB, {(last['rss'] - last['bare']) // MIB} MiB more than before the imports"
+        f"memory: {last['rss'] // MIB} MiB, {(last['rss'] - last['bare']) // MIB} MiB more than before"
+        " the imports"
     )
     print(f"  after the first poll {first['rss'] // MIB} MiB")
     print(
-        f"a host in detail: {details[-1]['unpacked'] // 1000} KB, {1000 * median(details, 'cpu'):.1f} ms of CPU"
+        f"a host in detail: {details[-1]['unpacked'] // 1000} KB,"
+        f" {1000 * median(details, 'cpu'):.1f} ms of CPU"
     )
 
 
