@@ -13,10 +13,10 @@ from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import SourceKind, WorkError
+from gpuwatch_tray.app.lab_actions import LabActions
 from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
 from gpuwatch_tray.app.trial_alert import show_test_alert
-from gpuwatch_tray.common import host
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
@@ -188,6 +188,7 @@ class ActionDispatcher:
         self._reminders = reminders
         self._stop = stop
         self._report_page = ReportPageOpener.for_context(context)
+        self._lab = LabActions(context)
         self._lock = threading.Lock()
         self._login = None if context.trial else login_item.login_item()
         self._extras_shown: MenuExtras | None = None
@@ -208,7 +209,7 @@ class ActionDispatcher:
         self._popups = popups
         self._show_extras = show_extras
         self._perform = perform
-        self._lab = lab
+        self._lab.bind(lab, self.refresh_extras, self._show_failure)
         self._terminations = TerminationTracker(popups, self.refresh_extras)
         self._sign_in = SignInAction(self._context, popups, monitor.send_mails_now)
         self.refresh_extras()
@@ -216,6 +217,7 @@ class ActionDispatcher:
     def reconfigure(self, context: RunContext) -> None:
         """Go by these settings from now on."""
         self._context = context
+        self._lab.reconfigure(context)
         self.refresh_extras()
 
     @property
@@ -242,15 +244,14 @@ class ActionDispatcher:
             ActionKind.TEST_ALERT: lambda _: show_test_alert(self._context, self._popups),
             ActionKind.ACKNOWLEDGE: lambda name: self._operate(self._operations.acknowledge, name),
             ActionKind.SNOOZE: lambda name: self._operate(self._operations.snooze, HOUR, name),
-            ActionKind.SNOOZE_ALL: lambda _: self._operate(self._operations.snooze, HOUR),
-            ActionKind.SNOOZE_TOMORROW: lambda _: self._operate(
-                self._operations.snooze, until_tomorrow(time.time())
-            ),
-            ActionKind.RESUME: lambda _: self._operate(self._operations.resume),
+            ActionKind.SNOOZE_ALL: lambda _: self._snooze_all(HOUR),
+            ActionKind.SNOOZE_TOMORROW: lambda _: self._snooze_all(until_tomorrow(time.time())),
+            ActionKind.RESUME: lambda _: self._resume(),
             ActionKind.WHEN_FREE: self._when_free,
             ActionKind.WHEN_ENDS: self._when_ends,
             ActionKind.WHEN_CANCEL: lambda number: self._remind(self._reminders.cancel, int(number)),
             ActionKind.QUIT: lambda _: self._stop(),
+            **self._lab.actions(),
         }
         if clipboard.available():
             actions |= {ActionKind.COPY_PID: self._copy, ActionKind.COPY_COMMAND: self._copy}
@@ -270,10 +271,11 @@ class ActionDispatcher:
 
     def on_popup_button(self, key: str, button: Button) -> None:
         """Do what a `button` of the popup with this key asks for."""
-        if key.startswith(PREFIX) and self._lab is not None and self._lab.monitor is not None:
-            self._on_lab_button(self._lab, self._lab.monitor.alerts_of_popup(key), button)
+        of_lab = key.startswith(PREFIX)
+        if of_lab and button is not Button.SHOW:
+            self._lab.on_button(key, button)
             return
-        fingerprints = self._alerts_of_popup(key)
+        fingerprints = self._lab.alerts_of_popup(key) if of_lab else self._alerts_of_popup(key)
         if button is Button.SHOW:
             self._show_details(fingerprints)
         elif button is Button.ACKNOWLEDGE and fingerprints:
@@ -291,19 +293,6 @@ class ActionDispatcher:
         elif button is Button.KILL and key.startswith(KILL_KEY):
             self._end(key.removeprefix(KILL_KEY), kill=True)
 
-    def _on_lab_button(self, lab: LabWatch, fingerprints: tuple[str, ...], button: Button) -> None:
-        """Do what a button of a popup about the lab asks for; its alerts are in a state of their own."""
-        if lab.lease is None:
-            return
-        operations = AlertOperations(lab.lease.store, host.now)
-        if button is Button.SHOW:
-            self._show_details(fingerprints)
-        elif button is Button.ACKNOWLEDGE and fingerprints:
-            self._operate(operations.acknowledge, *fingerprints)
-        elif button is Button.SNOOZE and fingerprints:
-            self._operate(operations.snooze, HOUR, *fingerprints)
-        lab.check_now()
-
     def _show_details(self, fingerprints: tuple[str, ...] = ()) -> None:
         """Open the page in the browser; where that cannot be, show these alerts in a popup."""
         try:
@@ -320,6 +309,15 @@ class ActionDispatcher:
         except StoreError as error:
             self._show_failure(_("The action failed"), str(error))
         self._monitor.check_now()
+
+    def _snooze_all(self, seconds: float) -> None:
+        """Snooze what this computer and the lab tell."""
+        self._operate(self._operations.snooze, seconds)
+        self._lab.operate(lambda of: of.snooze(seconds))
+
+    def _resume(self) -> None:
+        self._operate(self._operations.resume)
+        self._lab.operate(lambda of: of.resume())
 
     def _when_free(self, count: str) -> None:
         self._remind(self._reminders.add_gpus_free, int(count), self._monitor.status.snapshot)
@@ -409,12 +407,14 @@ class ActionDispatcher:
             log_file,
             self._starts_at_login(),
             self._can_set_up_mail(),
+            self._lab.extras(),
         )
 
     def _details_popup(self, fingerprints: tuple[str, ...]) -> Popup:
         """Make the popup with the text of these alerts (or of all), and the processes on the GPUs."""
         status = self._monitor.status
-        alerts = [alert for alert in status.alerts if not fingerprints or alert.fingerprint in fingerprints]
+        every = (*status.alerts, *(() if status.lab is None else status.lab.alerts))
+        alerts = [alert for alert in every if not fingerprints or alert.fingerprint in fingerprints]
         lines = [labels.clip(alert.message, 200) for alert in alerts] or [status.headline]
         processes = status.snapshot.processes if status.snapshot is not None else ()
         lines += [labels.process_label(process) for process in processes[:LINES]]

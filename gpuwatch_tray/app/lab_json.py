@@ -13,9 +13,11 @@ from gpuwatch_tray import i18n
 from gpuwatch_tray.app.status_json import alert_json
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Missing, known
 from gpuwatch_tray.model.units import local_time, recent_time, rough_duration
+from gpuwatch_tray.report.lab_page import STATES
+from gpuwatch_tray.rules.lab_rules import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,14 +26,6 @@ if TYPE_CHECKING:
 
 
 SCHEMA = 1
-STATES = {
-    "ok": N_("ok"),
-    "down": N_("does not answer"),
-    "blind": N_("cannot read its GPUs"),
-    "stale": N_("too old"),
-    "gone": N_("gone"),
-    "unknown": N_("not known"),
-}
 
 
 def build_lab(status: LabStatus) -> dict[str, Any]:
@@ -45,7 +39,7 @@ def build_lab(status: LabStatus) -> dict[str, Any]:
         "source": "" if view is None else view.source,
         "problem": None if view is None or view.problem is None else str(view.problem),
         "hosts": [] if view is None else [_host(host) for host in view.hosts],
-        "alerts": [alert_json(alert) for alert in status.alerts],
+        "alerts": [{**alert_json(alert), "host": host_of(alert.subject) or None} for alert in status.alerts],
         "alertmanager": {
             "state": "unknown" if view is None else view.feed.value,
             "problem": None if view is None else view.feed_problem or None,

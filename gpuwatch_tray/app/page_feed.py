@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.app.lab_json import build_lab
 from gpuwatch_tray.app.report_page import write_page
 from gpuwatch_tray.common.private import is_private_folder
 from gpuwatch_tray.i18n import _
@@ -20,6 +21,7 @@ from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import AlertMark, GpuFacts, Phase, gpu_subject
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.report import present
+from gpuwatch_tray.report.lab_page import lab_data
 from gpuwatch_tray.report.script_json import script_safe_json
 from gpuwatch_tray.rules.verdict import GpuLookup
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from gpuwatch_tray.model import GpuProcess, GpuSample, Instant, Status
+    from gpuwatch_tray.model import GpuProcess, GpuSample, Instant, LabStatus, Status
 
 
 log = logging.getLogger(__name__)
@@ -163,6 +165,8 @@ class PageFeed:
         self._minutes: deque[tuple[int, dict[str, Any]]] = deque(maxlen=MOST_MINUTES)
         self._trouble = ""
         self._words = KnownWords()
+        self._lab_shown: LabStatus | None = None
+        self._lab_news: dict[str, Any] | None = None  # of `_lab_shown`: hundreds of hosts change seldom
 
     def follow(self, folder: Path) -> dict[str, Any]:
         """Write the file into this folder now, and for an hour. Raises RequestRefusedError."""
@@ -233,6 +237,10 @@ class PageFeed:
         opened = self._opened or now
         self._words.begin()
         news = build_news(shown, self._live(shown), tuple(self._minutes), self._words.of)
+        if shown.lab is not self._lab_shown:
+            self._lab_shown = shown.lab
+            self._lab_news = None if shown.lab is None else lab_data(build_lab(shown.lab))
+        news |= {"lab": self._lab_news}
         news |= {"until": opened.wall + FOLLOWED, "poll": self._poll()}
         self._write(news, now)
         self._shown, self._written = shown, now

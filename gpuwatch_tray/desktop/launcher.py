@@ -54,6 +54,17 @@ def open_page(path: str | Path, environ: Mapping[str, str] | None = None) -> Non
     _open(path, environ, BROWSERS)
 
 
+def open_address(address: str, environ: Mapping[str, str] | None = None) -> None:
+    """Open an http address in the browser; raises OpeningError, within seconds."""
+    if not address.startswith(("http://", "https://")):  # what follows is then no option of the opener
+        raise OpeningError(_("{address} is no address of a web page").format(address=address))
+    environ = os.environ if environ is None else environ
+    opener = _find_opener(environ, BROWSERS)
+    if not opener:
+        raise OpeningError(_("no program here opens {name}: install xdg-utils").format(name=address))
+    _start([*opener, address], environ, address)
+
+
 def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers) -> None:
     environ = os.environ if environ is None else environ
     opener = _find_opener(environ, openers)

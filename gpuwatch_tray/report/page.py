@@ -73,7 +73,7 @@ def _css_properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterat
 
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "save", "main", "live")
+PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "lab", "save", "main", "live")
 _PLACE = late_pattern(r"\{\{(\w+)\}\}")
 
 
@@ -214,6 +214,21 @@ def page_texts() -> dict[str, str]:
         "cost": _("Cost"),
         "total": _("Total"),
         "show_all": _("Show all {count}"),
+        "lab": _("The lab"),
+        "lab_at": _("The lab at {at}"),
+        "hosts": _("Hosts of the lab"),
+        "host": _("Host"),
+        "host_state": _("State"),
+        "since": _("For"),
+        "free": _("Free"),
+        "look_free": _("{count} look free"),
+        "gpu_count": _("GPUs"),
+        "yours": _("Yours"),
+        "oldest": _("Your oldest"),
+        "hottest": _("Hottest"),
+        "search_hosts": _("Search hosts, states and alerts"),
+        "no_hosts": _("No host is found."),
+        "and_more": _("and {count} more"),
         "empty": _(
             "Nothing recorded yet. While gpuwatch-tray runs, it keeps one value per minute for "
             "each GPU; come back in a few minutes."

@@ -19,6 +19,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Auto
 from gpuwatch_tray.model.units import KIB, MIB, MINUTE
 from gpuwatch_tray.report import page
+from gpuwatch_tray.report.lab_page import lab_data
 from gpuwatch_tray.report.present import (
     METRICS,
     alert_data,
@@ -112,8 +113,9 @@ class PageContext(Struct, frozen=True):
     What a page is about, beside the history; `live` is the answer to `status` of what watches.
 
     `present` are the PIDs that it sees on GPUs, `commands` the redacted command lines of one's own; `warn_at`
-    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it. `feed` is the
-    data file that the page follows, None for a page to keep. `called` is how a terminal calls this program,
+    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it; `lab` is as
+    `lab --json` has it, None where none is watched. `feed` is the data file that the page follows, None for
+    a page to keep. `called` is how a terminal calls this program,
     and `options` follow each of its commands.
     """
 
@@ -126,6 +128,7 @@ class PageContext(Struct, frozen=True):
     warn_at: int | Auto | None = Auto.AUTO
     usage: Mapping[str, Any] | None = None
     feed: page.Feed | None = None
+    lab: Mapping[str, Any] | None = None
     called: str = "gpuwatch-tray"
     options: str = ""
 
@@ -172,6 +175,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
         "called": context.called,
         "options": context.options,
         "usage": None if context.usage is None else _usage_data(context.usage),
+        "lab": None if context.lab is None else lab_data(context.lab),
     }
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUICK = "tray-actions"
-# The programs of the desktop answer within seconds, a mail server within minutes.
+# The programs of the desktop answer within seconds, a host of the lab and its Alertmanager within ten or so,
+# a mail server within minutes.
 LANES = {
     ActionKind.TEST_ALERT: "tray-test",
     ActionKind.COPY_PID: "tray-desktop",
@@ -38,6 +39,11 @@ LANES = {
     ActionKind.OPEN_SETTINGS: "tray-desktop",
     ActionKind.OPEN_LOG: "tray-desktop",
     ActionKind.SET_UP_MAIL: "tray-desktop",
+    ActionKind.COPY_SSH: "tray-desktop",
+    ActionKind.OPEN_LINK: "tray-desktop",
+    ActionKind.ASK_HOST: "tray-host",
+    ActionKind.LAB_SILENCE: "tray-silence",
+    ActionKind.LAB_EXPIRE: "tray-silence",
 }
 MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 
@@ -110,6 +116,7 @@ class Tray:
         self._status: Status | None = None
         self._extras = menu.MenuExtras()
         self._shown_processes = menu.ShownProcesses()
+        self._shown_hosts = menu.ShownHosts()
         self._posted = False
         backend = select_backend(bus, name, self._worker.perform)
         self.has_icon = backend is not None
@@ -189,6 +196,6 @@ class Tray:
     def _view(self, status: Status, extras: MenuExtras) -> TrayView:
         badge = status.in_use if self._badge else None
         look = drawing.IconLook(status.level, self._style, badge)
-        rows = menu.build_menu(status, self._offered, extras, self._shown_processes)
+        rows = menu.build_menu(status, self._offered, extras, self._shown_processes, self._shown_hosts)
         title, *details = menu.tooltip(status)
         return TrayView(look, title, rows, tuple(details))

@@ -94,6 +94,7 @@ function present(told) {
   alertsFrom(told);
   runsFrom(told);
   showState(told.state);
+  labFrom(told);
   const now = new Map(told.gpus.map((gpu) => [gpu.id, gpu]));
   data.gpus.forEach((gpu, place) => {
     const found = now.get(gpu.id);
@@ -109,6 +110,7 @@ function show() {
   pending = document.hidden;
   if (pending) return;
   foot();
+  if (labOf.shown) fillLab();
   if (!plots.length) {
     if (times.length) build();
     else alertsShown.renew(alertRows());
@@ -188,6 +190,7 @@ function lose() {
     of.reason.textContent = state.reason;
     of.reason.hidden = false;
   }
+  labOf.lost = true;
   for (const run of data.runs) if (run.end === null) { run.end = Math.round(at); run.lost = true; }
   show();
 }

@@ -224,10 +224,11 @@ function build() {
   const main = document.getElementById("main");  // what stands there is for those without JavaScript
   if (!data.gpus.length || !times.length) {
     const nothing = make("p", { class: "empty" }, w.empty);
-    main.replaceChildren(...(data.gpus.length ? [cards(), nothing] : [nothing]), alertTable());
+    const lab = labSection();
+    main.replaceChildren(...[lab, data.gpus.length ? cards() : null, nothing, alertTable()].filter(Boolean));
     return;
   }
-  main.replaceChildren(...[cards(), history(), alertTable(), usageTable(), processTable()].filter(Boolean));
+  main.replaceChildren(...[cards(), labSection(), history(), alertTable(), usageTable(), processTable()].filter(Boolean));
   showStrips();
   redraw();
 }

@@ -35,7 +35,7 @@ function table(titles, rows, caption, { numeric = [], total = null, none = "" } 
   }
 
   function arrange() {
-    sorted = order === null ? rows : [...rows].sort((one, other) => (order.up ? 1 : -1) * compare(key(one[order.column]), key(other[order.column])));
+    sorted = order === null ? rows : [...rows].sort((one, other) => compare(key(one[order.column]), key(other[order.column]), order.up ? 1 : -1));
     fill();
   }
 
@@ -59,10 +59,10 @@ function table(titles, rows, caption, { numeric = [], total = null, none = "" } 
 }
 
 // What is not known comes last, whichever way.
-function compare(one, other) {
+function compare(one, other, way) {
   if (one === null || other === null) return (one === null) - (other === null);
-  if (typeof one === "number" && typeof other === "number") return one - other;
-  return String(one).localeCompare(String(other), lang, { numeric: true });
+  if (typeof one === "number" && typeof other === "number") return way * (one - other);
+  return way * String(one).localeCompare(String(other), lang, { numeric: true });
 }
 
 let processesShown = null;

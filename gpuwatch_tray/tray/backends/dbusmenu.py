@@ -256,6 +256,7 @@ class DBusMenu(ServiceInterface):
             self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":
             self._send(self.tree.opened(row, now))
+            self._tell_opening(row)
             self._loop.call_later(RESIGNAL_DELAY, self._remind, row)
         elif kind == "closed":
             self._send(self.tree.closed(row, now))
@@ -276,8 +277,15 @@ class DBusMenu(ServiceInterface):
         else:
             change, stale = self.tree.about_to_show(row, self._loop.time())
             self._send(change)
+            self._tell_opening(row)
         self._kinds.caused = self._kinds.caused or stale
         return stale
+
+    def _tell_opening(self, row: int) -> None:
+        """Do what the opening of this list asks for, such as to ask a host of the lab."""
+        node = self.tree.nodes[row]
+        if node.entry is not None and node.entry.opened is not None and node.removed_at is None:
+            node.entry.opened()
 
     def _remind(self, row: int) -> None:
         self._send(self.tree.remind(row))

@@ -26,7 +26,7 @@ Properties = dict[str, str | bool | int]
 
 
 class MenuEntry(Struct, frozen=True):
-    """A wanted row, a separator without a label; the fields are those of MenuRow."""
+    """A wanted row, a separator without a label; the fields are those of MenuRow, `opened` its `opening`."""
 
     key: str
     label: str = ""
@@ -38,6 +38,7 @@ class MenuEntry(Struct, frozen=True):
     gone: str = "Over"
     filler: bool = False
     ticked: bool | None = None
+    opened: Callable[[], None] | None = None
 
 
 class NodeKind(Enum):

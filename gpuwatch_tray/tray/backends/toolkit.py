@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import drawing
@@ -50,10 +51,13 @@ MenuItem: Any = pystray.MenuItem
 class RowItem(MenuItem):  # type: ignore[misc]  # pystray has no types
     """A pystray item that knows the row that it shows."""
 
-    def __init__(self, row: MenuRow, on_click: Any, label: str) -> None:
+    def __init__(
+        self, row: MenuRow, on_click: Any, label: str, opened: Callable[[], None] | None = None
+    ) -> None:
         ticked = None if row.ticked is None else lambda _: bool(row.ticked)
         super().__init__(label, on_click, checked=ticked, enabled=row.enabled)
         self.row = row
+        self.opened = opened
 
 
 def pystray_menu(
@@ -120,7 +124,8 @@ def _row_item(
         def on_click() -> None:
             perform(action)
 
-    return RowItem(row, on_click, escape(row.label))
+    opened = None if row.opening is None else partial(perform, row.opening)
+    return RowItem(row, on_click, escape(row.label), opened)
 
 
 def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
@@ -140,4 +145,5 @@ def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
         gone=row.gone,
         filler=row.filler,
         ticked=item.checked,
+        opened=item.opened,
     )

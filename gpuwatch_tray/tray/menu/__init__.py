@@ -5,8 +5,27 @@ A row's key, unique in a menu, stands for what the row shows (a GPU's UUID, a pr
 for its place, so that a changed row differs from another row. Its action is bound to the thing that it names.
 """
 
+from gpuwatch_tray.tray.menu.lab_rows import ShownHosts
 from gpuwatch_tray.tray.menu.menu import build_menu, tooltip
 from gpuwatch_tray.tray.menu.process_rows import ShownProcesses
-from gpuwatch_tray.tray.menu.row import ActionKind, MenuAction, MenuExtras, MenuRow
+from gpuwatch_tray.tray.menu.row import (
+    ActionKind,
+    HostDetail,
+    LabExtras,
+    MenuAction,
+    MenuExtras,
+    MenuRow,
+)
 
-__all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "ShownProcesses", "build_menu", "tooltip"]
+__all__ = [
+    "ActionKind",
+    "HostDetail",
+    "LabExtras",
+    "MenuAction",
+    "MenuExtras",
+    "MenuRow",
+    "ShownHosts",
+    "ShownProcesses",
+    "build_menu",
+    "tooltip",
+]

@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.alerts.silences import MORNING
-from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Phase, Severity, labelled
-from gpuwatch_tray.model.units import end_time, local_time
+from gpuwatch_tray.model import Level, labelled
+from gpuwatch_tray.model.units import end_time
 from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.tray.menu.alert_rows import local_alert_row
+from gpuwatch_tray.tray.menu.lab_rows import (
+    ShownHosts,
+    lab_alert_row,
+    lab_line,
+    lab_reminder_rows,
+    lab_rows,
+    link_rows,
+    remote_rows,
+)
 from gpuwatch_tray.tray.menu.process_rows import (
     ShownProcesses,
     gpu_rows,
@@ -35,24 +44,14 @@ from gpuwatch_tray.tray.menu.row import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from gpuwatch_tray.model import Alert, Snapshot, Status
-
-
-SEVERITIES = {
-    Severity.INFO: N_("Note"),
-    Severity.WARNING: N_("Warning"),
-    Severity.CRITICAL: N_("Critical"),
-}
-
-
-def alert_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """Return the firing and recovering alerts, worst first, each with its state and actions."""
-    return unique_rows(_alert_row(alert, status.at, offered) for alert in status.alerts)
+    from gpuwatch_tray.model import Snapshot, Status
 
 
 def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
     """Return the submenu that snoozes everything."""
     ends = [status.snoozed_until, *(alert.snoozed_until for alert in status.alerts)]
+    if status.lab is not None:
+        ends += [status.lab.snoozed_until, *(alert.snoozed_until for alert in status.lab.alerts)]
     snoozed = any(end is not None for end in ends)
     morning = _("Until tomorrow, {time}").format(time=f"{MORNING:02}:00")
     rows = [
@@ -63,55 +62,32 @@ def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[Men
     return submenu("snooze all", _("Snooze all"), offered_rows(offered, *rows))
 
 
-def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> MenuRow:
-    key = f"alert:{alert.fingerprint}"
-    message = redact.text(alert.message) or "?"
-    marks = _alert_marks(alert, now)
-    label = labels.fit(f"{_(SEVERITIES[alert.severity])}: {message}", labels.DOT + marks[-1] if marks else "")
-    return MenuRow(
-        key, label, children=tuple(_alert_details(key, alert, now, offered)), subject=key, gone=_("Over")
-    )
+def _attention_row(rows: Sequence[MenuRow], others: Sequence[MenuRow], unknown: str) -> MenuRow:
+    """
+    Return the row for all that asks for attention, which is always there, so that no other one moves.
 
-
-def _attention_row(rows: Sequence[MenuRow]) -> MenuRow:
-    """Return the row for all that asks for attention, which is always there, so that no other one moves."""
+    `others` are no news, and stand last; `unknown` says why no alert does not mean that all is well.
+    """
     if not rows:
-        return MenuRow("alerts", _("No alerts"), children=(text_row("no alerts", _("Nothing is wrong now")),))
+        none = text_row("no alerts", unknown or _("Nothing is wrong now"))
+        return MenuRow("alerts", _("No alerts"), children=(none, *others))
     label, children = rows[0].label, rows[0].children
+    if rows[1:] or others:
+        children = (*rows, *others)
     if rows[1:]:
         label = labels.fit(label, f"{labels.DOT}+{len(rows) - 1}")
-        children = tuple(rows)
     return MenuRow("alerts", label, children=children)
 
 
-def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
-    # the kind comes first: behind a fingerprint it could be part of another one
-    yield from text_rows(f"text of {key}", redact.text(alert.message))
-    yield text_row(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
-    phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
-    state = _(", ").join([phase, *_alert_marks(alert, now)])
-    yield text_row(f"state of {key}", _("State: {state}").format(state=state))
-    done = alert.acknowledged
-    acknowledge = _("Acknowledged") if done else _("Acknowledge")
-    yield from offered_rows(
-        offered,
-        action_row(
-            f"acknowledge {key}", acknowledge, ActionKind.ACKNOWLEDGE, alert.fingerprint, enabled=not done
-        ),
-        action_row(f"snooze {key}", _("Snooze 1 h"), ActionKind.SNOOZE, alert.fingerprint),
-    )
-
-
-def _alert_marks(alert: Alert, now: float) -> list[str]:
-    """Return whether the alert is acknowledged, snoozed or muted, the strongest last."""
-    marks = []
-    if alert.acknowledged:
-        marks.append(_("acknowledged"))
-    if alert.snoozed_until is not None:
-        marks.append(_("snoozed until {time}").format(time=end_time(alert.snoozed_until, now)))
-    if alert.inhibited_by:
-        marks.append(_("muted by {rule}").format(rule=labels.clip(alert.inhibited_by, 40)))
-    return marks
+def _alert_rows(status: Status, offered: Collection[ActionKind], extras: MenuExtras) -> list[MenuRow]:
+    """Return the alerts of this computer and of the lab, the worst first."""
+    found = [(alert.severity, local_alert_row(alert, status.at, offered)) for alert in status.alerts]
+    if status.lab is not None:
+        found += [
+            (alert.severity, lab_alert_row(alert, status.lab, offered, extras.lab))
+            for alert in status.lab.alerts
+        ]
+    return unique_rows(row for _severity, row in sorted(found, key=lambda pair: -pair[0]))
 
 
 ALL_ACTIONS = frozenset(ActionKind)
@@ -126,21 +102,25 @@ def status_line(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
     mark = "" if until is None else _("snoozed until {time}").format(time=end_time(until, status.at))
-    return labels.fit(
-        labelled(status.headline, simulated=simulated), labels.DOT + mark if mark else "", columns
-    )
+    headline = status.headline
+    if status.lab is not None and status.level is status.lab.level is Level.OK:
+        headline = lab_line(status.lab)  # of two that are well, the one that is not on the desk
+    return labels.fit(labelled(headline, simulated=simulated), labels.DOT + mark if mark else "", columns)
 
 
 def tooltip(status: Status) -> tuple[str, ...]:
-    """Return the status line, and a line for each GPU or, of more than four, one for all."""
+    """Return the status line, the lab's, and a line for each GPU or, of more than four, one for all."""
     snapshot = status.snapshot
+    first = status_line(status)
+    line = "" if status.lab is None else labels.fit(lab_line(status.lab), columns=TOOLTIP_COLUMNS)
+    lab = (line,) if line and line != first else ()
     if snapshot is None or snapshot.problem is not None:
-        return (status_line(status),)
+        return (first, *lab)
     gpus = sorted(snapshot.gpus, key=lambda gpu: gpu.index)
     named = not labels.are_alike(gpus)
     if len(gpus) > GPUS_IN_TOOLTIP:
-        return (status_line(status), _sum_of_gpus(gpus, snapshot))
-    return (status_line(status), *(labels.gpu_label(gpu, named=named) for gpu in gpus))
+        return (first, *lab, _sum_of_gpus(gpus, snapshot))
+    return (first, *lab, *(labels.gpu_label(gpu, named=named) for gpu in gpus))
 
 
 def build_menu(
@@ -148,28 +128,64 @@ def build_menu(
     offered: Collection[ActionKind] = ALL_ACTIONS,
     extras: MenuExtras | None = None,
     shown: ShownProcesses | None = None,
+    shown_hosts: ShownHosts | None = None,
 ) -> tuple[MenuRow, ...]:
-    """Return the menu of a status; of the actions, only those `offered`; `shown` keeps its choices."""
+    """Return the menu of a status; of the actions, only those `offered`; what was `shown` stays so."""
     extras = extras or MenuExtras()
+    lab = status.lab
     reminded = frozenset(reminder.target for reminder in status.awaited)
     gpus = gpu_rows(status.snapshot, offered, reminded, shown or ShownProcesses())
-    if len(gpus) > GPUS_AT_TOP:
+    others: list[MenuRow] = []
+    if lab is not None:
+        gpus = _rows_beside_lab(status, gpus, offered)
+        gpus = [*lab_rows(lab, offered, extras.lab, shown_hosts or ShownHosts()), *gpus]
+        others = remote_rows(lab, offered, extras.lab)
+    elif len(gpus) > GPUS_AT_TOP:
         gpus = [_gpus_row(gpus, status.snapshot, offered)]
-    attention = [*kill_rows(extras.unresponsive, status.snapshot, offered), *alert_rows(status, offered)]
+    attention = [
+        *kill_rows(extras.unresponsive, status.snapshot, offered),
+        *_alert_rows(status, offered, extras),
+    ]
+    unknown = lab.headline if lab is not None and lab.level is Level.NO_DATA else ""
     details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
     return (
         text_row("status", status_line(status, labels.MAX_COLUMNS)),
-        *_note_rows(status.notes, offered, extras),
-        _attention_row(attention),
+        *_note_rows((*status.notes, *(() if lab is None else lab.notes)), offered, extras),
+        _attention_row(attention, others, unknown),
         MenuRow("line:gpus"),
         *gpus,
         MenuRow("line:acts"),
         *snooze_all_rows(status, offered),
-        *reminder_rows(status, offered),
+        *_when_rows(status, offered),
         *offered_rows(offered, details),
         MenuRow("more", _("More"), children=tuple(_rows_under_more(status, offered, extras))),
         *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
     )
+
+
+def _rows_beside_lab(
+    status: Status, gpus: Sequence[MenuRow], offered: Collection[ActionKind]
+) -> list[MenuRow]:
+    """Return the row of this computer beside a lab; a desk without GPUs of its own has none."""
+    snapshot = status.snapshot
+    if snapshot is not None and snapshot.problem is not None and snapshot.problem.no_driver:
+        return []
+    if snapshot is None or snapshot.problem is not None:
+        return list(gpus)
+    parts = (_("This computer"), _count_of_gpus(gpus), _sum_of_memory(snapshot))
+    label = labels.DOT.join(part for part in parts if part)
+    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
+    return [MenuRow("gpus", label, children=tuple(below), gone=_("No data"))]
+
+
+def _when_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the submenu of what one can be told of, here and in the lab."""
+    here = reminder_rows(status, offered)
+    lab = [] if status.lab is None else lab_reminder_rows(status.lab, offered)
+    if not lab:
+        return here
+    rows = (*(here[0].children if here else ()), *lab)
+    return [MenuRow("when free", _("Notify me when…"), children=rows)]
 
 
 def _note_rows(
@@ -203,17 +219,23 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
 
 def _sum_of_gpus(gpus: Sequence[object], snapshot: Snapshot | None) -> str:
     """Return the number of GPUs, with the sums of their memory and their processes."""
-    parts = [ngettext("{count} GPU", "{count} GPUs", len(gpus)).format(count=len(gpus))]
+    parts = [_count_of_gpus(gpus)]
     if snapshot is not None:
         count = len({process.pid for process in snapshot.processes})
-        parts += [
-            labels.gpu_memory(
-                labels.total(gpu.memory_used for gpu in snapshot.gpus),
-                labels.total(gpu.memory_total for gpu in snapshot.gpus),
-            ),
-            ngettext("{count} process", "{count} processes", count).format(count=count),
-        ]
+        processes = ngettext("{count} process", "{count} processes", count).format(count=count)
+        parts += [_sum_of_memory(snapshot), processes]
     return labels.DOT.join(part for part in parts if part)
+
+
+def _count_of_gpus(gpus: Sequence[object]) -> str:
+    return ngettext("{count} GPU", "{count} GPUs", len(gpus)).format(count=len(gpus))
+
+
+def _sum_of_memory(snapshot: Snapshot) -> str:
+    return labels.gpu_memory(
+        labels.total(gpu.memory_used for gpu in snapshot.gpus),
+        labels.total(gpu.memory_total for gpu in snapshot.gpus),
+    )
 
 
 def _rows_under_more(
@@ -224,6 +246,7 @@ def _rows_under_more(
     settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)
     log_file = action_row("log", _("Open log"), ActionKind.OPEN_LOG, extras.log_file)
     yield from user_rows(status.snapshot)
+    yield from link_rows(offered, extras.lab)
     yield from offered_rows(
         offered,
         action_row("check now", _("Check now"), ActionKind.CHECK_NOW),

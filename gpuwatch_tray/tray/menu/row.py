@@ -7,12 +7,14 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gpuwatch_tray.tray.menu import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from gpuwatch_tray.model import Snapshot
 
 
 TOOLTIP_COLUMNS = 100  # also of a row to read
@@ -78,6 +80,15 @@ class ActionKind(Enum):
     OPEN_SETTINGS = "open the settings"  # file
     OPEN_LOG = "open the log"  # file
     SET_UP_MAIL = "set up email"
+    ASK_HOST = "ask a host of the lab"  # host
+    COPY_SSH = "copy the ssh command"  # text to copy
+    LAB_ACKNOWLEDGE = "acknowledge an alert of the lab"  # fingerprint
+    LAB_SNOOZE = "snooze an alert of the lab"  # fingerprint
+    LAB_SILENCE = "silence an alert for everyone"  # the Alertmanager's fingerprint
+    LAB_EXPIRE = "end a silence for everyone"  # the silence's id
+    LAB_WHEN_FREE = "tell when GPUs of the lab are free"  # their number; with a + over several hosts
+    LAB_WHEN_CANCEL = "tell no longer of the lab"  # reminder's number
+    OPEN_LINK = "open a page of the lab"  # address
     QUIT = "quit"
 
 
@@ -99,7 +110,8 @@ class MenuRow(Struct, frozen=True):
     what it stands for without a row of its own.
     `gone` is put before the label when the subject ends while the menu is open. A `filler` stands in an empty
     list and leaves with the first row that comes.
-    `ticked` is None for a row without a check mark.
+    `ticked` is None for a row without a check mark. `opening` is asked for whenever the list below opens,
+    where the host of the menu tells that.
     """
 
     key: str
@@ -112,11 +124,32 @@ class MenuRow(Struct, frozen=True):
     gone: str = ""
     filler: bool = False
     ticked: bool | None = None
+    opening: MenuAction | None = None
 
     @property
     def separator(self) -> bool:
         """Whether this is a separating line."""
         return not self.label
+
+
+class HostDetail(Struct, frozen=True):
+    """What a host of the lab has told GPU by GPU at `at` (wall time); no snapshot while it is asked."""
+
+    at: float
+    snapshot: Snapshot | None = None
+
+
+class LabExtras(Struct, frozen=True):
+    """
+    What the menu shows beside the lab's status.
+
+    `details` are the hosts that were asked, by name; `links` have a title and a configured address each;
+    `may_silence` says that alerts may be silenced for everyone from here.
+    """
+
+    details: Mapping[str, HostDetail] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
+    may_silence: bool = False
 
 
 class MenuExtras(Struct, frozen=True):
@@ -134,6 +167,7 @@ class MenuExtras(Struct, frozen=True):
     log_file: str = ""
     autostart: bool = False
     without_mail: bool = False
+    lab: LabExtras = LabExtras()
 
 
 def text_row(key: str, label: str) -> MenuRow:

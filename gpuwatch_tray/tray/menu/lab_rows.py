@@ -1,0 +1,337 @@
+"""
+The rows of the lab: one's own hosts, those with free GPUs, those that do not answer, its alerts.
+
+At most MAX_HOSTS hosts stand in a list, by name; the details page and `gpuwatch-tray lab` have them all. A
+host that is not OK is counted as unknown, never as without free GPUs or without runs of one's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import HostState, Missing, known
+from gpuwatch_tray.model.units import end_time, memory_text, menu_duration
+from gpuwatch_tray.rules.lab_rules import REMOTE, blind_text, remote_of
+from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.tray.menu.alert_rows import SEVERITIES, acknowledge_row, alert_row
+from gpuwatch_tray.tray.menu.host_rows import host_row
+from gpuwatch_tray.tray.menu.process_rows import rest_row
+from gpuwatch_tray.tray.menu.row import (
+    ActionKind,
+    MenuRow,
+    action_row,
+    offered_rows,
+    submenu,
+    text_row,
+    text_rows,
+    unique_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from gpuwatch_tray.model import Alert, HostView, LabStatus, LabView, RemoteAlert
+    from gpuwatch_tray.tray.menu.row import LabExtras
+
+
+MAX_HOSTS = 12  # in a list
+MAX_REMOTE = 12  # alerts of the Alertmanager beside ours
+ASKED_FOR = (1, 2, 4, 8, 16)  # numbers of GPUs that can be waited for
+
+
+class ShownHosts:
+    """
+    The hosts that each list shows of many: the largest.
+
+    Whoever is shown stays while it is in the list, unless one that is not shown is twice as large: with
+    hundreds of hosts the rows would change at every poll.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, frozenset[str]] = {}  # by the list's key
+
+    def choose(
+        self, of: str, hosts: Sequence[HostView], size: Callable[[HostView], float]
+    ) -> Sequence[HostView]:
+        """Return at most MAX_HOSTS of the hosts, in the order given."""
+        if len(hosts) <= MAX_HOSTS:
+            self._shown.pop(of, None)
+            return hosts
+        former = self._shown.get(of, frozenset())
+        by_size = sorted(hosts, key=size, reverse=True)
+        chosen = [host for host in by_size if host.name in former]
+        others = [host for host in by_size if host.name not in former]
+        while len(chosen) < MAX_HOSTS:
+            chosen.append(others.pop(0))
+        chosen.sort(key=size, reverse=True)
+        while others and size(others[0]) > 2 * size(chosen[-1]):
+            chosen[-1] = others.pop(0)
+            chosen.sort(key=size, reverse=True)
+        names = self._shown[of] = frozenset(host.name for host in chosen)
+        return [host for host in hosts if host.name in names]
+
+
+def lab_rows(
+    lab: LabStatus, offered: Collection[ActionKind], extras: LabExtras, shown: ShownHosts
+) -> list[MenuRow]:
+    """Return a row each for one's own hosts, those with free GPUs, and those that do not answer."""
+    view = lab.view
+    if view is None:
+        return [text_row("lab", labels.fit(lab.headline, columns=labels.MAX_COLUMNS))]
+    if view.problem is not None:
+        words = [redact.text(text) for text in (view.problem.text, view.problem.mend) if text]
+        below = [row for place, text in enumerate(words) for row in text_rows(f"lab:problem:{place}", text)]
+        label = labels.fit(_("Lab: {text}").format(text=words[0]))
+        return [MenuRow("lab", label, children=tuple(below), gone=_("Until now"))]
+    if not view.hosts:
+        return [text_row("lab", labels.fit(lab.headline, columns=labels.MAX_COLUMNS))]
+
+    def listed(
+        key: str, label: str, hosts: Sequence[HostView], say: Callable[[HostView], str],
+        size: Callable[[HostView], float], none: str,
+    ) -> MenuRow:  # fmt: skip
+        some = shown.choose(key, hosts, size)
+        rows = [host_row(key, host, say(host), view.at, offered, extras) for host in some]
+        rows += rest_row(key, len(hosts) - len(some), offered)
+        below = tuple(rows) or (replace(text_row(f"{key}/none", none), gone=_("Until now"), filler=True),)
+        return MenuRow(key, labels.fit(label), children=below, gone=_("Until now"))
+
+    mine = [host for host in view.hosts if known(host.mine)]
+    free = [host for host in view.hosts if known(host.free) or known(host.looks_free)]
+    unread = [host for host in view.hosts if host.state is not HostState.OK]
+    rows = [
+        listed(
+            "lab:mine", _mine_label(view, mine), mine, lambda host: _mine_words(host, view.at),
+            lambda host: known(host.mine) or 0, _("no GPU of yours is known"),
+        ),
+        listed(
+            "lab:free", _free_label(view, free), free, _free_words,
+            lambda host: known(host.free) or known(host.looks_free) or 0, _("no free GPU is known"),
+        ),
+    ]  # fmt: skip
+    if unread:
+        label = ngettext("Not answering: {count} host", "Not answering: {count} hosts", len(unread))
+        rows.append(
+            listed(
+                "lab:unread", label.format(count=len(unread)), unread,
+                lambda host: _unread_words(host, view.at), lambda host: host.since or 0.0, "",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _mine_label(view: LabView, mine: Sequence[HostView]) -> str:
+    """Say on how many GPUs one computes; never that it is on none where that is not known of all hosts."""
+    open_ = sum(1 for host in view.hosts if isinstance(host.mine, Missing) and _counts(host))
+    if not mine and open_ == sum(map(_counts, view.hosts)):
+        return _("Yours: not known")
+    gpus = sum(known(host.mine) or 0 for host in mine)
+    words = ngettext("Yours: {count} GPU", "Yours: {count} GPUs", gpus).format(count=gpus)
+    return _with_unknown(words, open_)
+
+
+def _free_label(view: LabView, free: Sequence[HostView]) -> str:
+    told = [host for host in view.hosts if not (isinstance(host.free, Missing) and _looks(host) is None)]
+    open_ = sum(map(_counts, view.hosts)) - sum(map(_counts, told))
+    if not told:
+        return _("Free: not known")
+    gpus = sum(known(host.free) or known(host.looks_free) or 0 for host in free)
+    every = sum(known(host.gpus) or 0 for host in told)
+    # what only looks free is never called free
+    looks = any(not known(host.free) for host in free)
+    text = _("Free or looking so: {free} of {every} GPUs") if looks else _("Free: {free} of {every} GPUs")
+    return _with_unknown(text.format(free=gpus, every=every), open_)
+
+
+def _looks(host: HostView) -> int | None:
+    return known(host.looks_free)
+
+
+def _counts(host: HostView) -> bool:
+    return host.state is not HostState.GONE
+
+
+def _with_unknown(words: str, hosts: int) -> str:
+    if not hosts:
+        return words
+    text = ngettext("{count} host unknown", "{count} hosts unknown", hosts)
+    return words + labels.DOT + text.format(count=hosts)
+
+
+def _mine_words(host: HostView, now: float) -> str:
+    count = known(host.mine) or 0
+    parts = [host.name, ngettext("{count} GPU", "{count} GPUs", count).format(count=count)]
+    if not isinstance(host.oldest_start, Missing):
+        there = now + (known(host.clock) or 0.0)  # the start is by the host's clock
+        parts.append(menu_duration(max(there - host.oldest_start, 0.0)))
+    return labels.DOT.join(parts)
+
+
+def _free_words(host: HostView) -> str:
+    free, looks = known(host.free), known(host.looks_free)
+    every = known(host.gpus) if isinstance(host.expected, Missing) else host.expected
+    if free:
+        count = _("{free} of {every} free").format(free=free, every="?" if every is None else every)
+    else:
+        count = _("{count} look free").format(count=looks)
+    room = "" if isinstance(host.largest_free, Missing) else memory_text(host.largest_free)
+    return labels.DOT.join(part for part in (host.name, count, room) if part)
+
+
+def _unread_words(host: HostView, now: float) -> str:
+    since = "" if host.since is None else menu_duration(max(now - host.since, 0.0))
+    return labels.fit(blind_text(host), f"{labels.DOT}{since}" if since else "", labels.PROCESS_COLUMNS)
+
+
+# --- alerts -----------------------------------------------------------------------------------------------
+
+
+def lab_alert_row(
+    alert: Alert, lab: LabStatus, offered: Collection[ActionKind], extras: LabExtras
+) -> MenuRow:
+    """Return an alert of the lab, which is acknowledged and snoozed for oneself, or silenced for everyone."""
+    key = f"lab alert:{alert.fingerprint}"
+    actions = offered_rows(
+        offered,
+        acknowledge_row(key, alert, ActionKind.LAB_ACKNOWLEDGE),
+        action_row(f"snooze {key}", _("Snooze 2 h for me"), ActionKind.LAB_SNOOZE, alert.fingerprint),
+    )
+    there = _remote_of(alert, lab)
+    silences = [] if there is None else _silences_of(key, there, lab.at, offered, extras)
+    if there is not None and not there.silences and extras.may_silence:
+        actions += _silence_rows(key, there.fingerprint, offered)
+    marks = [_("silenced")] if silences else []
+    return alert_row(key, alert, lab.at, [*silences, *actions], marks)
+
+
+def _remote_of(alert: Alert, lab: LabStatus) -> RemoteAlert | None:
+    """Return what the Alertmanager has of one of our alerts; None where it has, or knows, nothing of it."""
+    if alert.rule != REMOTE or lab.view is None:
+        return None
+    fingerprint = remote_of(alert.subject).fingerprint
+    return next((one for one in lab.view.alerts if one.fingerprint == fingerprint), None)
+
+
+def _silences_of(
+    key: str, alert: RemoteAlert, now: float, offered: Collection[ActionKind], extras: LabExtras
+) -> list[MenuRow]:
+    """Return who has silenced the alert and until when; one that was made here can be ended."""
+    rows: list[MenuRow] = []
+    for silence in alert.silences:
+        text = _("silenced by {author} until {time}: {comment}").format(
+            author=silence.author, time=end_time(silence.until, now), comment=silence.comment
+        )
+        rows += text_rows(f"{key}/silence:{silence.id}", redact.text(text))
+        if silence.ours and extras.may_silence:
+            end = action_row(
+                f"{key}/end:{silence.id}",
+                _("End this silence for everyone"),
+                ActionKind.LAB_EXPIRE,
+                silence.id,
+            )
+            rows += offered_rows(offered, end)
+    return rows
+
+
+def _silence_rows(key: str, fingerprint: str, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the submenu that asks once before an alert is silenced for everyone."""
+    sure = action_row(
+        f"everyone {key}", _("Silence it for everyone now"), ActionKind.LAB_SILENCE, fingerprint
+    )
+    asks = text_row(f"asks {key}", _("Nobody will be told of it for 2 h, whoever gets it now"))
+    choices = [asks, *offered_rows(offered, sure)]
+    return submenu(f"silence {key}", _("Silence 2 h for everyone…"), choices)
+
+
+def remote_rows(lab: LabStatus, offered: Collection[ActionKind], extras: LabExtras) -> list[MenuRow]:
+    """Return one row for the Alertmanager's alerts that are not among ours, with who silenced them."""
+    if lab.view is None:
+        return []
+    ours = {remote_of(alert.subject).fingerprint for alert in lab.alerts if alert.rule == REMOTE}
+    others = [alert for alert in lab.view.alerts if alert.fingerprint not in ours]
+    if not others:
+        return []
+    others.sort(key=lambda alert: (not alert.silences, -alert.severity, alert.host, alert.name))
+    below = [_remote_row(alert, lab.at, offered, extras) for alert in unique_alerts(others)[:MAX_REMOTE]]
+    below += rest_row("lab:remote", len(others) - len(below), offered)
+    text = ngettext("In the Alertmanager: {count} more", "In the Alertmanager: {count} more", len(others))
+    return [MenuRow("lab:remote", text.format(count=len(others)), children=tuple(below))]
+
+
+def unique_alerts(alerts: Sequence[RemoteAlert]) -> list[RemoteAlert]:
+    """Return the alerts without a repeated fingerprint, which alone tells two of them apart."""
+    return list({alert.fingerprint: alert for alert in alerts}.values())
+
+
+def _remote_row(
+    alert: RemoteAlert, now: float, offered: Collection[ActionKind], extras: LabExtras
+) -> MenuRow:
+    key = f"lab:remote/{alert.fingerprint}"
+    where = f"{alert.host}: " if alert.host and alert.host not in alert.text else ""
+    words = f"{_(SEVERITIES[alert.severity])}: {where}{alert.text or alert.name}"
+    mark = f"{labels.DOT}{_('silenced')}" if alert.silences else ""
+    rows = text_rows(f"text of {key}", redact.text(words))
+    rows += _silences_of(key, alert, now, offered, extras)
+    if alert.inhibited:
+        rows.append(text_row(f"{key}/inhibited", _("muted there by another alert")))
+    label = labels.fit(redact.text(words), mark)
+    return MenuRow(key, label, children=tuple(unique_rows(rows)), subject=key, gone=_("Over"))
+
+
+# --- reminders and links ----------------------------------------------------------------------------------
+
+
+def lab_reminder_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return what is waited for in the lab, and the numbers of free GPUs that can be waited for there."""
+    rows: list[MenuRow] = []
+    for reminder in lab.awaited:
+        key = f"lab awaited:{reminder.id}"
+        text = _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
+        words = text.format(what=reminder.text)
+        cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.LAB_WHEN_CANCEL, str(reminder.id))
+        below = tuple(offered_rows(offered, cancel))
+        label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
+        rows.append(
+            MenuRow(key, label, children=below, subject=key, gone=_("No longer"), enabled=bool(below))
+        )
+    if lab.view is None or lab.view.problem is not None:
+        return rows
+    well = [host for host in lab.view.hosts if host.state is HostState.OK]
+    free = [known(host.free) for host in well]
+    if all(count is None for count in free):
+        return rows  # where nobody tells which are free, nobody can tell when they will be
+    most, size = max(count or 0 for count in free), max((known(host.gpus) or 0 for host in well), default=0)
+    there, every = sum(count or 0 for count in free), sum(known(host.gpus) or 0 for host in well)
+    one = [_wanted_row(number, spread=False) for number in ASKED_FOR if most < number <= size]
+    over = [_wanted_row(number, spread=True) for number in ASKED_FOR[1:] if there < number <= every]
+    rows += submenu("lab one", _("Free on one host of the lab"), offered_rows(offered, *one))
+    rows += submenu("lab over", _("Free over all of the lab"), offered_rows(offered, *over))
+    return rows
+
+
+def _wanted_row(number: int, *, spread: bool) -> MenuRow:
+    label = ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
+    target = f"{number}+" if spread else str(number)
+    return action_row(f"lab when {target}", label, ActionKind.LAB_WHEN_FREE, target)
+
+
+def link_rows(offered: Collection[ActionKind], extras: LabExtras) -> list[MenuRow]:
+    """Return a row for each page of the lab, at its configured address."""
+    return offered_rows(
+        offered,
+        *(
+            action_row(
+                f"open {address}", _("Open {title}").format(title=title), ActionKind.OPEN_LINK, address
+            )
+            for title, address in extras.links
+        ),
+    )
+
+
+def lab_line(lab: LabStatus) -> str:
+    """Return the line of the tooltip."""
+    return _("Lab: {text}").format(text=redact.one_line(lab.headline))
