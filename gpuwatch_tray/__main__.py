@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from gpuwatch_tray import __version__
@@ -13,6 +14,7 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:  # at once: without the settings and the commands
         print(f"gpuwatch-tray {__version__}")
         return 0
+    _open_standard_files()
     begun = None
     try:
         if sys.argv[1:3] == ["when", "run"]:  # its command does not wait until the rest is loaded
@@ -29,6 +31,16 @@ def main() -> int:
         return 1  # as a command that is stopped
     finally:
         gc.freeze()  # the end is near: nothing need be given back
+
+
+def _open_standard_files() -> None:
+    """Open what the shell has closed of input and output, lest another file get its number."""
+    if os.name == "posix":
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ BLOCK = 2**20  # bytes that are passed on at once, and that a pipe takes: costs 
 RETRY_WRITE = 0.01  # seconds until the next attempt to write to a reader that takes no more at the moment
 QUIET, LONGEST = 0.3, 5.0  # seconds for output that comes after the end: without news, and at all
 OUT, ERR = 1, 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk takes no more, for the moment
 
 
 class OutputStream:
@@ -183,9 +184,10 @@ class _Desk:
             self._sink.write(buffer[:count])
             if open_target:
                 trouble = _write_all(stream.target, buffer[:count])
-                if trouble and trouble != errno.EIO:
+                if trouble == errno.EPIPE:
                     break  # its reader has closed it: the command learns it at its next write
-                open_target = not trouble  # else the terminal is gone, and the log goes on
+                # What a full disk does not take is in the log; a terminal that is gone takes nothing any more.
+                open_target = not trouble or trouble in FULL
         os.close(stream.reading or 0)
         if sys.platform != "win32":  # there it is this process's own
             os.close(stream.target)
@@ -235,6 +237,9 @@ if sys.platform != "win32":
                 if self._ended in ready:
                     self._end = time.monotonic()
                     self._poll.unregister(self._ended)
+                if self._end is not None and not self._told and time.monotonic() > self._end + LONGEST:
+                    self._told = True  # though there is always more
+                    return -1
                 if self._reading in ready:
                     self._last = time.monotonic()
                     try:

@@ -70,7 +70,7 @@ def _parse_lines(text: str, file: str) -> tuple[tuple[ChatAddress, ...], tuple[C
             continue
         try:
             chat = replace(parse_line(line), line=number)
-            chats.append(_named(chat, [other.name for other in chats]))
+            chats.append(_apart(_named(chat, [other.name for other in chats]), chats))
         except ValueError as error:
             problems.append(ConfigProblem(file, number, "", str(error)))
     if len(chats) > MOST_CHATS:
@@ -83,13 +83,25 @@ def _named(chat: ChatAddress, taken: list[str]) -> ChatAddress:
     """Give a chat without a name that of its service; raises ValueError where its own is taken."""
     name = chat.name
     if not name:
-        base = re.sub(r"[^a-z0-9]+", "-", chat.service.lower())
-        name, number = base, 2
-        while name in taken:
-            name, number = f"{base}-{number}", number + 1
+        name = re.sub(r"[^a-z0-9]+", "-", chat.service.lower())
+        if name in taken:
+            # A number would pass to another address, with what waits for it, when a line goes.
+            text = _("a second chat on {service} needs a name before its address")
+            raise ValueError(text.format(service=chat.service))
     elif name in taken:
         raise ValueError(_("the name {name} is taken: give each chat its own").format(name=name))
     return replace(chat, route=replace(chat.route, name=name))
+
+
+def _apart(chat: ChatAddress, others: list[ChatAddress]) -> ChatAddress:
+    """Return the chat; ValueError where another line would send the same to the same address."""
+    for other in others:
+        if chat.url.reveal() and chat.url == other.url:  # empty: it is in the keyring, by its name
+            ours, theirs = chat.route.rules, other.route.rules
+            if not ours or not theirs or ours & theirs:
+                text = _("the same address as in line {number}: one line is enough")
+                raise ValueError(text.format(number=other.line))
+    return chat
 
 
 def parse_line(line: str) -> ChatAddress:

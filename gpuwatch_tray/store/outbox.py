@@ -386,11 +386,11 @@ def make_all_due(database: sqlite3.Connection, now: float, channel: str = EMAIL)
 
 
 def prune_outbox(database: sqlite3.Connection, before: float) -> None:
-    """Delete mails that were sent or dropped `before` this time, and all but the latest dead ones."""
+    """Delete mails that were sent or dropped `before` this time, and all but a channel's latest dead ones."""
     # By number, as a clock may be wrong: a mistyped address must not fill the disk.
     database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))
     database.execute(
-        "DELETE FROM outbox WHERE state = 'dead' AND id <="
-        " (SELECT id FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        "DELETE FROM outbox WHERE state = 'dead' AND id <= (SELECT other.id FROM outbox AS other"
+        " WHERE other.state = 'dead' AND other.channel = outbox.channel ORDER BY other.id DESC LIMIT 1 OFFSET ?)",
         (DEAD_KEPT,),
     )

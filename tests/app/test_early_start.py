@@ -94,6 +94,18 @@ def test_nothing_that_takes_long_is_loaded_before_the_command():
     assert not HEAVY & set(done.stdout.split())
 
 
+@pytest.mark.driver
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_outputs_do_not_end_the_command(installed, closed):
+    """Their numbers go to no file of ours, and what is written there ends nothing."""
+    command = "sh -c 'echo a; sleep 0.3; echo b; exit 3'"
+    script = f"'{sys.executable}' -m gpuwatch_tray when run -- {command} {closed}"
+    done = subprocess.run(["sh", "-c", script], env=installed.environment, check=False, timeout=60)
+    assert done.returncode == 3
+    (folder,) = (installed.state / "runs").glob("0*")
+    assert (folder / "head").read_text() == "a\nb\n"
+
+
 BROKEN = """
 import sys
 import gpuwatch_tray.cli as cli

@@ -113,6 +113,14 @@ def test_a_reader_that_has_had_enough_ends_the_command(kept):
         assert running.wait(60) == 128 + signal.SIGPIPE
 
 
+def test_a_full_disk_does_not_end_the_command(kept):
+    """What its output's disk does not take is in the log, and the exit code is the command's."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(argv(kept, *sh("echo a; sleep 0.3; echo b; exit 3")), stdout=full, check=False)
+    assert done.returncode == 3
+    assert kept.read_text() == "a\nb"
+
+
 def test_what_is_left_in_the_background_is_not_waited_for(kept):
     """A command that leaves a daemon behind has ended when it has, though the daemon holds its output."""
     began = time.monotonic()

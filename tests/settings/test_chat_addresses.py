@@ -129,17 +129,37 @@ def test_an_address_in_the_keyring():
 
 
 def test_lines_without_a_name_get_their_services(file):
-    """Two of one service are told apart; comments and blank lines are none."""
+    """A second one of a service needs its own; comments and blank lines are none."""
     chats, problems, warnings = read_chats(
-        file("# mine", "", "ntfys://ntfy.sh/a", "ntfys://ntfy.sh/b", "team slack://T/B/c", "\tgchat://a/b/c")
+        file("# mine", "", "ntfys://ntfy.sh/a", "b ntfys://ntfy.sh/b", "team slack://T/B/c", "\tgchat://a/b/c")
     )
     assert [(chat.name, chat.line) for chat in chats] == [
         ("ntfy", 3),
-        ("ntfy-2", 4),
+        ("b", 4),
         ("team", 5),
         ("google-chat", 6),
     ]
     assert (problems, warnings) == ((), ())
+
+
+def test_a_second_one_of_a_service_needs_a_name(file):
+    """By a number it would get what waits for another, once that one's line is gone."""
+    chats, problems, _warnings = read_chats(file("ntfys://ntfy.sh/a", f"ntfys://ntfy.sh/{SECRET}"))
+    assert [chat.name for chat in chats] == ["ntfy"]
+    assert "needs a name" in str(problems[0])
+    assert SECRET not in str(problems[0])
+
+
+def test_one_address_is_told_once(file):
+    """Two lines of one address would send all twice, unless they are for different rules."""
+    address = f"ntfys://ntfy.sh/{SECRET}"
+    chats, problems, _ = read_chats(file(f"a {address} rule=gpu_lost", f"b {address}"))
+    assert [chat.name for chat in chats] == ["a"]
+    assert str(problems[0]).endswith("2: the same address as in line 1: one line is enough")
+    chats, problems, _ = read_chats(file(f"a {address} rule=gpu_lost", f"b {address} rule=when"))
+    assert (len(chats), problems) == (2, ())
+    chats, problems, _ = read_chats(file("a keyring:ntfys", "b keyring:ntfys"))
+    assert (len(chats), problems) == (2, ())
 
 
 def test_each_mistake_is_named_with_file_and_line(file):
@@ -155,7 +175,7 @@ def test_each_mistake_is_named_with_file_and_line(file):
 
 def test_so_many_chats_and_no_more(file):
     """Each that is due is sent to by a process of its own."""
-    chats, problems, _ = read_chats(file(*(f"ntfys://ntfy.sh/{n}" for n in range(MOST_CHATS + 2))))
+    chats, problems, _ = read_chats(file(*(f"n{n} ntfys://ntfy.sh/{n}" for n in range(MOST_CHATS + 2))))
     assert len(chats) == MOST_CHATS
     assert "more than 20 chats" in str(problems[0])
 

@@ -117,3 +117,13 @@ def test_a_file_of_the_version_before(tmp_path):
         assert [each.owed_to for each in store.saved_state().ended] == [("email",)]
         store.commit(step(chat(2)))
         assert [each.channel for each in store.unsent()] == ["email", PHONE]
+
+
+def test_what_one_channel_gave_up_costs_no_other_its_own(store, monkeypatch):
+    """A chat whose token is wrong for months leaves the mails that were given up where they are."""
+    monkeypatch.setattr(outbox, "DEAD_KEPT", 2)
+    store.commit(step(mail(1, ["a"]), *(chat(number) for number in range(2, 6))))
+    for number in range(1, 6):
+        store.mark_dead(number, START, "refused")
+    store.commit(step())
+    assert [row.id for row in store.unsent()] == [1, 4, 5]

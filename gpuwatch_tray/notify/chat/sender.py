@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from msgspec.structs import replace
+
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MessageKind, Severity
@@ -89,18 +91,27 @@ class ChatTransport:
             else:
                 service = self._service(severity)
                 room = min(service.body_maxlen or UNLIMITED, UNLIMITED)
-                taken = bool(
-                    service.notify(
-                        body=harmless(render.fitted(message, room)),
-                        title=harmless(message.subject),
-                        notify_type=_notify_type(message.kind, severity),
-                        body_format="text",
-                    )
+                # Before it is fitted: what makes it harmless takes more bytes.
+                shown = replace(message, subject=harmless(message.subject), text=harmless(message.text))
+                taken = self._notify(
+                    service,
+                    body=render.fitted(shown, room),
+                    title=shown.subject,
+                    notify_type=_notify_type(message.kind, severity),
                 )
             status = seen.accepted
             if taken and status is not None:
                 return Receipt(self.name, f"HTTP {status}")
             raise seen.failure(self.name, self._mend)
+
+    def _notify(self, service: Any, **words: str) -> bool:
+        """Return whether Apprise says that the service has taken it; TransportError for a fault in it."""
+        try:
+            return bool(service.notify(body_format="text", **words))
+        except Exception as fault:  # noqa: BLE001  # its text may hold the address
+            text = _("{place}: Apprise fails: {kind}").format(place=self.name, kind=type(fault).__name__)
+            error = configuration_error(text, self._mend)
+        raise error
 
     def _service(self, severity: Severity) -> Any:
         """Return Apprise's service for the address; TransportError where it makes none of it."""
@@ -132,17 +143,25 @@ class ChatTransport:
         if service is None or not set(service.schemas()) & set(SERVICES):
             text = _("this is no address of {service}").format(service=self._chat.service)
             raise configuration_error(text, _("write its line anew: `gpuwatch-tray setup chat`"))
+        if len(service) > 1:
+            # Where one of them fails, those that have it would get it again and again.
+            text = _("this address of {service} is for several receivers").format(service=self._chat.service)
+            raise configuration_error(text, _("give each a line of its own: `gpuwatch-tray setup chat`"))
         return service
 
 
-# To Telegram Apprise sends tags as they are, and to Discord words that call everybody in the room.
+# To Telegram Apprise sends tags as they are, and to Discord words that call everybody in the room; Zulip has
+# asterisks around such a word. Elsewhere an @ before a word calls a person, and (behind a title) is a link.
 _TAGS = str.maketrans("<>", "\u2039\u203a")
-_CALLS = re.compile(r"@(?=everyone|here|channel|all)", re.IGNORECASE)
+_CALLS = re.compile(r"(?<!\w)@(?=\S)|@(?=[*_`]*(?:everyone|here|channel|all|room))", re.IGNORECASE)
+_LINKS = re.compile(r"\](?=[(\[])")
+_NOTHING = "\u200b"  # takes no room
 
 
 def harmless(text: str) -> str:
-    """Return the text without what a service would take for a tag or a call: a program may have any name."""
-    return _CALLS.sub("@\u200b", text).translate(_TAGS)
+    """Return the text without what a service would take for a tag, a call or a link with another title."""
+    text = _CALLS.sub("@" + _NOTHING, text)  # a program may have any name
+    return _LINKS.sub("]" + _NOTHING, text).translate(_TAGS)
 
 
 def silence_libraries() -> None:

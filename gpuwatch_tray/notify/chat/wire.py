@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -77,44 +78,58 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
 
 @contextmanager
 def watched(*, plain_text: bool = False) -> Iterator[Wire]:
-    """Watch every request of this process meanwhile: it is the sending one, which does nothing else."""
+    """Watch the requests of this thread meanwhile, and let none through that another one makes unwatched."""
+    # By thread: one that was left alone after its deadline goes on, and must not answer for the next message.
     wire = Wire(plain_text)
-    adapter = requests.adapters.HTTPAdapter
-    send = adapter.send
-
-    def watching(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        parts = urlsplit(request.url)
-        if parts.scheme != "https" and not wire.plain_text and not is_loopback(parts.hostname or ""):
-            wire.error = TransportError(
-                FailureKind.CONFIGURATION,
-                _("it would go unencrypted (http)"),
-                _("give an address with https, or add the word plain to its line"),
-            )
-            raise NotLetThroughError("plain http")
-        wire.error = None
-        try:
-            answer = send(self, request, *args, **kwargs)
-        except requests.RequestException as error:
-            wire.error = _connection_error(error)
-            raise
-        wire.statuses.append(_status(answer))
-        if answer.is_redirect:
-            # Followed, it would take the token of the address to wherever it points.
-            wire.error = TransportError(
-                FailureKind.CONFIGURATION,
-                _("it points elsewhere (HTTP {status}), which is not followed").format(
-                    status=answer.status_code
-                ),
-            )
-            raise NotLetThroughError("redirect")
-        wire.wait = _asked_wait(answer) if wire.statuses[-1] >= REFUSALS else None
-        return answer
-
-    setattr(adapter, "send", watching)  # noqa: B010  # the type checker takes a method for fixed
+    setattr(requests.adapters.HTTPAdapter, "send", _watching)  # noqa: B010  # for the type checker it is fixed
+    token = _wire.set(wire)
+    _open.append(wire)
     try:
         yield wire
     finally:
-        setattr(adapter, "send", send)  # noqa: B010
+        _open.remove(wire)
+        _wire.reset(token)
+
+
+_wire: ContextVar[Wire | None] = ContextVar("wire", default=None)
+_open: list[Wire] = []
+_SEND = requests.adapters.HTTPAdapter.send
+
+
+def _watching(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+    """Send a request, as requests would, and note what comes of it."""
+    wire = _wire.get()
+    if wire is None:
+        if _open:
+            raise NotLetThroughError("not watched")
+        return _SEND(self, request, *args, **kwargs)
+    parts = urlsplit(request.url)
+    if parts.scheme != "https" and not wire.plain_text and not is_loopback(parts.hostname or ""):
+        wire.error = TransportError(
+            FailureKind.CONFIGURATION,
+            _("it would go unencrypted (http)"),
+            _("give an address with https, or add the word plain to its line"),
+        )
+        raise NotLetThroughError("plain http")
+    wire.error = None
+    try:
+        answer = _SEND(self, request, *args, **kwargs)
+    except requests.RequestException as error:
+        wire.error = _connection_error(error)
+        raise
+    except Exception:  # noqa: BLE001  # as of a server's name that is none; its text holds the address
+        wire.error = _connection_error(requests.RequestException())
+        raise NotLetThroughError("not made") from None
+    wire.statuses.append(_status(answer))
+    if answer.is_redirect:
+        # Followed, it would take the token of the address to wherever it points.
+        wire.error = TransportError(
+            FailureKind.CONFIGURATION,
+            _("it points elsewhere (HTTP {status}), which is not followed").format(status=answer.status_code),
+        )
+        raise NotLetThroughError("redirect")
+    wire.wait = _asked_wait(answer) if wire.statuses[-1] >= REFUSALS else None
+    return answer
 
 
 # What services say in the JSON of an answer whose status is 200, as the status that it would have elsewhere:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
-from gpuwatch_tray.notify.chat import create_chat, sender
+from gpuwatch_tray.notify.chat import create_chat, sender, wire
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings.chat_addresses import parse_line
 from tests.support.chatserver import ADDRESSES, CANARY, NTFY, RETRY_AFTER, TOKENS, ChatServer
@@ -186,6 +187,86 @@ def test_markup_in_a_text_is_text(chats):
         assert "<!channel>" not in text
         assert "@everyone" not in text
         assert "train" in text
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["@everyone", "a@here", "@room", "@**all**", "@_**everyone**", "@alice", "[log](http://x.org)", "[a][b]"],
+)
+def test_no_name_of_a_program_calls_or_misleads_anybody(call):
+    """Discord, Matrix, Zulip and Mattermost have these; an address of mail stays as it is."""
+    assert call not in sender.harmless(f"train {call}")
+    assert sender.harmless("alice@box: list[0] (3)") == "alice@box: list[0] (3)"
+
+
+def test_what_is_made_harmless_still_fits(chats):
+    """WeChat Work counts bytes, and takes 2048."""
+    send("wecom", text="\n".join(["<@><@>" * 40] * 20))
+    (text,) = chats.texts("wecom")
+    assert len(text.encode()) <= 2048
+
+
+def test_one_that_was_left_alone_does_not_answer_for_another(chats, monkeypatch):
+    """The request of a thread that goes on after its deadline counts for its own message only."""
+    first, second = threading.Event(), threading.Event()
+    seen = []
+
+    def left_alone():
+        with wire.watched():
+            first.set()
+            second.wait(60)
+            wire.post(f"http://127.0.0.1:{chats.port}/gpus", b"late", {})
+
+    thread = threading.Thread(target=left_alone)
+    thread.start()
+    first.wait(60)
+    with wire.watched() as mine:
+        second.set()
+        thread.join(60)
+        wire.post("http://push.example.org/gpus", b"", {})
+        seen += mine.statuses
+    assert seen == []
+    assert "unencrypted" in str(mine.failure("ntfy", ""))
+
+
+def test_a_request_that_is_not_watched_does_not_leave(chats):
+    """A service's own thread cannot send where nobody checks it."""
+    asked = len(chats.asked)
+    with wire.watched():
+        thread = threading.Thread(target=wire.post, args=(f"http://127.0.0.1:{chats.port}/gpus", b"", {}))
+        thread.start()
+        thread.join(60)
+    assert len(chats.asked) == asked
+
+
+def test_an_address_for_several_is_refused(chats):
+    """Where one of them fails, the others would get the message at each try."""
+    with pytest.raises(TransportError) as caught:
+        create_chat(parse_line(f"mine ntfy://127.0.0.1:{chats.port}/one/two")).send(written())
+    assert "several receivers" in str(caught.value)
+    assert chats.asked == []
+
+
+@pytest.mark.parametrize("address", [f"webhook://{CANARY}..org/x", f"ntfys://{CANARY}..org/x"])
+def test_a_server_whose_name_is_none(address, monkeypatch):
+    """It is a refusal in words, without the address."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    with pytest.raises(TransportError) as caught:
+        create_chat(parse_line(f"mine {address}")).send(written())
+    assert CANARY not in str(caught.value)
+    assert caught.value.kind in {CONFIGURATION, TRANSIENT}
+
+
+def test_a_fault_in_apprise_is_told_without_its_text(chats, monkeypatch):
+    """Its text may hold the address."""
+
+    def broken(*_args, **_more):
+        raise ValueError(CANARY)
+
+    monkeypatch.setattr("apprise.plugins.ntfy.NotifyNtfy.send", broken)
+    error = refused("ntfy")
+    assert error.kind is CONFIGURATION
+    assert "ValueError" in error.text
 
 
 def test_a_webhook_is_signed_and_keeps_its_number(chats):
