@@ -186,7 +186,7 @@ class _Desk:
                 trouble = _write_all(stream.target, buffer[:count])
                 if trouble == errno.EPIPE:
                     break  # its reader has closed it: the command learns it at its next write
-                # What a full disk does not take is in the log; a terminal that is gone takes nothing any more.
+                # What a full disk does not take is in the log; a terminal that is gone takes no more.
                 open_target = not trouble or trouble in FULL
         os.close(stream.reading or 0)
         if sys.platform != "win32":  # there it is this process's own

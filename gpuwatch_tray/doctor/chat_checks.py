@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.doctor.mail_checks import LATE_AFTER, OUTBOX_TOPIC, TEMPORARY_FAILURES
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
@@ -68,15 +70,30 @@ def check_chat_outbox(
 ) -> Iterator[CheckResult]:
     """Check what waits for each chat; `open_store` returns None where there is no state yet."""
     try:
-        store = open_store() if settings.chats else None
+        store = open_store()
         if store is None:
             return
         with closing(store):
             for chat in settings.chats:
                 waiting = store.outbox_summary(now(), chat.route.channel.value)
                 yield from _waiting_results(chat.name, waiting, now())
+            names = {chat.name for chat in settings.chats}
+            rows = Counter(Channel(row.channel).chat for row in store.unsent())
+            yield from (_unknown(name, count) for name, count in rows.items() if name and name not in names)
     except StoreError as error:
-        yield problem(OUTBOX_TOPIC, redact.text(str(error)))
+        if settings.chats:  # else the check of the mails says it
+            yield problem(OUTBOX_TOPIC, redact.text(str(error)))
+
+
+def _unknown(name: str, count: int) -> CheckResult:
+    """Warn of what waits for a chat that was renamed, or whose line is gone: nobody sends it."""
+    text = ngettext(
+        "{count} message waits for chat {name}, which is not set up any more",
+        "{count} messages wait for chat {name}, which is not set up any more",
+        count,
+    )
+    fix = _("give the chat this name again, or drop them: gpuwatch-tray outbox, outbox drop ID")
+    return warning(OUTBOX_TOPIC, text.format(count=count, name=name), fix)
 
 
 def _waiting_results(name: str, waiting: OutboxSummary, now: float) -> Iterator[CheckResult]:

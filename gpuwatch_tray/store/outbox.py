@@ -390,7 +390,7 @@ def prune_outbox(database: sqlite3.Connection, before: float) -> None:
     # By number, as a clock may be wrong: a mistyped address must not fill the disk.
     database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))
     database.execute(
-        "DELETE FROM outbox WHERE state = 'dead' AND id <= (SELECT other.id FROM outbox AS other"
-        " WHERE other.state = 'dead' AND other.channel = outbox.channel ORDER BY other.id DESC LIMIT 1 OFFSET ?)",
+        "DELETE FROM outbox WHERE state = 'dead' AND id <= (SELECT other.id FROM outbox AS other WHERE"
+        " other.state = 'dead' AND other.channel = outbox.channel ORDER BY other.id DESC LIMIT 1 OFFSET ?)",
         (DEAD_KEPT,),
     )

@@ -113,4 +113,15 @@ def test_what_was_given_up_is_a_problem(ours, tmp_path):
 def test_no_state_is_no_chats_message(ours):
     """Looking makes none."""
     assert list(check_chat_outbox(ours(PHONE), lambda: None)) == []
-    assert list(check_chat_outbox(ours(), lambda: pytest.fail("asked for"))) == []
+
+
+def test_what_waits_for_a_chat_that_is_gone_is_a_warning(ours, tmp_path):
+    """A chat that was renamed, or whose line was deleted, leaves behind what nobody sends any more."""
+    store = Store(tmp_path, "box")
+    store.commit(step(*(Mail(message(number), ("a",), channel="chat:pager") for number in (1, 2))))
+    ((state, text, fix),) = said(check_chat_outbox(ours(), lambda: store, lambda: START))
+    assert (state, text) == (
+        "warning",
+        "2 messages wait for chat pager, which is not set up any more",
+    )
+    assert "outbox drop ID" in fix

@@ -131,7 +131,9 @@ def test_an_address_in_the_keyring():
 def test_lines_without_a_name_get_their_services(file):
     """A second one of a service needs its own; comments and blank lines are none."""
     chats, problems, warnings = read_chats(
-        file("# mine", "", "ntfys://ntfy.sh/a", "b ntfys://ntfy.sh/b", "team slack://T/B/c", "\tgchat://a/b/c")
+        file(
+            "# mine", "", "ntfys://ntfy.sh/a", "b ntfys://ntfy.sh/b", "team slack://T/B/c", "\tgchat://a/b/c"
+        )
     )
     assert [(chat.name, chat.line) for chat in chats] == [
         ("ntfy", 3),
