@@ -117,7 +117,8 @@ class RunReport(Struct, frozen=True):
     """
     What `when run` learned of an end beside its exit code, as texts in its user's language.
 
-    `run` is its number in `runs`, `sentence` the cause, `fix` what to do about it, empty for nothing.
+    `run` is its number in `runs`, `sentence` the cause, `fix` what to do about it, empty for nothing;
+    `quoted` is the one of the details that is a line of its output.
     """
 
     run: int
@@ -125,6 +126,7 @@ class RunReport(Struct, frozen=True):
     fix: str = ""
     details: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()  # UUIDs
+    quoted: str = ""
 
 
 def report_from_json(body: object) -> RunReport | None:
@@ -132,7 +134,8 @@ def report_from_json(body: object) -> RunReport | None:
     if not isinstance(body, dict):
         return None
     details, gpus = (tuple(map(str, body.get(name, ()))) for name in ("details", "gpus"))
-    return RunReport(int(body["run"]), str(body["sentence"]), str(body.get("fix", "")), details, gpus)
+    sentence, fix, quoted = (str(body.get(name, "")) for name in ("sentence", "fix", "quoted"))
+    return RunReport(int(body["run"]), sentence, fix, details, gpus, quoted)
 
 
 ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds | LabGpusFree | LabProcessEnds
@@ -192,7 +195,8 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
         severity = Severity(int(notice.get("severity", Severity.INFO)))  # older states have none
         run, gpus = int(notice.get("run", 0)), tuple(map(str, notice.get("gpus", ())))
         title, text, at = str(notice["title"]), str(notice["text"]), float(notice["at"])
-        notice = ReminderNotice(title, text, at, details, output, severity, run, gpus)
+        quoted = str(notice.get("quoted", ""))
+        notice = ReminderNotice(title, text, at, details, output, severity, run, gpus, quoted)
     return Reminder(number, Instant(*body["asked"]), _condition_from_json(dict(body["wish"])), notice)
 
 

@@ -193,7 +193,8 @@ def command_notice(
     cause = _("{command}: {cause}").format(command=condition.called, cause=report.sentence)
     after = _("exit code {code} after {span}").format(code=code, span=duration(seconds))
     details = (*filter(None, [report.fix]), after, *details, *report.details)
-    return ReminderNotice(title, cause, now, details, tuple(output), severity, report.run, report.gpus)
+    run, gpus, quoted = report.run, report.gpus, report.quoted
+    return ReminderNotice(title, cause, now, details, tuple(output), severity, run, gpus, quoted)
 
 
 def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation: Observation) -> ProcessEnds:

@@ -101,6 +101,7 @@ def join_notices(called: str, notices: Sequence[ReminderNotice], *, more: bool) 
         worst.severity,
         worst.run,
         worst.gpus,
+        worst.quoted,
     )
 
 

@@ -302,7 +302,8 @@ class RunRecorder:
                 text = _("its log: gpuwatch-tray runs log {number}")
                 details.append(text.format(number=self._record.number))
         devices = tuple(map(str, observed.get("devices", ())))
-        return RunReport(self._record.number, cause.sentence, cause.fix, tuple(details), devices)
+        number, quoted = self._record.number, cause.evidence
+        return RunReport(number, cause.sentence, cause.fix, tuple(details), devices, quoted)
 
     def _log_end(self) -> bytes:
         if self._logs is None:

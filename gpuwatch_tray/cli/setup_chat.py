@@ -17,7 +17,7 @@ from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import schema
-from gpuwatch_tray.settings.chat_addresses import NAME, parse_line
+from gpuwatch_tray.settings.chat_addresses import NAME, apart, filters_of, parse_line
 from gpuwatch_tray.settings.chat_services import KEYRING, scheme_of
 from gpuwatch_tray.settings.editor import EditError, change_file, write_file
 
@@ -73,7 +73,7 @@ def _ask(context: RunContext) -> int:
     while True:
         line = getpass.getpass(_("Address (it is not shown): ")).strip()
         try:
-            chat = parse_line(line) if line else None
+            chat = apart(parse_line(line), context.settings.chats) if line else None
         except ValueError as error:
             show(str(error))
             continue
@@ -127,7 +127,7 @@ def _write(context: RunContext, chat: ChatAddress) -> Path:
                 file=file
             )
         )
-    line = f"{chat.name} {address}{' plain' if chat.plain_text else ''}\n"
+    line = f"{chat.name} {address}{filters_of(chat)}\n"
     if file.exists():
         before = file.read_text("utf-8")
         write_file(file, before + ("" if before.endswith("\n") or not before else "\n") + line)

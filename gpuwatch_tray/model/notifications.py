@@ -116,6 +116,7 @@ class ReminderNotice(Struct, frozen=True):
     severity: Severity = Severity.INFO  # a warning where something went wrong
     run: int = 0  # the number of the run that it is about; 0 for none
     gpus: tuple[str, ...] = ()  # the UUIDs of its GPUs
+    quoted: str = ""  # the one of the details that is a line of the command's output
 
 
 class PendingReminder(Struct, frozen=True):

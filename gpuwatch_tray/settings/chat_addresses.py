@@ -30,6 +30,7 @@ from gpuwatch_tray.settings.chat_services import (
 from gpuwatch_tray.settings.model import ChatAddress, ConfigProblem, Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -70,7 +71,7 @@ def _parse_lines(text: str, file: str) -> tuple[tuple[ChatAddress, ...], tuple[C
             continue
         try:
             chat = replace(parse_line(line), line=number)
-            chats.append(_apart(_named(chat, [other.name for other in chats]), chats))
+            chats.append(apart(_named(chat, [other.name for other in chats]), chats))
         except ValueError as error:
             problems.append(ConfigProblem(file, number, "", str(error)))
     if len(chats) > MOST_CHATS:
@@ -93,7 +94,7 @@ def _named(chat: ChatAddress, taken: list[str]) -> ChatAddress:
     return replace(chat, route=replace(chat.route, name=name))
 
 
-def _apart(chat: ChatAddress, others: list[ChatAddress]) -> ChatAddress:
+def apart(chat: ChatAddress, others: Sequence[ChatAddress]) -> ChatAddress:
     """Return the chat; ValueError where another line would send the same to the same address."""
     for other in others:
         if chat.url.reveal() and chat.url == other.url:  # empty: it is in the keyring, by its name
@@ -147,6 +148,13 @@ def parse_line(line: str) -> ChatAddress:
     place = service.title if in_keyring else masked_place(address, service)
     url = Secret("" if in_keyring else address)
     return ChatAddress(route, service.title, place, url, plain_text)
+
+
+def filters_of(chat: ChatAddress) -> str:
+    """Return the filters as they stand behind the address, a blank before each."""
+    words = [f"severity={chat.route.least.name.lower()}"] if chat.route.least is not None else []
+    words += [f"rule={','.join(sorted(chat.route.rules))}"] if chat.route.rules else []
+    return "".join(f" {word}" for word in [*words, *([_PLAIN] if chat.plain_text else [])])
 
 
 def _no_service(address: str) -> str:

@@ -55,18 +55,20 @@ def test_a_new_user_gets_a_test_message(installed, chats):
 
 
 def test_a_second_one_is_added(installed, chats):
-    """The first stays as it was, comments and all; a taken name is asked for again."""
+    """The first stays as it was; a taken name or address is asked for again, and filters are kept."""
     file = installed.chat_with("# mine", f"team {ADDRESSES['slack']} severity=critical")
     with set_up_chat(installed) as shown:
-        answer(shown, "^Address", ADDRESSES["webhook"])
+        answer(shown, "^Address", ADDRESSES["slack"])
+        answer(shown, "^Address", f"{ADDRESSES['webhook']} rule=when,gpu_lost severity=warning")
         answer(shown, "^Name", "team")
         answer(shown, "^Name", "")
         assert shown.process.wait(60) == 0, screen(shown)
+    assert "the same address as in line 2" in screen(shown)
     assert "the name team is taken" in screen(shown)
     assert file.read_text().splitlines() == [
         "# mine",
         f"team {ADDRESSES['slack']} severity=critical",
-        f"webhook {ADDRESSES['webhook']}",
+        f"webhook {ADDRESSES['webhook']} severity=warning rule=gpu_lost,when",
     ]
 
 

@@ -100,6 +100,7 @@ def failed_run(seconds=0.0):
             "its log: gpuwatch-tray runs log 12",
         ),
         ("GPU-0000",),
+        OUT_OF_MEMORY,
     )
     command = CommandEnds(9, "start-9", "base", peak=5 * 1024 * MIB)
     return command_notice(command, 1, 7260.0, NOTICE.output, START + seconds, report)

@@ -14,9 +14,11 @@ import hashlib
 import hmac
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.chat import wire
+from gpuwatch_tray.notify.transport import configuration_error
 from gpuwatch_tray.settings.chat_services import PLAIN_WEBHOOK
 
 if TYPE_CHECKING:
@@ -69,16 +71,18 @@ def signature(secret: str, headers: Mapping[str, str], body: bytes) -> str:
         try:
             key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
         except binascii.Error:
-            key = secret.encode()
+            text = _("the webhook's secret is not base64, as it is behind whsec_")
+            raise configuration_error(text, _("write its line anew: `gpuwatch-tray setup chat`")) from None
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
 def _target(address: str) -> tuple[str, str]:
     """Return where to post, and the secret, which never leaves."""
+    # The rest as it stands; of the secret a + is no blank, for base64 has it.
     parts = urlsplit(address)
-    fields = parse_qsl(parts.query, keep_blank_values=True)
-    secret = next((value for name, value in fields if name == SECRET), "")
-    query = urlencode([(name, value) for name, value in fields if name != SECRET])
+    fields = [field.partition("=") for field in parts.query.split("&")]
+    secret = next((unquote(value) for name, _equals, value in fields if name == SECRET), "")
+    query = "&".join("".join(field) for field in fields if field[0] != SECRET)
     scheme = "http" if parts.scheme == PLAIN_WEBHOOK else "https"
     return urlunsplit((scheme, parts.netloc, parts.path, query, "")), secret

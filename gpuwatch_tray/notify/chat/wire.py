@@ -111,6 +111,8 @@ def _watching(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
             _("give an address with https, or add the word plain to its line"),
         )
         raise NotLetThroughError("plain http")
+    if parts.scheme != "https" and is_loopback(parts.hostname or ""):
+        kwargs["proxies"] = {}  # to this computer; by a proxy it would leave it, unencrypted
     wire.error = None
     try:
         answer = _SEND(self, request, *args, **kwargs)

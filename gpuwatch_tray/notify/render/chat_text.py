@@ -61,7 +61,8 @@ def resolved_chat(identity: MailIdentity, alerts: Sequence[Alert], *, now: float
 
 def notice_chat(identity: MailIdentity, notice: ReminderNotice, *, now: float, message_id: str) -> Message:
     """Return the message of a notice that was asked for; its log stays where it is, and is named."""
-    lines = [redact.text(line) for line in (notice.text, *notice.details[:MOST_DETAILS])]
+    told = [line for line in notice.details if line != notice.quoted]
+    lines = [redact.text(line) for line in (notice.text, *told[:MOST_DETAILS])]
     if notice.run:
         lines.append(_("all of it: gpuwatch-tray runs show {number}").format(number=notice.run))
     title = f"{shape(notice.severity)} {identity.host}: {redact.one_line(notice.title)}"

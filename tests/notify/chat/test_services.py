@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import threading
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
 from gpuwatch_tray.notify.chat import create_chat, sender, wire
+from gpuwatch_tray.notify.chat.webhook import post_webhook
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings.chat_addresses import parse_line
 from tests.support.chatserver import ADDRESSES, CANARY, NTFY, RETRY_AFTER, TOKENS, ChatServer
@@ -145,6 +148,40 @@ def test_plain_http_stays_on_this_computer(chats):
     with pytest.raises(TransportError) as caught:
         create_chat(type(away)(away.route, away.service, away.place, away.url)).send(written())
     assert "unencrypted" in str(caught.value)
+
+
+def test_what_is_for_this_computer_goes_by_no_proxy(chats, monkeypatch):
+    """A proxy for plain http would get it unencrypted, token and all."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    create_chat(parse_line(f"mine ntfy://127.0.0.1:{chats.port}/gpus")).send(written())
+    assert len(chats.taken["ntfy"]) == 1
+
+
+@pytest.mark.parametrize("secret", ["whsec_+/+/ab+/", "whsec_%2B%2F%2B%2Fab%2B%2F"])
+def test_a_secret_in_base64_signs_as_its_bytes(secret, monkeypatch):
+    """With a plus in it too, written as it is or encoded; the rest of the address stays as it stands."""
+    posted = []
+    monkeypatch.setattr(wire, "post", lambda *words: posted.extend(words))
+    post_webhook(f"webhook://h.example.org/in?a=1&secret={secret}&b=%20", written(), START)
+    url, body, head = posted
+    signed = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + body
+    made = hmac.new(base64.b64decode("+/+/ab+/"), signed, "sha256").digest()
+    assert head["webhook-signature"] == "v1," + base64.b64encode(made).decode()
+    assert url == "https://h.example.org/in?a=1&b=%20"
+
+
+def test_a_secret_that_is_no_base64_is_refused(chats):
+    """Signed by anything else no receiver would take it."""
+    with pytest.raises(TransportError) as caught:
+        create_chat(parse_line(f"mine webhook+http://127.0.0.1:{chats.port}/in?secret=whsec_{CANARY}!")).send(
+            written()
+        )
+    assert caught.value.kind is CONFIGURATION
+    assert CANARY not in str(caught.value)
+    assert chats.asked == []
 
 
 def test_what_apprise_takes_for_another_service_is_not_loaded(chats):

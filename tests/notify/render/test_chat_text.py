@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.model import Message, MessageKind, ReminderNotice, Severity
+from gpuwatch_tray.alerts.reminder_types import CommandEnds, Reminder, reminder_from_json, reminder_to_json
+from gpuwatch_tray.alerts.run_groups import join_notices
+from gpuwatch_tray.model import Instant, Message, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.notify.render import MailIdentity
 from tests.support.fakes import START, alert
+from tests.support.mail_parts import OUT_OF_MEMORY, failed_run
 
 BOX = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
@@ -72,6 +77,21 @@ def test_a_notice_leaves_the_output_at_home():
         "fix: less",
         "all of it: gpuwatch-tray runs show 7",
     ]
+
+
+@pytest.mark.parametrize(
+    "notice", [failed_run(), join_notices("base", [failed_run(), failed_run()], more=False)]
+)
+def test_the_line_of_the_output_that_shows_the_cause_stays_at_home(notice):
+    """Others read along in a chat; mail has it. On file it is still known which line that is."""
+    body = json.loads(
+        json.dumps(reminder_to_json(Reminder(1, Instant(START), CommandEnds(9, "start-9", "base"), notice)))
+    )
+    kept = reminder_from_json(1, body).notice
+    message = render.notice_chat(BOX, kept, now=START, message_id="<1@box>")
+    assert "asked for 2.0 GiB" in message.text
+    assert OUT_OF_MEMORY in kept.details
+    assert OUT_OF_MEMORY[:40] not in message.text
 
 
 def test_a_digest_has_each_line_with_its_time_the_critical_first():
