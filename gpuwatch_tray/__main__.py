@@ -29,6 +29,11 @@ def main() -> int:
         return run_command(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
+    except Exception as error:
+        if begun is None or begun.finished:
+            raise
+        sys.excepthook(type(error), error, error.__traceback__)
+        return begun.wait()  # a broken installation, say: the command runs all the same
     finally:
         gc.freeze()  # the end is near: nothing need be given back
 

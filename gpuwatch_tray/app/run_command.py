@@ -92,24 +92,40 @@ def run(
 
     `begun` is one that runs already; `folder` that of a run that has waited, which is in its options' record.
     """
+    complain = _unheard(complain)
     recorder = RunRecorder(context, options, complain)
     if begun is None:
         words = RunWords(options.argv, options.name, str(options.log or ""), options.attachments)
         state = None if context.simulated else str(context.settings.state)
         begun = BegunRun(words, state, recorder.environ, folder)
-    begun.finished = True
     _guard(complain, lambda: recorder.adopt(begun))
     command = begun.command
     if command is None:
+        begun.finished = True
         error = begun.error or StartError("", NOT_EXECUTABLE)
         complain(str(error))
         _guard(complain, lambda: recorder.finish(Exited(error.code), error.code, 0.0, str(error).encode()))
         return error.code
     _guard(complain, lambda: recorder.announce(command.pid))
     code = command.wait()
+    begun.finished = True
     end = Signalled(command.ended_by) if command.ended_by else Exited(code)
     _guard(complain, lambda: recorder.finish(end, code, command.seconds))
     return code
+
+
+def _unheard(complain: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a function that complains where somebody reads it: a closed or full output ends no run."""
+
+    def say(text: str) -> None:
+        try:
+            complain(text)
+        except OSError as error:
+            log.info("standard error takes nothing any more: %s", error)
+            # What it still holds would fail once more at the interpreter's exit, and change the exit code.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    return say
 
 
 def _guard(complain: Callable[[str], None], tell: Callable[[], None]) -> None:

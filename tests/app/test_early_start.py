@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,54 @@ def test_closed_outputs_do_not_end_the_command(installed, closed):
     assert done.returncode == 3
     (folder,) = (installed.state / "runs").glob("0*")
     assert (folder / "head").read_text() == "a\nb\n"
+
+
+def closed_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def full_disk():
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.driver
+@pytest.mark.parametrize("open_nowhere", [closed_pipe, full_disk])
+def test_a_standard_error_that_takes_nothing_does_not_end_the_run(installed, open_nowhere):
+    """What we have to complain of is lost; the command is waited for, and its exit code is its own."""
+    words = [sys.executable, "-m", "gpuwatch_tray", "when", "run", "--", "sh", "-c", "sleep 1; exit 3"]
+    nowhere = open_nowhere()
+    done = subprocess.run(
+        words, stdout=subprocess.DEVNULL, stderr=nowhere, env=installed.environment, check=False, timeout=60
+    )
+    os.close(nowhere)
+    assert done.returncode == 3
+    (told,) = json.loads(installed.run("runs", "--json").stdout)
+    assert told["code"] == 3
+
+
+NOT_WHOLE = """
+import sys
+from gpuwatch_tray.__main__ import main
+sys.modules["gpuwatch_tray.cli"] = None
+sys.argv = ["gpuwatch-tray", "when", "run", "--", "sh", "-c", "sleep 1; echo x; exit 3"]
+sys.exit(main())
+"""
+
+
+def test_an_installation_that_is_being_replaced_does_not_end_the_command(tmp_path):
+    """What cannot be imported is told; the command is waited for."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_WHOLE],
+        env={**os.environ, "GPUWATCH_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (3, "x\n")
+    assert "gpuwatch_tray.cli" in done.stderr
 
 
 BROKEN = """
