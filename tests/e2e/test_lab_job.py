@@ -37,7 +37,6 @@ def test_the_job_of_a_lab(installed, desk, start, tmp_path):
     hosts = [FleetHost("h1", users={0: ["ada"], 1: ["bob"]}), FleetHost("h2"), FleetHost("h3", lost={3})]
     installed.play(Scenario(gpus=[FakeGpu.numbered(0)]))
     with Rig(*hosts) as lab:
-        lab.settled()
         keys = {
             "LAB_PROMETHEUS": lab.prometheus.url,
             "LAB_ALERTMANAGER": lab.manager.url,
