@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gpuwatch_tray import i18n
 
@@ -28,6 +29,9 @@ OF_THE_TERMINAL = ("SIGINT", "SIGQUIT", "SIGHUP")
 
 
 def pytest_configure(config):
+    # A busy machine is slow, and that is no fault of what is tested.
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     for name in OF_THE_TERMINAL:
         number = getattr(signal, name, None)  # Windows has one of them
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
@@ -182,6 +186,15 @@ def bus(address):
     turning.join(60)
     assert not turning.is_alive()
     connected.close()
+
+
+@pytest.fixture(scope="session")
+def lab_rig():
+    """A lab of a real Prometheus, a real Alertmanager and made-up hosts, which each test leaves as it was."""
+    from tests.lab.rig import Rig
+
+    with Rig() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

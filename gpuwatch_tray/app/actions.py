@@ -16,6 +16,7 @@ from gpuwatch_tray.app.context import SourceKind, WorkError
 from gpuwatch_tray.app.lab_actions import LabActions
 from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
+from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
@@ -169,46 +170,6 @@ class SignInAction:
         self._popups.show(Popup("sign-in", title, body, severity))
 
 
-TEST_MAIL_TIMEOUT = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
-
-
-def show_test_alert(context: RunContext, popups: PopupSink) -> None:
-    """Show a popup at once, have a child process send a test mail, and show in the popup what came of it."""
-
-    def show(title: str, body: str, severity: Severity = Severity.WARNING) -> None:
-        popups.show(Popup("test-alert", title, body, severity))
-
-    title = _("Test alert")
-    if not context.policy.routing.mails:
-        why = _("a demo sends no mail") if context.simulated else context.settings.no_recipient
-        show(title, _("This is how an alert looks. No mail: {why}").format(why=why))
-        return
-    show(title, _("This is how an alert looks. A mail is on its way…"))
-    sent, answer = _send_test_mail(context)
-    log.info("test mail: %s", answer)
-    if sent:
-        show(_("Test mail sent"), answer, Severity.INFO)
-    else:
-        show(_("The test mail was not sent"), answer)
-
-
-def _send_test_mail(context: RunContext) -> tuple[bool, str]:
-    """Send a test mail from a child process: whether it was sent, and what the child says."""
-    command = [*this_program(), "check", "--test-mail", "--source", context.source.value]
-    try:
-        # Only a child loads the mail libraries.
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False, _("no answer within {seconds:g} s").format(seconds=TEST_MAIL_TIMEOUT)
-    sent, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
-    # the child speaks our language
-    prefix = _("mail not sent: {why}").partition("{")[0]
-    lines = [line.removeprefix("gpuwatch-tray: ").removeprefix(prefix) for line in failed.splitlines()]
-    return bool(sent), "\n".join([*filter(None, [sent]), *lines])
-
-
 LINES = 8  # processes that the details name
 
 
@@ -261,8 +222,9 @@ class ActionDispatcher:
 
     @property
     def mails(self) -> bool:
-        """Whether a test alert has somebody to mail."""
-        return self._context.policy.routing.mails
+        """Whether a test alert has somebody to mail, or a chat to go to."""
+        routing = self._context.policy.routing
+        return routing.mails or bool(routing.chats)
 
     @property
     def welcome_buttons(self) -> tuple[Button, ...]:

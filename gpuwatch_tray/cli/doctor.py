@@ -183,9 +183,10 @@ def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[Se
     from gpuwatch_tray.doctor.checks import SecretFile
 
     ours = context.settings
-    _watch, _notify, smtp = files
+    _watch, _notify, smtp, _lab = files
     password = None if ours.smtp is None else ours.smtp.password_file
     plain = [smtp.path, ours.gmail_credentials, password, ours.chats_file]
+    plain += [ours.lab.password_file, ours.lab.client_key]
     secret = [SecretFile(path) for path in plain if path is not None]
     return secret + ([SecretFile(ours.gmail_token, strict=True)] if ours.gmail_token is not None else [])
 

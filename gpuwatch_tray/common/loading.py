@@ -1,4 +1,4 @@
-"""Importing what stays to the end of the process: quickly, and without OpenSSL, which takes 5 MB of a tray."""
+"""Importing what stays to the end of the process: quickly, and without OpenSSL (5 MB of a tray)."""
 
 from __future__ import annotations
 

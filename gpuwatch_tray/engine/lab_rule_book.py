@@ -13,7 +13,7 @@ from gpuwatch_tray.engine.status import lab_status_of
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.host_view import view_of_snapshot
 from gpuwatch_tray.model import HostState, HostView, LabView, Limits, Missing, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules import lab_rules
+from gpuwatch_tray.rules import lab_hosts, lab_rules
 from gpuwatch_tray.rules.lab_rules import LabFacts, LabHistory
 from gpuwatch_tray.store import KnownGpu
 
@@ -61,7 +61,7 @@ class LabRules:
         own = rules.terms(_limits(policy))
         if policy.lab.judged_there:  # what is told has held there for long enough, and is over as long
             told = Terms(clear_samples=2)
-            own = {name: terms if name in lab_rules.COUNTED else told for name, terms in own.items()}
+            own = {name: terms if name in lab_hosts.COUNTED else told for name, terms in own.items()}
         return {**lab, **own}
 
     def keys(self, name: str) -> tuple[str, ...]:
@@ -127,13 +127,13 @@ class LabRules:
             }
             told = facts.concerns(host.name)
             for verdict in rules.judge(host.detail, facts.limits, after):
-                by_rule[verdict.rule].append(lab_rules.of_host(host.name, verdict, told=told))
-        for rule, verdict in lab_rules.judge_counts(facts).items():
+                by_rule[verdict.rule].append(lab_hosts.of_host(host.name, verdict, told=told))
+        for rule, verdict in lab_hosts.judge_counts(facts).items():
             if rule in by_rule:
                 by_rule[rule].append(verdict)
         verdicts = (
             *(rule.judge(facts) for name, rule in lab_rules.LAB_RULES.items() if name in on),
-            *(lab_rules.together(rule, parts, facts) for rule, parts in by_rule.items()),
+            *(lab_hosts.together(rule, parts, facts) for rule, parts in by_rule.items()),
         )
         unread = bool(lab_rules.lab_problem(view))
         crowd = history.crowd if unread else lab_rules.crowd(facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
@@ -18,6 +19,7 @@ from gpuwatch_tray.model import (
     Problem,
     ProcessKind,
     Snapshot,
+    known,
 )
 
 if TYPE_CHECKING:
@@ -51,50 +53,65 @@ class _ProcessKey(NamedTuple):
     type: str
 
 
-def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
-    """Return the host's GPUs and processes, `me` being the user's name there; what is not told is unknown."""
-    at = max((sample.at for sample in samples), default=0.0)
+class _Facts(Struct):
+    """What the samples say of the host as a whole, of each GPU and of each process, by metric."""
+
     alone: dict[str, float] = {}
     gpus: dict[_GpuKey, dict[str, float]] = {}
     names: dict[_GpuKey, str] = {}
     boards: dict[int, str] = {}  # the physical GPUs' UUIDs
     processes: dict[_ProcessKey, dict[str, float]] = {}
-    for sample in samples:
+
+    def add(self, sample: Sample) -> None:
         metric = sample.labels.get("__name__", "").removeprefix(_PREFIX)
-        key = _gpu_key(sample.labels)
         if metric.startswith("process_"):
             process = _process_key(sample.labels)
             if process is not None:
-                processes.setdefault(process, {})[metric] = sample.value
+                self.processes.setdefault(process, {})[metric] = sample.value
         elif metric.startswith("gpu_"):
+            key = _gpu_key(sample.labels)
             if key is not None:
-                gpus.setdefault(key, {})[metric] = sample.value
-                if metric == "gpu_info":
-                    names[key] = harmless(sample.labels.get("name", ""))
-                    if sample.labels.get("kind") != "mig":
-                        boards[key.number] = key.uuid
+                self._add_gpu(key, metric, sample)
         elif not metric.startswith("user_"):
-            alone[metric] = sample.value
-    if alone.get("reading_ok") != 1:
+            self.alone[metric] = sample.value
+
+    def _add_gpu(self, key: _GpuKey, metric: str, sample: Sample) -> None:
+        self.gpus.setdefault(key, {})[metric] = sample.value
+        if metric == "gpu_info":
+            self.names[key] = harmless(sample.labels.get("name", ""))
+            if sample.labels.get("kind") != "mig":
+                self.boards[key.number] = key.uuid
+
+
+def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
+    """Return the host's GPUs and processes, `me` being the user's name there; what is not told is unknown."""
+    at = max((sample.at for sample in samples), default=0.0)
+    facts = _Facts()
+    for sample in samples:
+        facts.add(sample)
+    if "reading_ok" not in facts.alone:
+        return Snapshot(source, at, problem=Problem(_("its exporter tells no details")))
+    if facts.alone["reading_ok"] != 1:
         return Snapshot(source, at, problem=Problem(_("the host cannot read its GPUs")))
-    clock = alone.get("host_clock_timestamp_seconds")
+    clock = facts.alone.get("host_clock_timestamp_seconds")
+    boards = facts.boards
     return Snapshot(
         source,
         at,
         gpus=tuple(
             replace(
-                _gpu(key, gpus[key]),
-                name=names.get(key) or UNKNOWN,
+                _gpu(key, facts.gpus[key]),
+                name=facts.names.get(key) or UNKNOWN,
                 physical=boards.get(key.number, "") if boards.get(key.number) != key.uuid else "",
             )
-            for key in sorted(gpus)
+            for key in sorted(facts.gpus)
         ),
-        processes=tuple(_process(key, processes[key], me, clock) for key in sorted(processes)),
+        processes=tuple(_process(key, facts.processes[key], me, clock) for key in sorted(facts.processes)),
     )
 
 
 def _gpu(key: _GpuKey, values: Mapping[str, float]) -> Gpu:
-    omitted = int(values.get("gpu_processes_omitted", 0))
+    omitted = known(_whole(values.get("gpu_processes_omitted")))
     if values.get("gpu_list_complete") != 1:
         process_problem: str | None = _("the host does not know all of its processes")
     elif omitted:

@@ -165,15 +165,19 @@ class PrometheusLab:
         if instance is None:
             return Snapshot(host, self._clock(), problem=Problem(_("the lab has no such host")))
         client = self._detail_clients[self._clients[0].server.address]
-        end = time.monotonic() + DETAIL_SECONDS
         query = detail_query(self._settings.job, instance)
         try:
-            samples = self._details.call(lambda: client.query(query, end), DETAIL_SECONDS)
+            # One that is asked for while another is on its way waits for that.
+            samples = self._details.call(
+                lambda: client.query(query, time.monotonic() + DETAIL_SECONDS),
+                DETAIL_SECONDS + _GRACE,
+                DETAIL_SECONDS,
+            )
         except LabError as error:
             return Snapshot(host, self._clock(), problem=error.problem)
         snapshot = snapshot_of(host, samples, self._settings.me)
         while len(self._kept) >= _MOST_DETAILS:
-            self._kept.pop(next(iter(self._kept)))
+            self._kept.pop(list(self._kept)[0], None)  # noqa: RUF015  # at once, beside other threads
         self._kept[host] = self._steady(), snapshot
         return snapshot
 

@@ -2,8 +2,8 @@
 The rules about a lab of many hosts: pure functions from a view of it to verdicts.
 
 A subject begins with the host and a slash. Of a host that is not OK nothing is news: each rule leaves its
-subjects open, so that they neither fire nor clear. By the rules about GPUs, those of `rules.RULES`, a host is
-judged whose GPUs are known in detail; of the others it is told what they have found themselves.
+subjects open, so that they neither fire nor clear. What the rules about GPUs make of a host is in
+`lab_hosts`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from gpuwatch_tray.model import (
     Terms,
     Verdict,
 )
-from gpuwatch_tray.model.units import HOUR, MINUTE, duration
-from gpuwatch_tray.rules import RULES, RuleHistory, rule_title
+from gpuwatch_tray.model.units import HOUR, MINUTE
+from gpuwatch_tray.rules import RuleHistory, rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -45,8 +45,6 @@ BLIND_POLLS = 3
 REMOTE_CLEAR = 5 * MINUTE
 REMOTE_KEPT = 2 * HOUR  # for which one that is over is still known: longer than any alert takes to end
 MOST_REMOTE = 5000
-COUNTED = frozenset({"gpu_limit", "max_etime", "gpu_lost"})  # judged here from counts, not as the host has it
-OF_ITSELF = "monitor_blind"  # the host's rule that HOST_BLIND stands for
 
 
 class LabHistory(Struct, frozen=True):
@@ -54,8 +52,8 @@ class LabHistory(Struct, frozen=True):
     What the rules about a lab remember from poll to poll.
 
     `hosts` have details; one alert stands for the `crowd` of hosts that do not answer, until all of it does
-    (None: for those that do not now); `remote`
-    has the subject of each remote alert, with when it was last there; None: not since the start.
+    (None: for those that do not now); `remote` has the subject of each remote alert, with when it was last
+    there; None: not since the start.
     """
 
     hosts: Mapping[str, RuleHistory] = field(default_factory=dict)
@@ -219,7 +217,7 @@ def judge_host_gone(facts: LabFacts) -> Verdict:
     threshold = _("a host is no longer on the list of hosts")
     # One whose state is not known has not come back.
     verdict = Verdict(HOST_GONE, findings, band=frozenset(band), value=_count(len(gone)), threshold=threshold)
-    return _open(verdict, facts)
+    return left_open(verdict, facts)
 
 
 def judge_lab_gpu_limit(facts: LabFacts) -> Verdict:
@@ -243,7 +241,7 @@ def judge_lab_gpu_limit(facts: LabFacts) -> Verdict:
     unknown = None
     if missing or lab_problem(facts.view):
         unknown = lab_problem(facts.view) or _("your GPUs are not known on {hosts}").format(
-            hosts=_listed(missing)
+            hosts=listed(missing)
         )
     return Verdict(LAB_GPU_LIMIT, unknown=unknown, value=value, threshold=threshold)
 
@@ -340,138 +338,7 @@ def remembered(facts: LabFacts, now: Instant) -> Mapping[str, Instant | None]:
     return dict(list({**kept, **there}.items())[-MOST_REMOTE:])
 
 
-# --- the rules about GPUs, host by host -------------------------------------------------------------------
-
-
-def judge_counts(facts: LabFacts) -> dict[str, Verdict]:
-    """Judge the hosts of which counts are known and no details, as a Prometheus tells them."""
-    found: dict[str, list[Finding]] = {}
-    open_: dict[str, list[str]] = {}
-    band: dict[str, set[str]] = {}
-    for host in facts.view.hosts:
-        if host.state is not HostState.OK or host.detail is not None:
-            continue
-        for rule, finding in _by_counts(host, facts):
-            if finding is None:
-                open_.setdefault(rule, []).append(host.name)
-            else:
-                found.setdefault(rule, []).append(finding)
-        if isinstance(host.firing, Missing):
-            for rule in RULES.keys() - COUNTED:
-                open_.setdefault(rule, []).append(host.name)
-            continue
-        for alert in host.firing:
-            if alert.rule in COUNTED or alert.rule == OF_ITSELF:
-                continue
-            subject = f"{host_prefix(host.name)}{alert.gpu}"
-            if not facts.concerns(host.name):
-                band.setdefault(alert.rule, set()).add(subject)
-                continue
-            where = _("{host}, GPU {gpu}") if alert.gpu else "{host}"
-            where = where.format(host=host.name, gpu=alert.gpu)
-            text = _("{host}: {what}").format(host=where, what=rule_title(alert.rule))
-            found.setdefault(alert.rule, []).append(
-                Finding(alert.rule, subject, alert.severity, f"{alert.rule.upper()}: {text}", text=text)
-            )
-    return {
-        rule: Verdict(
-            rule,
-            tuple(found.get(rule, ())),
-            _("not known on {hosts}").format(hosts=_listed(open_[rule])) if rule in open_ else None,
-            tuple(host_prefix(name) for name in open_.get(rule, ())) or ("",),
-            frozenset(band.get(rule, ())),
-        )
-        for rule in {*found, *open_, *band}
-    }
-
-
-def _by_counts(host: HostView, facts: LabFacts) -> Iterable[tuple[str, Finding | None]]:
-    """Yield what the counts of a host say, None for a rule that they leave open."""
-    limits, prefix = facts.limits, host_prefix(host.name)
-    if limits.gpu_limit is not None:
-        if isinstance(host.mine, Missing):
-            yield "gpu_limit", None
-        elif host.mine > limits.gpu_limit:
-            reason = f"GPU_LIMIT({host.name}): gpu_count={host.mine} > {limits.gpu_limit}"
-            text = _("{host}: your processes are on {count} GPUs, more than {limit}")
-            text = text.format(host=host.name, count=host.mine, limit=limits.gpu_limit)
-            yield "gpu_limit", Finding("gpu_limit", prefix, Severity.WARNING, reason, float(host.mine), text)
-    yield from _by_age(host, facts)
-    if limits.faults.lost:
-        if isinstance(host.gpus, Missing) or isinstance(host.expected, Missing):
-            yield "gpu_lost", None
-        elif host.gpus < host.expected:
-            text = _("{host}: {count} of {whole} GPUs answer")
-            text = text.format(host=host.name, count=host.gpus, whole=host.expected)
-            reason = f"GPU_LOST({host.name}): {host.gpus} of {host.expected}"
-            yield "gpu_lost", Finding("gpu_lost", prefix, Severity.CRITICAL, reason, text=text)
-
-
-def _by_age(host: HostView, facts: LabFacts) -> Iterable[tuple[str, Finding | None]]:
-    """Yield what the age of one's oldest process says, by the host's own clock."""
-    limit, start = facts.limits.max_etime, host.oldest_start
-    if limit is None:
-        return
-    if isinstance(host.mine, Missing) or (host.mine and isinstance(start, Missing)):
-        yield "max_etime", None
-    elif host.mine and not isinstance(start, Missing):
-        ran = facts.view.at + (0.0 if isinstance(host.clock, Missing) else host.clock) - start
-        if ran > limit:
-            reason = f"MAX_ETIME({ran:.0f}s) > LIMIT({limit}s) :: HOST={host.name}"
-            text = _("{host}: a process of yours has run for {span}")
-            text = text.format(host=host.name, span=duration(ran))
-            subject = f"{host_prefix(host.name)}{start:.0f}"
-            yield "max_etime", Finding("max_etime", subject, Severity.WARNING, reason, ran, text)
-
-
-def of_host(host: str, verdict: Verdict, *, told: bool) -> Verdict:
-    """Return the verdict of one host's snapshot as one about the lab; what is not `told` only goes on."""
-    prefix = host_prefix(host)
-    findings = tuple(
-        replace(
-            finding,
-            subject=prefix + finding.subject,
-            reason=f"{host}: {finding.reason}",
-            text=_("{host}: {what}").format(host=host, what=finding.text or finding.reason),
-        )
-        for finding in verdict.findings
-    )
-    band = {prefix + subject for subject in verdict.band}
-    if not told:
-        band |= {finding.subject for finding in findings}
-        findings = ()
-    return replace(
-        verdict,
-        findings=findings,
-        unknown=None if verdict.unknown is None else f"{host}: {verdict.unknown}",
-        unknown_subjects=tuple(prefix + subject for subject in verdict.unknown_subjects),
-        band=frozenset(band),
-        value=f"{host}: {verdict.value}" if verdict.value else "",
-        cannot=tuple(f"{host}: {line}" for line in verdict.cannot),
-        per_gpu=tuple(f"{host}: {line}" for line in verdict.per_gpu),
-    )
-
-
-def together(rule: str, verdicts: Iterable[Verdict], facts: LabFacts) -> Verdict:
-    """Make one verdict of those about each host; the hosts that are not OK are left open."""
-    parts = list(verdicts)
-    unknown = [part.unknown for part in parts if part.unknown is not None]
-    open_subjects = [name for part in parts if part.unknown is not None for name in part.unknown_subjects]
-    merged = Verdict(
-        rule,
-        tuple(finding for part in parts for finding in part.findings),
-        "; ".join(dict.fromkeys(unknown)) or None,
-        tuple(dict.fromkeys(open_subjects)) or ("",),
-        frozenset(subject for part in parts for subject in part.band),
-        "; ".join(part.value for part in parts if part.value),
-        next((part.threshold for part in parts if part.threshold), ""),
-        tuple(line for part in parts for line in part.cannot),
-        tuple(line for part in parts for line in part.per_gpu),
-    )
-    return _open(merged, facts, HostState.OK)
-
-
-def _open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
+def left_open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
     """Leave open what it says of hosts in another state than `but`; all of it where nothing is known."""
     problem = lab_problem(facts.view)
     if problem:
@@ -480,7 +347,7 @@ def _open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
     hosts = [host.name for host in facts.view.hosts if host.state not in but]
     if not hosts:
         return verdict
-    line = _("not known on {hosts}").format(hosts=_listed(hosts))
+    line = _("not known on {hosts}").format(hosts=listed(hosts))
     subjects = () if verdict.unknown is None else verdict.unknown_subjects
     return replace(
         verdict,
@@ -489,7 +356,8 @@ def _open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
     )
 
 
-def _listed(hosts: Collection[str]) -> str:
+def listed(hosts: Collection[str]) -> str:
+    """Name hosts in a sentence, NAMED at most."""
     names = list(hosts)
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 

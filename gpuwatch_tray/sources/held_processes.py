@@ -91,6 +91,8 @@ class HeldProcesses:
             if error.errno not in _ENDED_OR_NONE | _NO_ROOM:
                 self._opens = None  # an older kernel, or a sandbox: it will be so at the next one too
             return
+        if (former := self._pids.get(file)) is not None:  # whose file somebody else has closed
+            del self._files[former]
         self._files[pid] = file
         self._pids[file] = pid
         self._poll.register(file, _READABLE)

@@ -174,6 +174,7 @@ class ProcessInspector:
 
     Of a process that is `held` and has not ended nothing is read to know that it is still the same one; of
     any other its start is read each time. `close` lets go of them.
+
     `me` is the owner of what counts as `mine`: a real user id, on Windows a name with its domain; by default
     the user of this process. `clock` gives wall time, `steady` is a clock that nobody sets, both in seconds.
     """

@@ -123,7 +123,7 @@ log = logging.getLogger(__name__)
 
 BUSY = 5.0  # seconds to wait for another process's transaction
 JOURNAL = "WAL"
-CACHE = 256  # KiB of the file in memory: SQLite's own 2 MiB would fill up in weeks, for what is seldom read
+CACHE = 128  # KiB of the file in memory: SQLite's own 2 MiB would fill up in weeks, for what is seldom read
 SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")  # of the files beside a database, which belong to it
 Identity: TypeAlias = tuple[int, int]  # device and inode
 

@@ -32,7 +32,7 @@ def observe(view, poll):
 
 
 def run(condition, views):
-    """Step the reminder by these views, 15 s apart; the number of the view that brought the notice, and it."""
+    """Step the reminder by these views, 15 s apart; the number of the view that brought a notice, and it."""
     reminder = Reminder(1, at(0), condition)
     for poll, view in enumerate(views):
         reminder = step_reminder(reminder, observe(view, poll))

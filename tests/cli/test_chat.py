@@ -75,10 +75,10 @@ def test_one_that_hangs_holds_up_no_other(installed, told, server):
     installed.configure()
     told.mood["slack"] = "hang"
     with installed.watching():
+        wait_until(lambda: "slack" in told.asked, "a request")
         wait_until(
             lambda: len(server.messages) == 1 and told.taken["ntfy"] and told.taken["webhook"], "the others"
         )
-        assert "slack" in told.asked
         assert told.taken["slack"] == []
 
 
@@ -219,6 +219,22 @@ def test_what_another_process_remembers_is_sent_too(installed, told):
         (8, "ntfy, p***.example.org: HTTP 200"),
     ]
     assert len(told.taken["ntfy"]) == 2
+
+
+def test_what_is_due_about_the_lab_is_sent_from_its_own_state(installed, told):
+    """It touches none of this computer's messages; without a lab there is nothing to send."""
+    assert installed.run("chat", "deliver", "ntfy", "--lab").returncode == 0
+    installed.write("lab.env", "LAB_HOSTS=gpu1\n")
+    told.mood["ntfy"] = "broken"
+    installed.run("check")
+    told.mood.clear()
+    asked = len(told.asked)
+    done = installed.run(
+        "chat", "deliver", "ntfy", "--lab", GPUWATCH_LAB_CONFIG=str(installed.folder / "lab.env")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(told.asked) == asked
+    assert [path.name for path in installed.state.glob("state-*-lab.sqlite3")]
 
 
 def test_without_apprise_it_says_how_to_get_it(installed, told, tmp_path):

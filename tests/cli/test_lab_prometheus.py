@@ -6,16 +6,14 @@ import json
 
 import pytest
 
-from tests.lab.rig import Rig
 from tests.support.installed import Installed
 from tests.support.timing import wait_until
 
 
-@pytest.fixture(scope="module")
-def rig():
-    with Rig() as made:
-        made.settled()
-        yield made
+@pytest.fixture
+def rig(lab_rig):
+    lab_rig.settled()
+    return lab_rig
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """
 What each command loads, which is most of the time that a short one takes: times cannot be asserted, this can.
 
-The ceilings are up to a tenth above what is loaded with the libraries of `requirements.lock`. Where one is passed,
+The ceilings are a tenth above what is loaded with the libraries of `requirements.lock`. Where one is passed,
 ask first whether the command needs what came: `python -X importtime -m gpuwatch_tray COMMAND` shows it.
 """
 

@@ -72,6 +72,7 @@ KEYS = {
     "alerts",
     "snoozed_until",
     "mails_waiting",
+    "lab",
     "chats_waiting",
     "notes",
 }

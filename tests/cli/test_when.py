@@ -76,6 +76,7 @@ def test_the_end_of_a_process_is_mailed(installed, server, worker):
     assert mail.message["Subject"].startswith("[GPU Watchdog] Process ended: ada@")
     assert re.search(
         rf"- PID {worker.pid} \(python train\.py --token \*\*\*, GPU 0\) has ended after \d+ s\n"
+        r"- the system shows that it has ended; how, only the program that started it knows\n"
         r"- peak GPU memory: 2\.8 GiB\n",
         mail.text,
     )

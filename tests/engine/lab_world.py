@@ -48,7 +48,7 @@ class LabWorld:
     def __init__(self, **lab):
         self.book, self.policy = LabRules(), policy(**lab)
         self.state = EvaluationState.load(
-            self.book, SavedState((), (), (), None, 0), (), self.policy, holding=False
+            self.book, SavedState((), (), (), None, 0), (), self.policy, holding=frozenset()
         )
         self.inputs = EvaluationInputs(Attention(), (), {}, {}, {}, ())
         self.polls = []
@@ -60,7 +60,7 @@ class LabWorld:
             tuple(self.state.alerts.values()), (), self.state.raised, self.state.last, self.state.highest,
             tuple(self.state.severities.items()), self.state.last,
         )  # fmt: skip
-        self.state = EvaluationState.load(self.book, saved, (), self.policy, holding=False)
+        self.state = EvaluationState.load(self.book, saved, (), self.policy, holding=frozenset())
 
     def forget(self, uuid):
         """As `alerts forget` does."""

@@ -1,13 +1,12 @@
-"""A lab of real servers and made-up hosts, one for all tests of a module."""
+"""The lab of real servers, as each test finds it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.lab.rig import Rig
 
-
-@pytest.fixture(scope="module")
-def rig():
-    with Rig() as made:
-        yield made
+@pytest.fixture
+def rig(lab_rig):
+    """The lab once all of its hosts are known and its alert is told."""
+    lab_rig.settled()
+    return lab_rig

@@ -84,7 +84,9 @@ class Rig:
         """Wait until all hosts are known, and the alert of h2 is told."""
         lab = self.desk()
         return read_until(
-            lab, lambda view: len(hosts(view)) == len(self._hosts) and view.alerts, "all hosts and the alert"
+            lab,
+            lambda view: list(states(view).values()) == ["ok"] * len(self._hosts) and view.alerts,
+            "all hosts and the alert",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.lab.lab_steps import prometheus_steps
@@ -10,13 +9,6 @@ from gpuwatch_tray.settings import LabLogin, Secret
 from tests.lab.rig import read_until, states
 from tests.lab.scripted import ScriptedServer, reply
 from tests.support.prometheus import Alertmanager, Prometheus
-
-pytestmark = pytest.mark.usefixtures("settled")
-
-
-@pytest.fixture(scope="module")
-def settled(rig):
-    return rig.settled()
 
 
 def steps(rig, **settings):

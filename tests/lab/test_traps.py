@@ -32,6 +32,10 @@ def test_a_lab_that_is_well_is_known(rig):
     assert abs(found["h1"].oldest_start - rig.fleet["h1"].started) < 1
     assert alert_names(view) == [("GpuLost", "h2")]
     assert "hunter2secret" not in repr(view)
+    # The link that comes with an alert names the server by its own idea of its name: it is not taken over.
+    (there,) = [one for one in json.loads(rig.manager.get("/api/v2/alerts")) if one["labels"].get("instance")]
+    assert there["generatorURL"].startswith("http://")
+    assert "http" not in repr(view)
     assert "a GPU of h2:9836 is lost" in view.alerts[0].text
 
 
@@ -59,7 +63,6 @@ def test_a_hung_exporter_resolves_alerts_that_are_not_over(rig):
 
 def test_what_hosts_can_do_besides_is_told_apart(rig):
     """Blind, closed, behind a password, another exporter, a clock that is off: each by its state or note."""
-    rig.settled()
     lab = rig.desk()
     lab.read()
     fleet = rig.fleet
@@ -79,17 +82,46 @@ def test_what_hosts_can_do_besides_is_told_apart(rig):
     read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
 
 
+def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
+    """Its GPUs and heat are known, free and one's own are not, and what it lacks is noted."""
+    rig.fleet["h6"].other = "".join(
+        f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}"}} {value}\n'
+        for gpu in (0, 1)
+        for name, value in (
+            ("DCGM_FI_DEV_GPU_UTIL", 0),
+            ("DCGM_FI_DEV_FB_USED", 4),
+            ("DCGM_FI_DEV_FB_FREE", 81000),
+            ("DCGM_FI_DEV_GPU_TEMP", 41),
+        )
+    )
+    wait_until(lambda: rig.prometheus.ask("DCGM_FI_DEV_GPU_UTIL"), "Prometheus has its metrics")
+    lab = rig.desk()
+    view = lab.read()
+    host = hosts(view)["h6"]
+    assert "tells no details" in str(lab.detail("h6").problem)
+    assert (host.state, host.gpus, host.hottest) == (HostState.OK, 2, 41)
+    assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
+    assert any(note.startswith("dcgm-exporter does not tell processes") for note in view.notes)
+    assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
+    looking = hosts(rig.desk(looks_free=True).read())
+    assert looking["h6"].looks_free == 0  # idle, but not seen for ten minutes yet
+    assert isinstance(looking["h6"].free, Missing)
+    rig.fleet["h6"].other = ""
+
+
 def test_hosts_that_swap_addresses_swap_what_is_told(rig):
     """After a change of leases the runs are where they are now, with their own starts."""
-    rig.settled()
     lab = rig.desk()
     assert (hosts(lab.read())["h1"].mine, hosts(lab.read())["h3"].mine) == (2, 0)
     rig.fleet.swap("h1", "h3")
-    view = read_until(lab, lambda view: hosts(view)["h3"].mine == 2, "the runs are at the other address")
-    assert (hosts(view)["h1"].mine, hosts(view)["h1"].free) == (0, 4)
+
+    def there(view):
+        return [(hosts(view)[name].mine, hosts(view)[name].free) for name in ("h3", "h1")]
+
+    read_until(lab, lambda view: there(view) == [(2, 2), (0, 4)], "the runs are at the other address")
     assert [gpu.uuid for gpu in lab.detail("h3").gpus][:1] == ["GPU-h1-0"]
     rig.fleet.swap("h1", "h3")
-    read_until(lab, lambda view: hosts(view)["h1"].mine == 2, "they are back")
+    read_until(lab, lambda view: there(view) == [(0, 4), (2, 2)], "they are back")
 
 
 def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
@@ -114,7 +146,6 @@ def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
 
 def test_detail_is_the_snapshot_of_the_host(rig):
     """GPU by GPU, with the processes of all users, and kept for a while so that a menu costs one question."""
-    rig.settled()
     lab = rig.desk()
     lab.read()
     detail = lab.detail("h1")
@@ -154,7 +185,6 @@ def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
 
 def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
     """One without targets, one that hangs and one that is away are passed over."""
-    rig.settled()
     with Prometheus() as empty:
         empty_first = rig.desk(prometheus=("http://127.0.0.1:9", empty.url, rig.prometheus.url))
         view = empty_first.read()
@@ -179,7 +209,6 @@ def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
 
 def test_names_with_all_that_promql_has_as_signs_are_asked_as_they_are(rig):
     """A user's name with quotes, backslashes and signs of regular expressions is text, and nobody else's."""
-    rig.settled()
     strange = 'a"b\\c.*{x}\n|ada'
     rig.fleet["h4"].extra = f"gpuwatch_user_gpus{{user={json.dumps(strange)}}} 3\n"
     lab = rig.desk(me=strange)
@@ -191,7 +220,6 @@ def test_names_with_all_that_promql_has_as_signs_are_asked_as_they_are(rig):
 
 def test_a_host_that_leaves_the_list_is_gone_and_not_forgotten(rig):
     """It has no `up` at all, not 0, and sums have no row for it: it is GONE, and its GPUs are unknown."""
-    rig.settled()
     lab = rig.desk()
     lab.read()
     rig.prometheus.scrape(rig.fleet.targets("h1", "h2", "h3", "h4", "h5", "h6", "h7"))

@@ -425,6 +425,16 @@ def test_a_file_that_somebody_else_has_closed_is_not_believed(read_starts):
     inspector.close()
 
 
+def test_a_file_number_that_is_used_again_holds_its_new_process_alone():
+    """The former one, whose file somebody else has closed, is held no more."""
+    held = HeldProcesses()
+    held.hold(os.getpid())
+    os.close(held._files[os.getpid()])
+    held.hold(os.getppid())
+    assert (os.getpid() in held, os.getppid() in held) == (False, True)
+    held.close()
+
+
 def test_what_is_held_is_let_go_of_with_the_process_the_source_and_the_program():
     """No file stays open, also where nobody closes; and no child gets one."""
     before = pidfds()

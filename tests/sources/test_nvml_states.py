@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 import threading
@@ -283,6 +284,21 @@ def test_a_gpu_that_the_driver_no_longer_lists_is_not_forgotten(rig):
     assert snapshot.problem is None
     assert all(gpu.problem for gpu in snapshot.gpus)
     assert len(snapshot.gpus) == 2
+
+
+def test_a_gpu_that_fails_leaves_no_rings_of_objects(rig):
+    """What is kept of an error holds no frame that holds the error: the tray collects garbage seldom."""
+    rig.play(FakeGpu(errors={"compute": UNKNOWN}), FakeGpu.numbered(1, lost=True))
+    for _ in range(3):
+        rig.read()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            rig.read()
+        assert gc.collect() <= 5 * 10  # ctypes leaves a pointer to each handle
+    finally:
+        gc.enable()
 
 
 def test_a_gpu_that_returns_is_read_again(rig):

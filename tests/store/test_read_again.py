@@ -66,7 +66,7 @@ def test_a_file_that_takes_the_place_of_another_is_read(store):
     with closing(Store(store.path.parent, "box")) as new:
         new.commit(fired(7))
     again = store.evaluation_inputs()
-    assert (again.attention.silences, set(again.queued)) == ((), {"box/gpu_limit"})
+    assert (again.attention.silences, set(again.queued["email"])) == ((), {"box/gpu_limit"})
 
 
 def test_a_reading_that_failed_is_made_anew(store, other, monkeypatch):

@@ -11,7 +11,7 @@ import ctypes
 import struct
 import sys
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MAX_POWER, ClockLimit, ProcessKind
@@ -56,6 +56,11 @@ class DriverError(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+    def without_frames(self) -> Self:
+        """Return it to be kept: the frames that it came through hold it in turn, and would live as long."""
+        self.__context__ = None
+        return self.with_traceback(None)
 
     @property
     def unsupported(self) -> bool:

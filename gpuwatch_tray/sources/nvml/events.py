@@ -139,7 +139,7 @@ class XidListener:
             try:
                 driver.register(handle, events)
             except DriverError as error:
-                missed[uuid] = error.with_traceback(None)
+                missed[uuid] = error.without_frames()
             else:
                 registered[handle.address] = uuid
         self.trouble = next(map(_trouble, missed.values()), "")

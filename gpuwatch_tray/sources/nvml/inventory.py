@@ -64,7 +64,7 @@ class SeenGpu(Struct, eq=False):
     def mark_lost(self, error: DriverError) -> None:
         """Note that it cannot be reached: its handle is asked for anew next time."""
         self.handle = None
-        self.error = error.with_traceback(None)  # it is kept for long: not the frames with it
+        self.error = error.without_frames()  # it is kept for long: not the frames with it
 
     def mark_found(self, handle: Handle, index: int, uuid: str) -> None:
         """Note that it answers."""
@@ -127,7 +127,7 @@ class Inventory:
                 handle = driver.by_index(index)
                 uuid = driver.uuid(handle)  # without its UUID it could be any GPU
             except DriverError as error:
-                failed[index] = error
+                failed[index] = error.without_frames()
                 continue
             pci = self._address(driver, handle, uuid)
             self._match(missing, index, uuid, pci).mark_found(handle, index, uuid)

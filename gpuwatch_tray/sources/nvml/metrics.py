@@ -127,7 +127,7 @@ def read_process_lists(read: Callable[[ProcessKind], Sequence[tuple[int, int | N
         except DriverError as error:
             answered = answered or error.unsupported or error.code == Code.IMPOSSIBLE
             if not error.unsupported or kind is ProcessKind.COMPUTE:
-                last = error
+                last = error.without_frames()
                 if kind in _FAILURES:
                     problems.append(_(_FAILURES[kind]).format(why=error.text))
     return ProcessLists(merge_lists(found), "; ".join(problems) or None, last, answered)
@@ -332,7 +332,7 @@ def _remaining_processes(
     lists = read_process_lists(lambda kind: driver.processes(query.handle, kind))
     if lists.error is not None:
         if lists.error.code in LOST:
-            raise lists.error
+            raise DriverError(lists.error.code, lists.error.text)  # this frame holds the other one
         query.error = lists.error
     query.answered = query.answered or lists.answered
     if lists.problem is not None:

@@ -45,7 +45,7 @@ class DeviceQuery:
             if error.code == Code.IMPOSSIBLE:
                 self.answered = True
             else:
-                self.error = error
+                self.error = error.without_frames()
             return Missing(Why.ERROR, error.text), error
         self.answered = True
         return value, None

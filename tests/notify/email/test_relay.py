@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from gpuwatch_tray.common import host
 from gpuwatch_tray.notify.email import smtp
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
@@ -39,7 +40,7 @@ def test_the_relay_takes_the_mail(relay, message):
 def test_without_any_address_the_local_account_is_the_sender(relay, message, monkeypatch):
     """As the local mail programs have it."""
     monkeypatch.setenv("USER", "ada")
-    monkeypatch.setattr(socket, "gethostname", lambda: "box.example.org")
+    monkeypatch.setattr(host, "host", lambda: "box")
     transport(relay, from_email="").send(message)
     assert relay.messages[0].sender == "ada@box"
 
