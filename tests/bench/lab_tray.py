@@ -91,7 +91,7 @@ def _tray(
 ) -> subprocess.Popen[bytes]:
     installed = Installed(folder)
     installed.configure()
-    installed.write("notify.env", "EMAIL_WHEN=never\n")
+    installed.write("notify.env", "NOTIFY_METHOD=email\n")
     installed.write(
         "lab.env",
         f"LAB_PROMETHEUS={prometheus}\nLAB_ALERTMANAGER={manager}\nLAB_ME=ada\nLAB_ALERTS=all\n",
