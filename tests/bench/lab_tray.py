@@ -90,7 +90,8 @@ def _tray(
     stack: ExitStack, folder: Path, desk: rig.Desktop, prometheus: str, manager: str
 ) -> subprocess.Popen[bytes]:
     installed = Installed(folder)
-    installed.configure(TO_EMAIL="")
+    installed.configure()
+    installed.write("notify.env", "EMAIL_WHEN=never\n")
     installed.write(
         "lab.env",
         f"LAB_PROMETHEUS={prometheus}\nLAB_ALERTMANAGER={manager}\nLAB_ME=ada\nLAB_ALERTS=all\n",
