@@ -23,4 +23,4 @@ print(done.wait(60))
 def test_a_signal_at_any_step_of_the_wait_ends_it(name):
     """The handler takes no lock that the interrupted thread may hold: it would wait for itself for ever."""
     program = [sys.executable, "-c", WITHIN_THE_WAIT.format(name=name)]
-    assert subprocess.run(program, capture_output=True, text=True, timeout=90).stdout == "True\n"
+    assert subprocess.run(program, check=False, capture_output=True, text=True, timeout=90).stdout == "True\n"
