@@ -77,6 +77,7 @@ class LabMonitor:
         self._pause = self._not_before = 0.0
         self._evaluated_blind_at = 0.0
         self.is_stale = False
+        self._ended = False
 
     def start(self) -> None:
         """Show that the first poll is under way, and poll."""
@@ -106,6 +107,11 @@ class LabMonitor:
         return self._source.detail(host)
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """How many mails and messages about the lab wait, by channel."""
+        return {outbox.channel: outbox.waiting.count for outbox in self._outboxes}
+
+    @property
     def source(self) -> LabSource:
         """Where the lab is read."""
         return self._source
@@ -121,7 +127,8 @@ class LabMonitor:
         return (_("nothing has been read yet"),) if view is None else self._engine.explain(view)
 
     def stop(self, timeout: float) -> bool:
-        """End both threads; False when the poller is stuck, which is then left alone."""
+        """End both threads; False when the poller is stuck: what it brings later changes nothing."""
+        self._ended = True
         self._poller.stop(0.0)
         self._source.close()
         self._housekeeper.stop(HOUSEKEEPING)
@@ -142,7 +149,8 @@ class LabMonitor:
         self._not_before = self._monotonic() + self._pause if self._pause else 0.0
         if view.problem is None:
             view = replace(view, details=self._awaited_details(view))
-        self.on_view(view)
+        if not self._ended:  # the state is closed then, and another lab may be shown
+            self.on_view(view)
 
     def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
         """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
@@ -164,7 +172,7 @@ class LabMonitor:
     def housekeep(self) -> None:
         """Check whether the last view is too old and whether mail is to be sent; about once a second."""
         silence = self._poller.seconds_since_success()
-        if silence > self._context.stale_after and (
+        if not self._ended and silence > self._context.stale_after and (
             not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY
         ):
             self.is_stale = True
@@ -177,6 +185,8 @@ class LabMonitor:
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
 
     def _publish(self, result: EvaluationResult, view: LabView) -> None:
+        if self._ended:
+            return
         status = result.status
         notes = (*view.notes, *filter(None, [result.trouble]))
         shown = result.lab_view or view
@@ -260,6 +270,12 @@ class LabWatch:
         if self.monitor is None:
             return ()
         return ("", _("The lab:"), "", *self.monitor.explain())
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many mails and messages about the lab wait, by channel."""
+        monitor = self.monitor
+        return {} if monitor is None else monitor.waiting
 
     def check_now(self) -> None:
         """Poll the lab now."""

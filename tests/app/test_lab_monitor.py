@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
+from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
@@ -133,6 +135,32 @@ def test_a_loss_is_grey_and_never_green(desk):
     desk.poll(DEAD)
     assert desk.shown[-1].level is Level.NO_DATA
     assert "no answer" in desk.shown[-1].headline
+
+
+def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
+    """One that hung while the settings changed: what it brings is not shown over the new lab, nor told."""
+
+    def late():
+        desk.monitor.stop(0.0)
+        return BUSY
+
+    desk.read = late
+    desk.monitor._poller.tick()
+    desk.monitor.housekeep()
+    assert (desk.shown, desk.popups.shown, desk.store.saved_state().alerts) == ([], [], ())
+
+
+def test_what_waits_of_the_lab_counts_too(desk):
+    """`status` names mails and messages that have not left, whichever outbox they are in."""
+    desk.monitor._outboxes = [
+        SimpleNamespace(channel=channel, waiting=SimpleNamespace(count=count))
+        for channel, count in (("email", 2), ("chat:ops", 3), ("chat:idle", 0))
+    ]
+    here = SimpleNamespace(mails_waiting=1, chats_waiting={"ops": 1})
+    watch = LabWatch("watch", lambda _status: None)
+    assert messages_waiting(here, watch) == (1, {"ops": 1})
+    watch.monitor = desk.monitor
+    assert messages_waiting(here, watch) == (3, {"ops": 4})
 
 
 def test_the_worse_of_both_is_shown(tmp_path):
