@@ -124,7 +124,10 @@ class LabMonitor:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
         with self._lock:
             view = self._view
-        return (_("nothing has been read yet"),) if view is None else self._engine.explain(view)
+        if view is None:
+            return (_("nothing has been read yet"),)
+        notes = [_("note: {note}").format(note=note) for note in view.notes]
+        return (*notes, *self._engine.explain(view))
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck: what it brings later changes nothing."""
@@ -172,8 +175,10 @@ class LabMonitor:
     def housekeep(self) -> None:
         """Check whether the last view is too old and whether mail is to be sent; about once a second."""
         silence = self._poller.seconds_since_success()
-        if not self._ended and silence > self._context.stale_after and (
-            not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY
+        if (
+            not self._ended
+            and silence > self._context.stale_after
+            and (not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY)
         ):
             self.is_stale = True
             self._evaluated_blind_at = self._monotonic()

@@ -44,7 +44,7 @@ def print_queue(context: RunContext, args: argparse.Namespace) -> int:
 
 
 def lab_outbox(context: RunContext, do: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the answer of the lab's outbox to `mail queue` or `outbox`; empty lists where there is no lab."""
+    """Return the lab's answer to `mail queue` or `outbox`; empty lists where there is no lab."""
     lab = lab_context(context)
     return {"mails": [], "messages": []} if lab is None else _on_lab_outbox(lab, do)
 

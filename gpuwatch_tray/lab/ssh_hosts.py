@@ -260,7 +260,9 @@ class _Host:
         try:
             snapshot = parse_ps_json(out)
         except NotAListingError as error:
-            text = _("its answer is no process list: {why}").format(why=said or _clipped(redact.text(str(error))))
+            text = _("its answer is no process list: {why}").format(
+                why=said or _clipped(redact.text(str(error)))
+            )
             return self._without(HostState.BLIND, text, ended)
         if snapshot.simulated:
             return self._without(HostState.BLIND, _("it shows simulated GPUs"), ended)

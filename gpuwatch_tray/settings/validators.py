@@ -299,13 +299,16 @@ def _urls(setting: Setting, text: str) -> tuple[str, ...]:
 def _program(_setting: Setting, text: str) -> tuple[str, ...]:
     """Parse a program and its options, in words as a shell would have them."""
     try:
-        return tuple(shlex.split(_printable(text)))
+        words = tuple(shlex.split(_printable(text)))
     except ValueError:
         raise ValueError(
             _("expected a program and its options, got {got}: a quote is never closed").format(
                 got=quote_value(text)
             )
         ) from None
+    if not any(words[:1]):
+        raise ValueError(_("expected a program and its options, got {got}").format(got=quote_value(text)))
+    return words
 
 
 def _label(_setting: Setting, text: str) -> str:

@@ -150,6 +150,15 @@ def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     assert (desk.shown, desk.popups.shown, desk.store.saved_state().alerts) == ([], [], ())
 
 
+def test_explain_names_what_the_exporters_do_not_tell(desk):
+    """Why a rule is open is in the notes of the view: they stand before the rules."""
+    note = "dcgm-exporter does not tell processes"
+    desk.poll(replace(WELL, notes=(note,)))
+    (first, *rules) = desk.monitor.explain()
+    assert note in first
+    assert any("host_blind" in line for line in rules)
+
+
 def test_what_waits_of_the_lab_counts_too(desk):
     """`status` names mails and messages that have not left, whichever outbox they are in."""
     desk.monitor._outboxes = [
