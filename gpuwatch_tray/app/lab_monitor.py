@@ -241,21 +241,22 @@ class LabWatch:
             self._show(None)
             return
         try:
-            self.lease = self._running.enter_context(acquire_store(lab, self._face))
+            lease = self._running.enter_context(acquire_store(lab, self._face))
+            engine = create_lab_engine(lab, lease.store, presence=self._presence)
         except AlreadyRunningError as other:
             log.info("the lab is watched already: %s", other)
             self._show(None)
             return
         except (StoreError, LockError) as error:
+            self._running.close()
             log.warning("the lab is not watched: %s", error)
             headline = _("The lab is not watched: {why}").format(why=error)
             self._show(LabStatus(Level.NO_DATA, headline, time.time()))
             return
-        store = self.lease.store
+        self.lease = lease
         source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
-        engine = create_lab_engine(lab, store, presence=self._presence)
-        mail = create_outbox_process(lab, store)
-        chats = create_chat_processes(lab, store)
+        mail = create_outbox_process(lab, lease.store)
+        chats = create_chat_processes(lab, lease.store)
         self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups, chats=chats)
         self.monitor.start()
 

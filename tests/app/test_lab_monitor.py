@@ -18,6 +18,7 @@ from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
 from gpuwatch_tray.model import Button, LabStatus, Level, Limits, Presence, PresenceResult, Problem, Snapshot
 from gpuwatch_tray.settings import LabSettings, Settings
+from gpuwatch_tray.store import StoreError
 from tests.engine.lab_world import away, counted, lab
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 
@@ -246,6 +247,24 @@ def test_settings_begin_change_and_end_it(tmp_path, sources):
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
     assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
     watch.stop(1.0)
+
+
+def test_a_state_that_cannot_be_read_takes_the_lab_alone(tmp_path, sources, monkeypatch):
+    """The program goes on with its own computer, says why, and lets go of what it held."""
+
+    def broken(*_args, **_more):
+        raise StoreError("the state is torn")
+
+    shown = []
+    watch = LabWatch("watch", shown.append)
+    with monkeypatch.context() as torn:
+        torn.setattr(lab_monitor, "create_lab_engine", broken)
+        watch.start(context_of(tmp_path))
+    assert (shown[-1].level, "the state is torn" in shown[-1].headline) == (Level.NO_DATA, True)
+    assert (watch.monitor, watch.lease) == (None, None)
+    watch.reconfigure(context_of(tmp_path))
+    assert watch.monitor is not None
+    assert watch.stop(10.0)
 
 
 def test_two_do_not_watch_the_same_lab(tmp_path, sources):

@@ -27,7 +27,7 @@ def served():
 
 @pytest.mark.parametrize("ours", [True, False], ids=["known", "unknown"])
 def test_the_running_program_asks_over_tls_and_checks_the_certificate(tmp_path, served, ours):
-    """With the authority it is asked and logged in to; without it nothing is sent, the password least of all."""
+    """With the authority it is asked and logged in to; without it nothing is sent, and no password."""
     server, authority = served
     desk = Installed(tmp_path)
     trusted = tmp_path / "ca.pem"
