@@ -273,7 +273,7 @@ def _remote_row(
     key = f"lab:remote/{alert.fingerprint}"
     where = f"{alert.host}: " if alert.host and alert.host not in alert.text else ""
     words = f"{_(SEVERITIES[alert.severity])}: {where}{alert.text or alert.name}"
-    mark = f"{labels.DOT}{_('silenced')}" if alert.silences else ""
+    mark = labels.DOT + _("silenced") if alert.silences else ""
     rows = text_rows(f"text of {key}", redact.text(words))
     rows += _silences_of(key, alert, now, offered, extras)
     if alert.inhibited:
