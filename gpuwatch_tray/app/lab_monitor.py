@@ -18,6 +18,7 @@ from gpuwatch_tray.app.bootstrap import (
     create_outbox_process,
     create_policy,
 )
+from gpuwatch_tray.app.channel_changes import make_changed_channels_due
 from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -90,9 +91,16 @@ class LabMonitor:
         self._not_before = 0.0
         self._poller.run_now()
 
-    def reconfigure(self, context: RunContext) -> None:
-        """Go by the rules and the channels of these settings; the same hosts are asked."""
+    def reconfigure(
+        self, context: RunContext, mail: OutboxProcess | None, chats: tuple[OutboxProcess, ...]
+    ) -> None:
+        """Go by these settings, with the same hosts; a sending process in use is kept for its channel."""
         self._context = context
+        before = {outbox.channel: outbox for outbox in self._outboxes}
+        outboxes = (*([] if mail is None else [mail]), *chats)
+        self._outboxes = tuple(before.get(outbox.channel, outbox) for outbox in outboxes)
+        for outbox in self._outboxes:
+            outbox.kick()
         popups = self._engine.popups
         self._engine.reconfigure(create_policy(context, popups=popups), context.mail_identity)
         self.check_now()
@@ -261,11 +269,15 @@ class LabWatch:
         self.monitor.start()
 
     def reconfigure(self, context: RunContext) -> None:
-        """Go by changed settings; where the lab itself or its mail is another now, begin anew."""
+        """Go by changed settings; where the lab itself is another now, begin anew."""
         new, old = lab_context(context), self._context
-        if new is not None and old is not None and self.monitor is not None and _same_way(old, new):
+        monitor, lease = self.monitor, self.lease
+        same = new is not None and old is not None and new.settings.lab == old.settings.lab
+        if same and new and old and monitor is not None and lease is not None:
             self._context = new
-            self.monitor.reconfigure(new)
+            make_changed_channels_due(lease.store, old.settings, new.settings)
+            mail = create_outbox_process(new, lease.store)
+            monitor.reconfigure(new, mail, create_chat_processes(new, lease.store))
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
@@ -294,15 +306,6 @@ class LabWatch:
         self.monitor = self.lease = None
         self._running.close()
         return ended
-
-
-def _same_way(old: RunContext, new: RunContext) -> bool:
-    """Whether the hosts are asked, and mail and messages are sent, as before."""
-    return (old.settings.lab, old.settings.to_email, old.settings.chats) == (
-        new.settings.lab,
-        new.settings.to_email,
-        new.settings.chats,
-    )
 
 
 def silences_file(context: RunContext) -> Path:

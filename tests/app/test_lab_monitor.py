@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
@@ -15,11 +17,24 @@ from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
 from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
-from gpuwatch_tray.model import Button, LabStatus, Level, Limits, Presence, PresenceResult, Problem, Snapshot
+from gpuwatch_tray.model import (
+    Button,
+    EmailWhen,
+    LabStatus,
+    Level,
+    Limits,
+    Presence,
+    PresenceResult,
+    Problem,
+    Snapshot,
+)
+from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
-from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store import Commit, StoreError
 from tests.engine.lab_world import away, counted, lab
+from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 
 BUSY = lab(counted("gpu1", 3))
@@ -264,6 +279,26 @@ def test_a_state_that_cannot_be_read_takes_the_lab_alone(tmp_path, sources, monk
     assert (watch.monitor, watch.lease) == (None, None)
     watch.reconfigure(context_of(tmp_path))
     assert watch.monitor is not None
+    assert watch.stop(10.0)
+
+
+def test_mail_and_chats_follow_the_settings(tmp_path, sources, monkeypatch):
+    """What was written while nothing was sent leaves once the settings let it; a mended way is tried now."""
+    monkeypatch.setattr(OutboxProcess, "tick", lambda _process: False)  # nothing is sent from here
+    silent = RoutingPolicy(email_when=EmailWhen.NEVER)
+    watch = LabWatch("watch", lambda _status: None)
+    watch.start(context_of(tmp_path, to_email="ada@example.org", routing=silent))
+    monitor, store = watch.monitor, watch.lease.store
+    assert monitor.waiting == {}
+    store.commit(Commit(host.now(), mails=(mail(created=time.time()),)))
+    (row,) = store.lease_due(time.time() + 1.0, 60.0)
+    store.mark_retry(row.id, time.time() + 3600.0, "refused", blocked=True, failure="configuration")
+    watch.reconfigure(context_of(tmp_path, to_email="bob@example.org", routing=RoutingPolicy()))
+    assert (watch.monitor, watch.lease.store) == (monitor, store)
+    assert list(monitor.waiting) == ["email"]
+    assert store.outbox_summary(time.time()).next_at <= time.time()
+    watch.reconfigure(context_of(tmp_path, to_email="bob@example.org", routing=silent))
+    assert monitor.waiting == {}
     assert watch.stop(10.0)
 
 
