@@ -29,12 +29,13 @@ class Worker:
         self.shutting_down = True
 
 
-def scheduled(workers):
+def scheduled(workers, lone=None):
     """Return the workers, what each has got as files, and a way to end the tests of one."""
     config = SimpleNamespace(
         getvalue=lambda _name: ["popen"] * workers, option=SimpleNamespace(loadscopereorder=True)
     )
     tests = [f"{file}::test_{n}" for file in (*PLAIN, *DESKTOP) for n in range(EACH)]
+    tests += [f"{lone}::test_0"] if lone else []
     scheduler = DesktopsFirst(config)
     nodes = [Worker(number) for number in range(workers)]
     for node in nodes:
@@ -70,6 +71,14 @@ def test_the_next_desktop_follows_the_one_before():
     finish(nodes[0])
     assert files(nodes[0])[:2] == [DESKTOP[0], DESKTOP[2]]
     assert not any(map(of_a_desktop, files(nodes[2])))
+
+
+def test_few_long_tests_come_before_many():
+    """A file of up to three tests is not kept for the end."""
+    nodes, files, finish = scheduled(3, lone="tests/engine/test_month.py")
+    assert files(nodes[2])[0] == "tests/engine/test_month.py"
+    finish(nodes[2])
+    assert files(nodes[2])[1] in PLAIN
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -240,7 +240,7 @@ class ActionDispatcher:
     def actions(self) -> dict[ActionKind, Callable[[str], None]]:
         """Return what can be done here, by kind."""
         actions: dict[ActionKind, Callable[[str], None]] = {
-            ActionKind.CHECK_NOW: lambda _: self._monitor.check_now(),
+            ActionKind.CHECK_NOW: lambda _: self._check_now(),
             ActionKind.TEST_ALERT: lambda _: show_test_alert(self._context, self._popups),
             ActionKind.ACKNOWLEDGE: lambda name: self._operate(self._operations.acknowledge, name),
             ActionKind.SNOOZE: lambda name: self._operate(self._operations.snooze, HOUR, name),
@@ -309,6 +309,10 @@ class ActionDispatcher:
         except StoreError as error:
             self._show_failure(_("The action failed"), str(error))
         self._monitor.check_now()
+
+    def _check_now(self) -> None:
+        self._monitor.check_now()
+        self._lab.check_now()
 
     def _snooze_all(self, seconds: float) -> None:
         """Snooze what this computer and the lab tell."""

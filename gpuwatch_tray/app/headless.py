@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import textwrap
@@ -29,6 +30,7 @@ from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader
 from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.settings import Changes
@@ -125,9 +127,19 @@ def can_stop(monitor: Monitor, lease: StoreLease) -> bool:
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
     """Call `stop` when the program is asked to end: by Ctrl-C, a service's stop, a closed terminal."""
+    # On a thread of its own. A handler runs between any two steps of the main thread, which may hold the very
+    # lock that `stop` takes, and would wait for itself: so does Event.set within Event.wait. This queue alone
+    # may be filled from a handler.
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop()
+    def handle(number: int, _frame: FrameType | None) -> None:
+        asked.put(number)
+
+    def stop_when_asked() -> None:
+        while asked.get():
+            stop()
+
+    start_thread("signals", stop_when_asked)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP

@@ -108,7 +108,7 @@ class LabActions:
             log.info("%s", error)  # it has ended meanwhile
         except StoreError as error:
             self._failed(_("The action failed"), str(error))
-        self._check_now()
+        self.check_now()
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
@@ -124,13 +124,14 @@ class LabActions:
         elif button is Button.SNOOZE and fingerprints:  # without one it would be everything
             self.operate(lambda of: of.snooze(HOUR, *fingerprints))
 
+    def check_now(self) -> None:
+        """Read the lab now."""
+        if self._watch is not None:
+            self._watch.check_now()
+
     @property
     def _store(self) -> Store | None:
         return None if self._watch is None or self._watch.lease is None else self._watch.lease.store
-
-    def _check_now(self) -> None:
-        if self._watch is not None:
-            self._watch.check_now()
 
     def _links(self) -> tuple[tuple[str, str], ...]:
         settings = self._context.settings.lab
@@ -175,7 +176,7 @@ class LabActions:
             operation(monitor.source)
         except LabError as error:
             self._failed(_("The silence for everyone was not changed"), str(error.problem))
-        self._check_now()
+        self.check_now()
 
     def _when_free(self, wanted: str) -> None:
         count, spread = int(wanted.removesuffix("+")), wanted.endswith("+")
@@ -192,7 +193,7 @@ class LabActions:
             operation(LabReminders(store, host.now))
         except (ReminderError, StoreError) as error:
             self._failed(_("You will not be notified"), str(error))
-        self._check_now()
+        self.check_now()
 
     def _copy(self, command: str) -> None:
         try:

@@ -72,7 +72,6 @@ class RunningCommand:
                 stream.close()
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
             raise StartError(f"{argv[0]}: {error.strerror or error}", code) from error
-        self._began = _steady()
         self.pid = self._child.pid
         for stream in self._streams:
             stream.close_end()
@@ -88,7 +87,7 @@ class RunningCommand:
     def wait(self) -> int:
         """Wait until it has ended and its output is passed on; return its exit code, as a shell has it."""
         code = self._child.wait()
-        self.seconds = _steady() - self._began
+        self.seconds = self._child.seconds
         self.ended_by = max(0, -code)
         told = self._relay.finish()
         self.relayed = told is not None
@@ -130,8 +129,14 @@ if sys.platform != "win32":
         def __init__(self, argv: Sequence[str], environ: Mapping[str, str], out: int, err: int) -> None:
             outputs = [(os.POSIX_SPAWN_DUP2, out, OUT), (os.POSIX_SPAWN_DUP2, err, ERR)]
             usual = [signal.SIGPIPE, signal.SIGXFSZ]  # Python itself ignores them
-            self.pid = os.posix_spawnp(argv[0], list(argv), environ, file_actions=outputs, setsigdef=usual)
+            self.seconds = 0.0
+            self.pid = 0
             self._ended = False
+            if sys.platform == "linux":
+                signal.signal(signal.SIGCHLD, self._note_end)
+            self._began = _steady()
+            self.pid = os.posix_spawnp(argv[0], list(argv), environ, file_actions=outputs, setsigdef=usual)
+            self._note_end()  # where the signal came before its number was known
 
         def wait(self) -> int:
             """Wait until it has ended; return its exit code, for a signal that with a minus."""
@@ -148,9 +153,19 @@ if sys.platform != "win32":
                 if pid:
                     self._ended = True  # another may get the number
                     break
+            self.seconds = self.seconds or _steady() - self._began
             for file in end:
                 os.close(file)
             return os.waitstatus_to_exitcode(status)
+
+        def _note_end(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+            """Note when it ended, though this process may be busy with loading the rest."""
+            if sys.platform == "linux" and self.pid and not self.seconds:
+                try:
+                    if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                        self.seconds = _steady() - self._began
+                except ChildProcessError:  # it was waited for
+                    pass
 
         def send(self, number: int) -> None:
             """Send it a signal."""
@@ -169,11 +184,15 @@ else:
 
         def __init__(self, argv: Sequence[str], environ: Mapping[str, str], out: int, err: int) -> None:
             self._child = subprocess.Popen(argv, stdout=out, stderr=err, env=environ)
+            self._began = _steady()
+            self.seconds = 0.0
             self.pid = self._child.pid
 
         def wait(self) -> int:
             """Wait until it has ended; return its exit code."""
-            return self._child.wait()
+            code = self._child.wait()
+            self.seconds = _steady() - self._began
+            return code
 
         def send(self, number: int) -> None:
             """Send it a signal."""

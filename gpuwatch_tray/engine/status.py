@@ -159,6 +159,8 @@ def with_lab(status: Status, lab: LabStatus | None) -> Status:
         return replace(joined, level=lab.level, headline=_("Lab: {text}").format(text=lab.headline))
     if lab.level is Level.NO_DATA and status.level not in {*fires, Level.NO_DATA}:
         return replace(joined, level=Level.NO_DATA, headline=_("Lab: {text}").format(text=lab.headline))
+    if lab.level is Level.SNOOZED and status.level is Level.OK:  # what is snoozed is not well
+        return replace(joined, level=Level.SNOOZED, headline=_("Lab: {text}").format(text=lab.headline))
     return joined
 
 

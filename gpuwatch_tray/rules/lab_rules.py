@@ -289,10 +289,9 @@ def judge_remote(facts: LabFacts) -> Verdict:
         if not told or alert.silences or alert.inhibited or _told_by_host(alert, view):
             band.add(subject)
             continue
-        text = f"{alert.host}: {alert.text}" if alert.host and alert.host not in alert.text else alert.text
-        findings.append(
-            Finding(REMOTE, subject, alert.severity, f"REMOTE({alert.name}): {text}", text=text or alert.name)
-        )
+        said = alert.text or alert.name
+        text = f"{alert.host}: {said}" if alert.host and alert.host not in said else said
+        findings.append(Finding(REMOTE, subject, alert.severity, f"REMOTE({alert.name}): {text}", text=text))
     there = {remote_subject(alert) for alert in view.alerts}
     lost = [
         subject

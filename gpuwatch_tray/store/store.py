@@ -19,6 +19,7 @@ from gpuwatch_tray.model import Instant
 from gpuwatch_tray.model.units import DAY
 from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
 from gpuwatch_tray.store.database import Database, DatedReading
+from gpuwatch_tray.store.outbox_lease import lease_mails
 from gpuwatch_tray.store.tables import StoreError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.model import Alert, Message, Severity
     from gpuwatch_tray.store.incidents import Attention, Transition
-    from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, RemainingMail
+    from gpuwatch_tray.store.outbox import OutboxMail, OutboxSummary, RemainingMail
+    from gpuwatch_tray.store.outbox_lease import Gather
     from gpuwatch_tray.store.reminders_and_gpus import KnownGpu
 
 
@@ -316,7 +318,7 @@ class Store:
             silenced = self._silence_check(database, Instant(now, *self._uptime()))
             if silenced is None:
                 return ()
-            return outbox.lease_mails(database, now, lease, silenced, gather, channel)
+            return lease_mails(database, now, lease, silenced, gather, channel)
 
         return self._database.write(write)
 

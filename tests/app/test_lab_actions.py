@@ -89,6 +89,12 @@ def test_snooze_all_and_resume_are_of_both(clicks):
     assert not clicks.desk.store.attention().silences
 
 
+def test_a_look_now_is_a_look_at_both(clicks):
+    """At this computer and at the lab."""
+    clicks.click(ActionKind.CHECK_NOW)
+    assert clicks.checks == 1
+
+
 def test_a_wish_for_gpus_of_the_lab_is_kept_there(clicks):
     """It is on the lab's state, over one host or several, and can be ended."""
     clicks.click(ActionKind.LAB_WHEN_FREE, "2")

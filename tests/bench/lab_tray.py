@@ -59,7 +59,7 @@ def main() -> None:
         if kind == "gnome":
             desk = stack.enter_context(gnome(folder / "desk", SMALL_X11))
         else:
-            desk = stack.enter_context(rig.desktop(folder / "desk", notifier=None))
+            desk = stack.enter_context(rig.desktop(folder / "desk"))
         tray = _tray(stack, folder, desk, prometheus.url, manager.url)
         place = desk.icon_position(RED, 120)
         wait_until(lambda: any(label.startswith("Free: ") for label in desk.labels()), "the lab", 60, 1.0)
@@ -74,6 +74,7 @@ def main() -> None:
             row = _unfold(desk, desk.menu(), "Free: ", 1)
             if picture is not None:
                 _unfold(desk, row.children, "h0", 0)
+                desk.clear_popups()
                 time.sleep(2.0)
         if picture is not None:
             desk.screenshot(picture)
@@ -90,7 +91,8 @@ def _tray(
     stack: ExitStack, folder: Path, desk: rig.Desktop, prometheus: str, manager: str
 ) -> subprocess.Popen[bytes]:
     installed = Installed(folder)
-    installed.configure(TO_EMAIL="")
+    installed.configure()
+    installed.write("notify.env", "EMAIL_WHEN=never\n")
     installed.write(
         "lab.env",
         f"LAB_PROMETHEUS={prometheus}\nLAB_ALERTMANAGER={manager}\nLAB_ME=ada\nLAB_ALERTS=all\n",

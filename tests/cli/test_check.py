@@ -260,7 +260,10 @@ def watcher(installed, *words, **variables):
         text=True,
     ) as running:
         try:
-            while not (line := running.stdout.readline())[:1].isdigit() or "  note  " in line:
+            # a machine that is busy says "no data" until the driver has answered
+            while not (line := running.stdout.readline())[:1].isdigit() or {"note", "no data"} & set(
+                line.split("  ")
+            ):
                 assert line
             yield running, line
         finally:

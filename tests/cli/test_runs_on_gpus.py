@@ -148,7 +148,7 @@ def test_the_end_is_told_where_both_were_killed(installed, server):
     run.wrapper.communicate(timeout=60)  # its input is closed: the run ends
     installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
     wait_until(lambda: "why: " in installed.run("runs", "show", "1").stdout, "the end")
-    assert installed.run("runs", "log", "1").stdout == f"{run.pid}\n\n"  # its last line, too
+    assert installed.run("runs", "log", "1").stdout == f"{run.pid}\n\n"  # with what it said after the kill
     assert installed.run("check").returncode == 0
     turn_back(installed)
     assert installed.run("check").returncode == 0

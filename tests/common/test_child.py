@@ -143,6 +143,27 @@ def started(kept, *words, **more):
             running.kill()
 
 
+BUSY = """
+import sys, time
+from gpuwatch_tray.common.child import RunningCommand
+command = RunningCommand(["true"])
+until = time.monotonic() + 50
+while not command._child.seconds and time.monotonic() < until:
+    pass
+noted = command._child.seconds
+time.sleep(0.1)
+print(command.wait(), command.seconds == noted > 0, file=sys.stderr)
+"""
+
+
+def test_how_long_it_ran_is_known_though_nobody_waits_yet():
+    """The rest of the program is still loaded then: that is no time of the command's."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == "0 True\n"
+
+
 def test_files_that_it_would_inherit_it_does(kept):
     """As the third one of `3< file`, or make's jobserver: nothing is taken from it."""
     reading, writing = os.pipe()

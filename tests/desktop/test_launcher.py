@@ -15,6 +15,7 @@ from gpuwatch_tray.desktop.launcher import (
     OpeningError,
     available,
     has_terminal,
+    open_address,
     open_file,
     open_page,
     open_terminal,
@@ -121,6 +122,17 @@ def test_a_page_goes_to_what_the_system_shows_html_with(tools, odd_file, monkeyp
     open_page(odd_file, environment_with(tools))
     words = (tools / "called").read_text().splitlines()
     assert words == [str(tools / called[0]), *called[1:], str(odd_file)]
+
+
+def test_only_an_address_of_the_web_is_opened_as_one(tools):
+    """An option, a file or another scheme never reaches the program that opens pages."""
+    add_program(tools, "xdg-open", NOTE)
+    open_address("https://grafana.example.org/d/1", environment_with(tools))
+    for other in ("-x", "/etc/passwd", "file:///etc/passwd", "javascript:alert(1)"):
+        with pytest.raises(OpeningError, match="no address of a web page"):
+            open_address(other, environment_with(tools))
+    called = (tools / "called").read_text().splitlines()
+    assert called == [str(tools / "xdg-open"), "https://grafana.example.org/d/1"]
 
 
 RUNS = '#!/bin/sh\necho "$0" "$1" >> "$TOOLS/called"\nshift\nexec "$@" < /dev/null > "$TOOLS/window" 2>&1\n'

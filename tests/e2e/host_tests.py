@@ -125,10 +125,11 @@ class TrayOnHost:
     HOST: Host
 
     @pytest.fixture(scope="class")
-    def desk(self, tmp_path_factory):
+    @classmethod
+    def desk(cls, tmp_path_factory):
         """Run a desktop with this panel, and nothing else on the screen."""
         rig.require()
-        with rig.desktop(tmp_path_factory.mktemp("host"), host=self.HOST, notifier=None) as running:
+        with rig.desktop(tmp_path_factory.mktemp("host"), host=cls.HOST, notifier=None) as running:
             yield running
 
     @pytest.fixture

@@ -37,7 +37,6 @@ def test_the_job_of_a_lab(installed, desk, start, tmp_path):
     hosts = [FleetHost("h1", users={0: ["ada"], 1: ["bob"]}), FleetHost("h2"), FleetHost("h3", lost={3})]
     installed.play(Scenario(gpus=[FakeGpu.numbered(0)]))
     with Rig(*hosts) as lab:
-        lab.settled()
         keys = {
             "LAB_PROMETHEUS": lab.prometheus.url,
             "LAB_ALERTMANAGER": lab.manager.url,
@@ -48,6 +47,9 @@ def test_the_job_of_a_lab(installed, desk, start, tmp_path):
         }
         installed.write("lab.env", "".join(f"{key}={value}\n" for key, value in keys.items()))
         start()
+        lab.settled()
+        wait_until(lambda: "Check now" in desk.labels(), "the menu")
+        desk.click("Check now")
         position = desk.icon_position(CRITICAL)
         labels = desk.labels()
         assert any(label.startswith("Yours: 1 GPU") for label in labels), labels
@@ -75,6 +77,7 @@ def test_the_job_of_a_lab(installed, desk, start, tmp_path):
 
         # nothing is known any more: grey, whatever was green or red
         lab.prometheus.stop()
+        desk.click("Check now")
         desk.icon_position(NO_DATA, timeout=60)
         labels = desk.labels()
         assert not any(label.startswith("Free: ") for label in labels), labels

@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Tick, step
-from gpuwatch_tray.engine.status import stale, starting, status_of, with_notes
-from gpuwatch_tray.model import Gpu, Instant, Level, Limits, Phase, Problem, Severity, Snapshot
+from gpuwatch_tray.engine.status import stale, starting, status_of, with_lab, with_notes
+from gpuwatch_tray.model import (
+    Gpu,
+    Instant,
+    LabStatus,
+    Level,
+    Limits,
+    Phase,
+    Problem,
+    Severity,
+    Snapshot,
+)
 from gpuwatch_tray.rules import judge, open_questions, terms
 from gpuwatch_tray.rules.verdict import counted
 from tests.support.fakes import START, alert, process, snapshot
@@ -207,3 +217,21 @@ def test_alerts_of_one_poll_keep_their_order():
     """Of alerts that are as bad and as old, the one with the lower number stands first."""
     first, second = alert("a", id=1), alert("b", id=2)
     assert shown(second, first).alerts == shown(first, second).alerts == (first, second)
+
+
+OWN = [Level.OK, Level.SNOOZED, Level.WARNING, Level.CRITICAL, Level.NO_DATA]
+
+
+@pytest.mark.parametrize("here", OWN)
+@pytest.mark.parametrize("there", OWN)
+def test_the_icon_is_green_only_where_both_are(here, there):
+    """Of this computer and the lab; an alert of either keeps its colour over what is not known."""
+    lab = LabStatus(there, "of the lab", START)
+    both = with_lab(replace(shown(), level=here), lab)
+    assert (both.level is Level.OK) is (here is there is Level.OK)
+    fires = {here, there} & {Level.WARNING, Level.CRITICAL}
+    if fires:
+        assert both.level is max(fires)
+    elif Level.NO_DATA in {here, there}:
+        assert both.level is Level.NO_DATA
+    assert both.lab is lab

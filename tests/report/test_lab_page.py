@@ -145,3 +145,17 @@ def test_the_lab_follows_the_running_program_and_is_lost_with_it(browser, tmp_pa
 def test_the_data_is_plain_json():
     """Whatever is missing; the browser reads it as it is."""
     assert json.loads(json.dumps(data(well("a", free=UNKNOWN), *fleet(3))))
+
+
+@pytest.mark.desktop
+def test_a_desk_without_gpus_has_the_lab_on_its_page(browser, tmp_path):
+    """Nothing is on file there, and never will be: the lab is what the page is for."""
+    history = replace(
+        histories.history(1, 20 * 60), gpus=(), samples={}, runs=(), marks=(), users=(), processes=()
+    )
+    about = PageContext("desk", history.end, lab=build_lab(lab_status(well("a", free=2))))
+    file = tmp_path / "page.html"
+    file.write_text(html(history, about), encoding="utf-8")
+    browser.open(file)
+    quiet(browser, file)
+    assert "2 (80.0 GiB)" in browser.run(LAB)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
 from gpuwatch_tray.store import OutboxSummary, RemainingMail
-from gpuwatch_tray.store.outbox import STALE_SECONDS
+from gpuwatch_tray.store.outbox_lease import STALE_SECONDS
 from tests.store.commits import mail, step
 from tests.support.fakes import START
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 ROOT = Path(__file__).parents[2]
+FEW = 3  # tests of a file that has long ones, such as a simulated month: last, it would keep one worker alone
 
 
 @cache
@@ -26,7 +27,8 @@ class DesktopsFirst(LoadFileScheduling):
     The distribution of whole files by xdist, in another order.
 
     Tests of a desktop wait for most of their time, and their files are the longest: they come first and leave
-    the cores to the others. One worker has none, or three panels would start at once and all be slow.
+    the cores to the others. One worker has none, or three panels would start at once and all be slow. Then
+    come files of few tests, then those of many, as xdist sorts them.
     """
 
     def _assign_work_unit(self, node: WorkerController) -> None:
@@ -36,8 +38,8 @@ class DesktopsFirst(LoadFileScheduling):
             if other is not node
         )
         wanted = having < len(self.nodes) - 1
-        if (
-            file := next((file for file in self.workqueue if of_a_desktop(file) is wanted), None)
-        ) is not None:
-            self.workqueue.move_to_end(file, last=False)
+        fitting = [file for file in self.workqueue if of_a_desktop(file) is wanted]
+        few = [file for file in fitting if len(self.workqueue[file]) <= FEW]
+        if fitting:
+            self.workqueue.move_to_end((few or fitting)[0], last=False)
         super()._assign_work_unit(node)

@@ -19,6 +19,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
 from gpuwatch_tray.tray.menu import ActionKind, HostDetail, LabExtras, MenuAction, MenuExtras
@@ -37,6 +38,7 @@ from tests.support.lab_status import (
     with_lab,
 )
 from tests.support.tray_status import NOW, alert, snapshot
+from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Loop, Menu, Panel
 
 ONE_OF_EACH = (well("a", free=2), well("b", mine=3), away("c"))
 SILENT = LabExtras(may_silence=True)
@@ -353,3 +355,32 @@ def test_an_alert_of_ours_that_is_silenced_says_so():
     labels = labels_of(walk([row]))
     assert any(label.startswith("silenced by bob until") for label in labels)
     assert "Silence 2 h for everyone…" not in labels
+
+
+@pytest.mark.parametrize("habits", [LXQT, PLASMA, GTK, GNOME], ids=lambda habits: habits.name)
+def test_the_answer_comes_into_the_open_list_and_moves_no_row(habits):
+    """On every panel the opening asks the host, and its GPUs get their words where they stand."""
+    lab = lab_status(well("a", free=1, gpus=2, expected=2))
+    asked, loop = [], Loop()
+    served = Menu(loop)
+
+    def present(details):
+        rows = rows_of(lab, LabExtras(details))
+        made = toolkit.pystray_menu(rows, asked.append, keyed_separators=True)
+        served.update(toolkit.host_entries(made, None))
+
+    present({})
+    panel = Panel(served, habits)
+    panel.open(ROOT)
+    free = next(row for row in panel.visible(ROOT) if panel.label(row).startswith("Free"))
+    panel.open(free)
+    assert asked == []
+    host = next(row for row in panel.visible(free) if panel.label(row).startswith("a · "))
+    panel.open(host)
+    assert set(asked) == {MenuAction(ActionKind.ASK_HOST, "a")}
+    before = panel.visible(host)
+    present({"a": HostDetail(NOW, told())})
+    panel.deliver()
+    assert panel.visible(host) == before
+    assert any(panel.label(row).startswith("GPU 0 · ") for row in panel.visible(host))
+    assert any(panel.label(row).startswith("as of ") for row in panel.visible(host))
