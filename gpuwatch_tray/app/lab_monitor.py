@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -27,10 +28,11 @@ from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
 from gpuwatch_tray.model.units import MINUTE
+from gpuwatch_tray.notify.outbox_process import chat_notes, mail_notes
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gpuwatch_tray.app.bootstrap import StoreLease
@@ -201,7 +203,7 @@ class LabMonitor:
         if self._ended:
             return
         status = result.status
-        notes = (*view.notes, *filter(None, [result.trouble]))
+        notes = (*view.notes, *filter(None, [result.trouble]), *self._outbox_notes())
         shown = result.lab_view or view
         self._status = LabStatus(
             status.level,
@@ -217,6 +219,13 @@ class LabMonitor:
         for outbox in self._outboxes if result.mails or result.chats else ():
             outbox.kick()
         self._teller.tell(result)
+
+    def _outbox_notes(self) -> Iterator[str]:
+        """Yield a line for what does not leave."""
+        now = time.time()
+        for outbox in self._outboxes:
+            chat = Channel(outbox.channel).chat
+            yield from chat_notes(chat, outbox.waiting, now) if chat else mail_notes(outbox.waiting, now)
 
 
 class LabWatch:

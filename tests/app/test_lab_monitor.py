@@ -32,7 +32,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
-from gpuwatch_tray.store import Commit, StoreError
+from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
 from tests.engine.lab_world import away, counted, lab
 from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
@@ -173,6 +173,21 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
     (first, *rules) = desk.monitor.explain()
     assert note in first
     assert any("host_blind" in line for line in rules)
+
+
+def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
+    """`lab` and the page say so: a `watch` has no popup that would."""
+    desk.monitor._outboxes = [
+        SimpleNamespace(
+            channel=channel, waiting=OutboxSummary(count=1, error="550 refused"), kick=lambda: None
+        )
+        for channel in ("email", "chat:ops")
+    ]
+    desk.poll(WELL)
+    mail_note, chat_note = desk.shown[-1].notes
+    assert mail_note.startswith("Email: ")
+    assert chat_note.startswith("Chat ops: ")
+    assert all("550 refused" in note for note in desk.shown[-1].notes)
 
 
 def test_what_waits_of_the_lab_counts_too(desk):
