@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, ReminderNotice, known
 from gpuwatch_tray.model.units import duration, memory_text
@@ -116,7 +117,7 @@ def _notice(
         for host in view.hosts
         if host.name in found and host.detail is not None
     ][:NAMED]
-    details += [f"ssh {name}" for name in names[:NAMED]]
+    details += filter(None, map(ssh_command, names[:NAMED]))
     title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
     said = text.format(count=count, hosts=where)
     return ReminderNotice(title, said, observation.now.wall, tuple(details))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -325,6 +326,15 @@ def _message_json(row: OutboxMail) -> dict[str, Any]:
     }
 
 
+def messages_waiting(monitor: Monitor, lab: LabWatch | None) -> tuple[int, dict[str, int]]:
+    """Count the mails that wait, and the messages by the chat's name, those about the lab included."""
+    of_lab = {} if lab is None else lab.waiting
+    chats = Counter(monitor.chats_waiting)
+    chats.update({Channel(name).chat: count for name, count in of_lab.items() if count})
+    chats.pop("", None)  # mail
+    return monitor.mails_waiting + of_lab.get(Channel.EMAIL.value, 0), dict(chats)
+
+
 @contextmanager
 def answering(
     context: RunContext,
@@ -341,8 +351,7 @@ def answering(
             context.host,
             context.source.value,
             context.simulated,
-            monitor.mails_waiting,
-            monitor.chats_waiting,
+            *messages_waiting(monitor, lab),
         )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:

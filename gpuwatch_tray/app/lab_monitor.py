@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -18,6 +19,7 @@ from gpuwatch_tray.app.bootstrap import (
     create_outbox_process,
     create_policy,
 )
+from gpuwatch_tray.app.channel_changes import make_changed_channels_due
 from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
@@ -26,10 +28,11 @@ from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
 from gpuwatch_tray.model.units import MINUTE
+from gpuwatch_tray.notify.outbox_process import chat_notes, mail_notes
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gpuwatch_tray.app.bootstrap import StoreLease
@@ -77,6 +80,7 @@ class LabMonitor:
         self._pause = self._not_before = 0.0
         self._evaluated_blind_at = 0.0
         self.is_stale = False
+        self._ended = False
 
     def start(self) -> None:
         """Show that the first poll is under way, and poll."""
@@ -89,9 +93,16 @@ class LabMonitor:
         self._not_before = 0.0
         self._poller.run_now()
 
-    def reconfigure(self, context: RunContext) -> None:
-        """Go by the rules and the channels of these settings; the same hosts are asked."""
+    def reconfigure(
+        self, context: RunContext, mail: OutboxProcess | None, chats: tuple[OutboxProcess, ...]
+    ) -> None:
+        """Go by these settings, with the same hosts; a sending process in use is kept for its channel."""
         self._context = context
+        before = {outbox.channel: outbox for outbox in self._outboxes}
+        outboxes = (*([] if mail is None else [mail]), *chats)
+        self._outboxes = tuple(before.get(outbox.channel, outbox) for outbox in outboxes)
+        for outbox in self._outboxes:
+            outbox.kick()
         popups = self._engine.popups
         self._engine.reconfigure(create_policy(context, popups=popups), context.mail_identity)
         self.check_now()
@@ -106,6 +117,11 @@ class LabMonitor:
         return self._source.detail(host)
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """How many mails and messages about the lab wait, by channel."""
+        return {outbox.channel: outbox.waiting.count for outbox in self._outboxes}
+
+    @property
     def source(self) -> LabSource:
         """Where the lab is read."""
         return self._source
@@ -118,10 +134,14 @@ class LabMonitor:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
         with self._lock:
             view = self._view
-        return (_("nothing has been read yet"),) if view is None else self._engine.explain(view)
+        if view is None:
+            return (_("nothing has been read yet"),)
+        notes = [_("note: {note}").format(note=note) for note in view.notes]
+        return (*notes, *self._engine.explain(view))
 
     def stop(self, timeout: float) -> bool:
-        """End both threads; False when the poller is stuck, which is then left alone."""
+        """End both threads; False when the poller is stuck: what it brings later changes nothing."""
+        self._ended = True
         self._poller.stop(0.0)
         self._source.close()
         self._housekeeper.stop(HOUSEKEEPING)
@@ -142,7 +162,8 @@ class LabMonitor:
         self._not_before = self._monotonic() + self._pause if self._pause else 0.0
         if view.problem is None:
             view = replace(view, details=self._awaited_details(view))
-        self.on_view(view)
+        if not self._ended:  # the state is closed then, and another lab may be shown
+            self.on_view(view)
 
     def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
         """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
@@ -164,8 +185,10 @@ class LabMonitor:
     def housekeep(self) -> None:
         """Check whether the last view is too old and whether mail is to be sent; about once a second."""
         silence = self._poller.seconds_since_success()
-        if silence > self._context.stale_after and (
-            not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY
+        if (
+            not self._ended
+            and silence > self._context.stale_after
+            and (not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY)
         ):
             self.is_stale = True
             self._evaluated_blind_at = self._monotonic()
@@ -177,8 +200,10 @@ class LabMonitor:
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
 
     def _publish(self, result: EvaluationResult, view: LabView) -> None:
+        if self._ended:
+            return
         status = result.status
-        notes = (*view.notes, *filter(None, [result.trouble]))
+        notes = (*view.notes, *filter(None, [result.trouble]), *self._outbox_notes())
         shown = result.lab_view or view
         self._status = LabStatus(
             status.level,
@@ -194,6 +219,13 @@ class LabMonitor:
         for outbox in self._outboxes if result.mails or result.chats else ():
             outbox.kick()
         self._teller.tell(result)
+
+    def _outbox_notes(self) -> Iterator[str]:
+        """Yield a line for what does not leave."""
+        now = time.time()
+        for outbox in self._outboxes:
+            chat = Channel(outbox.channel).chat
+            yield from chat_notes(chat, outbox.waiting, now) if chat else mail_notes(outbox.waiting, now)
 
 
 class LabWatch:
@@ -226,30 +258,35 @@ class LabWatch:
             self._show(None)
             return
         try:
-            self.lease = self._running.enter_context(acquire_store(lab, self._face))
+            lease = self._running.enter_context(acquire_store(lab, self._face))
+            engine = create_lab_engine(lab, lease.store, presence=self._presence)
         except AlreadyRunningError as other:
             log.info("the lab is watched already: %s", other)
             self._show(None)
             return
         except (StoreError, LockError) as error:
+            self._running.close()
             log.warning("the lab is not watched: %s", error)
             headline = _("The lab is not watched: {why}").format(why=error)
             self._show(LabStatus(Level.NO_DATA, headline, time.time()))
             return
-        store = self.lease.store
+        self.lease = lease
         source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
-        engine = create_lab_engine(lab, store, presence=self._presence)
-        mail = create_outbox_process(lab, store)
-        chats = create_chat_processes(lab, store)
+        mail = create_outbox_process(lab, lease.store)
+        chats = create_chat_processes(lab, lease.store)
         self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups, chats=chats)
         self.monitor.start()
 
     def reconfigure(self, context: RunContext) -> None:
-        """Go by changed settings; where the lab itself or its mail is another now, begin anew."""
+        """Go by changed settings; where the lab itself is another now, begin anew."""
         new, old = lab_context(context), self._context
-        if new is not None and old is not None and self.monitor is not None and _same_way(old, new):
+        monitor, lease = self.monitor, self.lease
+        same = new is not None and old is not None and new.settings.lab == old.settings.lab
+        if same and new and old and monitor is not None and lease is not None:
             self._context = new
-            self.monitor.reconfigure(new)
+            make_changed_channels_due(lease.store, old.settings, new.settings)
+            mail = create_outbox_process(new, lease.store)
+            monitor.reconfigure(new, mail, create_chat_processes(new, lease.store))
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
@@ -260,6 +297,12 @@ class LabWatch:
         if self.monitor is None:
             return ()
         return ("", _("The lab:"), "", *self.monitor.explain())
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many mails and messages about the lab wait, by channel."""
+        monitor = self.monitor
+        return {} if monitor is None else monitor.waiting
 
     def check_now(self) -> None:
         """Poll the lab now."""
@@ -272,15 +315,6 @@ class LabWatch:
         self.monitor = self.lease = None
         self._running.close()
         return ended
-
-
-def _same_way(old: RunContext, new: RunContext) -> bool:
-    """Whether the hosts are asked, and mail and messages are sent, as before."""
-    return (old.settings.lab, old.settings.to_email, old.settings.chats) == (
-        new.settings.lab,
-        new.settings.to_email,
-        new.settings.chats,
-    )
 
 
 def silences_file(context: RunContext) -> Path:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app import bootstrap
+from gpuwatch_tray.app.channel_changes import make_changed_channels_due
 from gpuwatch_tray.app.context import with_settings
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Popup, Severity
-from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.notify.sinks import PopupSink
-    from gpuwatch_tray.settings import Changes, Settings
+    from gpuwatch_tray.settings import Changes
 
 
 log = logging.getLogger(__name__)
@@ -89,12 +87,7 @@ class SettingsReloader:
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._context = self._context, new
         log.info("the settings have changed and are taken over")
-        for channel in _changed_channels(before.settings, new.settings):
-            try:
-                # what kept them back may be mended
-                self._lease.store.make_mails_due(time.time(), channel.value)
-            except StoreError as error:
-                log.warning("%s", error)
+        make_changed_channels_due(self._lease.store, before.settings, new.settings)
         self._lease.describe(mails=new.policy.routing.tells_somebody)
         self._monitor.reconfigure(
             new,
@@ -105,21 +98,6 @@ class SettingsReloader:
         self._reconfigure(new)
         if before.problems and self._popups is not None:
             self._popups.close(PROBLEM_KEY)
-
-
-def _changed_channels(before: Settings, after: Settings) -> list[Channel]:
-    """Return the channels whose way has changed."""
-    mailed = [Channel.EMAIL] if _mail_route(before) != _mail_route(after) else []
-    known = {(chat.name, chat.url, chat.plain_text) for chat in before.chats}
-    return mailed + [
-        chat.route.channel for chat in after.chats if (chat.name, chat.url, chat.plain_text) not in known
-    ]
-
-
-def _mail_route(settings: Settings) -> tuple[object, ...]:
-    """Return the settings that decide how a mail leaves."""
-    gmail = (settings.gmail_credentials, settings.gmail_token)
-    return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
 def problem_popup(context: RunContext, title: str) -> Popup:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import show, warn
-from gpuwatch_tray.cli.mail import outbox_lines, parse_ids
+from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, numbered, outbox_lines
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 
@@ -59,10 +59,12 @@ def deliver(context: RunContext, args: argparse.Namespace) -> int:
 def print_outbox(context: RunContext, args: argparse.Namespace) -> int:
     """Print every mail and message that has not left, when it is tried next, and why it has not."""
     answer = operate(context, {"do": "outbox"})
+    answer["lab"] = lab_outbox(context, "outbox")["messages"]
     if args.json:
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(_lines(answer["messages"], [chat.name for chat in context.settings.chats])))
+        rows = [*answer["messages"], *numbered(answer["lab"])]
+        print("\n".join(_lines(rows, [chat.name for chat in context.settings.chats])))
     return 0
 
 
@@ -83,12 +85,8 @@ def _channel(message: Mapping[str, Any]) -> str:
 
 def retry_messages(context: RunContext, args: argparse.Namespace) -> int:
     """Have these sent now, those that were given up too."""
-    from gpuwatch_tray.app.deliver import deliver_now
-
     failures: list[str] = []
-    request = {"do": "outbox retry", "ids": parse_ids(args.ids)}
-    # Where nothing runs that would send them, this command does.
-    count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
+    count = change_outbox(context, "outbox retry", args.ids, failures)
     print(ngettext("{count} message is due now", "{count} messages are due now", count).format(count=count))
     if failures:
         raise WorkError("\n".join(failures))
@@ -97,7 +95,7 @@ def retry_messages(context: RunContext, args: argparse.Namespace) -> int:
 
 def drop_messages(context: RunContext, args: argparse.Namespace) -> int:
     """Never send these."""
-    count = operate(context, {"do": "outbox drop", "ids": parse_ids(args.ids)})["count"]
+    count = change_outbox(context, "outbox drop", args.ids, [])
     print(ngettext("{count} message dropped", "{count} messages dropped", count).format(count=count))
     return 0
 

@@ -22,7 +22,7 @@ from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.app.context import RunContext
@@ -37,12 +37,21 @@ STEP_INDENT = 8  # columns before what a step of `mail test` says
 def print_queue(context: RunContext, args: argparse.Namespace) -> int:
     """Print every mail that has not left, when it is tried next, and why it has not."""
     answer = operate(context, {"do": "mail queue"})
-    lab = lab_context(context)
-    answer["lab"] = [] if lab is None else _on_lab_outbox(lab, "mail queue")["mails"]
-    of_lab = [{**mail, "id": f"L{mail['id']}"} for mail in answer["lab"]]
-    lines = _mail_lines([*answer["mails"], *of_lab])
+    answer["lab"] = lab_outbox(context, "mail queue")["mails"]
+    lines = _mail_lines([*answer["mails"], *numbered(answer["lab"])])
     print(json.dumps(answer, indent=2) if args.json else "\n".join(lines))
     return 0
+
+
+def lab_outbox(context: RunContext, do: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the lab's answer to `mail queue` or `outbox`; empty lists where there is no lab."""
+    lab = lab_context(context)
+    return {"mails": [], "messages": []} if lab is None else _on_lab_outbox(lab, do)
+
+
+def numbered(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of the lab's outbox with the numbers that people give: two outboxes count alike."""
+    return [{**row, "id": f"L{row['id']}"} for row in rows]
 
 
 def _on_lab_outbox(lab: RunContext, do: str, ids: Sequence[int] = ()) -> dict[str, Any]:
@@ -54,18 +63,20 @@ def _on_lab_outbox(lab: RunContext, do: str, ids: Sequence[int] = ()) -> dict[st
             raise WorkError(str(error)) from error
 
 
-def _change_queue(context: RunContext, do: str, names: Sequence[str], failures: list[str]) -> int:
-    """Do it with these mails, those about the lab (`L3`) in their own outbox; how many it was."""
+def change_outbox(context: RunContext, do: str, names: Sequence[str], failures: list[str]) -> int:
+    """Do it with these rows, those about the lab (`L3`) in their own outbox; how many it was."""
     from gpuwatch_tray.app.deliver import deliver_now
 
     def send(of: RunContext, store: Store) -> None:
-        if do == "mail retry":  # where nothing runs that would send them, this command does
+        if do in {"mail retry", "outbox retry"}:  # where nothing runs that would send them, this command does
             failures.extend(deliver_now(of, store))
 
     every = list(names) == ["all"]
     of_lab = [name[1:] for name in names if name[:1] in {"L", "l"}]
     here = [name for name in names if name[:1] not in {"L", "l"}]
     lab, count = lab_context(context), 0
+    if of_lab and lab is None:
+        raise UsageError(_("there is no lab: lab.env names none"))
     if here:
         request = {"do": do, "ids": parse_ids(here)}
         count += int(operate(context, request, lambda store: send(context, store))["count"])
@@ -79,7 +90,7 @@ def _change_queue(context: RunContext, do: str, names: Sequence[str], failures: 
 def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
     failures: list[str] = []
-    count = _change_queue(context, "mail retry", args.ids, failures)
+    count = change_outbox(context, "mail retry", args.ids, failures)
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
     if failures:
         raise WorkError("\n".join(failures))
@@ -88,7 +99,7 @@ def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
 
 def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Never send these mails."""
-    count = _change_queue(context, "mail drop", args.ids, [])
+    count = change_outbox(context, "mail drop", args.ids, [])
     print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
     return 0
 

@@ -38,13 +38,14 @@ if TYPE_CHECKING:
 
 LONGEST_SILENCE = 30 * DAY  # seconds: who needs longer should change the rule
 SHORTEST_SILENCE = MINUTE
+MOST_ALERTS = 2000  # of one Alertmanager
 LEAST_MATCHERS = 2  # an alert's name alone would silence it on all hosts
 WATCHDOG = "none"  # the severity of alerts that always fire, to show that they come through
 _USER_LABELS = frozenset({"user", "username", "owner"})
 
 
 class AlertsRead(Struct, frozen=True):
-    """The alerts of all Alertmanagers that answered; `failures` are of those that did not."""
+    """The alerts of all Alertmanagers that answered; `failures` are of those that did not, or not whole."""
 
     entries: tuple[AlertEntry, ...]
     silences: Mapping[str, SilenceEntry]
@@ -64,6 +65,7 @@ class Alertmanagers:
         entries: dict[str, AlertEntry] = {}
         silences: dict[str, SilenceEntry] = {}
         failures: list[LabError] = []
+        answered = 0
         for place, server in enumerate(self._servers):
             left = end - time.monotonic()
             until = time.monotonic() + left / (
@@ -71,14 +73,18 @@ class Alertmanagers:
             )  # one that hangs leaves time for the next
             try:
                 there = self._alerts(server, until)
-                for entry in there:
-                    entries.setdefault(entry.fingerprint, entry)
                 if any(entry.silenced_by for entry in there):
                     silences |= {silence.id: silence for silence in self._silences(server, until)}
+                answered += 1  # not without those: what is silenced would be told as if it were not
+                if len(there) > MOST_ALERTS:
+                    text = _("{server} has more than {most} alerts")
+                    text = text.format(server=server.name, most=MOST_ALERTS)
+                    failures.append(LabError(LabFailure.QUERY, text))
+                for entry in there[:MOST_ALERTS]:
+                    entries.setdefault(entry.fingerprint, entry)
             except LabError as error:
                 failures.append(error)
-        answered = len(failures) < len(self._servers)
-        return AlertsRead(tuple(entries.values()), silences, tuple(failures), answered)
+        return AlertsRead(tuple(entries.values()), silences, tuple(failures), answered > 0)
 
     def shown(
         self, read: AlertsRead, name_of: Callable[[str], str], hosts: Collection[str], me: str
@@ -152,7 +158,16 @@ class Alertmanagers:
                 LabFailure.OTHER_PROGRAM,
                 _("{server} does not say that it keeps the silence").format(server=server.name),
             )
-        self._made.add(made, until)
+        try:
+            self._made.add(made, until)
+        except OSError as error:
+            raise LabError(
+                LabFailure.CONFIGURATION,
+                _("it is silenced for everyone, but that cannot be noted here: {why}").format(
+                    why=error.strerror or error
+                ),
+                _("end it on the page of the Alertmanager"),
+            ) from None
         return RemoteSilence(made, author, comment, until, ours=True)
 
     def expire(self, silence_id: str, end: float) -> None:

@@ -309,6 +309,9 @@ class PrometheusLab:
         feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
         if feed is Feed.UNREACHABLE and read.failures:
             why = str(read.failures[0].problem)
+        elif feed is Feed.FED and read.failures:
+            # What that one alone has is not there, and not over.
+            feed, why = Feed.UNKNOWN, read.failures[0].text
         by_instance = {instance: name for name, instance in self._instances.items()}
 
         def name_of(instance: str) -> str:
@@ -318,7 +321,8 @@ class PrometheusLab:
         standing = (
             frozenset() if poll is None else (poll.firing or frozenset()) | (poll.pending or frozenset())
         )
-        failed = () if feed is Feed.UNREACHABLE else tuple(error.text for error in read.failures)
+        told = {Feed.UNREACHABLE, Feed.UNKNOWN}
+        failed = () if feed in told else tuple(error.text for error in read.failures)
         return replace(
             view,
             alerts=self._alertmanagers.shown(read, name_of, mine, self._settings.me),

@@ -68,7 +68,7 @@ def _snapshot(record: dict[str, Any]) -> Snapshot:
         _time(record["at"]),
         gpus=tuple(map(_gpu, gpus)),
         processes=tuple(map(_process, processes)),
-        problem=None if problem is None else Problem(_name(problem["text"]), _name(problem.get("mend", ""))),
+        problem=None if problem is None else Problem(_said(problem["text"]), _said(problem.get("mend", ""))),
         simulated=bool(record["simulated"]),
     )
 
@@ -133,7 +133,7 @@ def _field(record: dict[str, Any], key: str, read: Callable[[Any], Any]) -> Fiel
         return read(value)
     kind, _colon, detail = str(record["missing"].get(key, "")).partition(":")
     if kind == Why.ERROR.value:
-        return Missing(Why.ERROR, _name(detail.strip()))
+        return Missing(Why.ERROR, _said(detail.strip()))
     return UNSUPPORTED if kind == Why.UNSUPPORTED.value else UNKNOWN
 
 
@@ -144,7 +144,11 @@ def _name(value: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else redact.text(_name(value)) or "?"
+    return None if value is None else _said(value) or "?"
+
+
+def _said(value: Any) -> str:
+    return redact.text(_name(value))
 
 
 def _words(value: Any) -> tuple[str, ...]:

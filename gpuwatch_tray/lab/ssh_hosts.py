@@ -74,6 +74,7 @@ class SshHosts:
         self._hosts = {host: _Host(host, settings, user, timeout) for host in settings.hosts}
         self._lock = threading.Lock()
         self._views: dict[str, HostView] = {}
+        self._heard: dict[str, float] = {}  # when each came, on the monotonic clock
         self._closed = False
 
     def read(self) -> LabView:
@@ -84,11 +85,18 @@ class SshHosts:
         for reader in readers:
             reader.join(max(0.0, until - time.monotonic()))
         with self._lock:
-            views = [
-                self._views.get(name) or HostView(name, HostState.UNKNOWN, started, _("not asked yet"))
-                for name in self._hosts
-            ]
+            views = [self._present(name, started) for name in self._hosts]
         return LabView(self.name, self._clock(), tuple(sorted(views, key=lambda view: view.name)))
+
+    def _present(self, name: str, at: float) -> HostView:
+        """Return what is known of a machine; that it was well is not, where a run has not returned since."""
+        view = self._views.get(name)
+        if view is None:
+            return HostView(name, HostState.UNKNOWN, at, _("not asked yet"))
+        oldest = time.monotonic() - (self._timeout + CLOSE + self._settings.poll)
+        if view.state is HostState.OK and self._heard[name] < oldest:
+            return HostView(name, HostState.STALE, at, _("the last question is still without an answer"))
+        return view
 
     def detail(self, host: str) -> Snapshot:
         """Return what the machine last said, asked anew where that is too old."""
@@ -141,7 +149,7 @@ class SshHosts:
                 before = self._views.get(name)
                 if before is not None and before.state is view.state:
                     view = replace(view, since=before.since)
-                self._views[name] = view
+                self._views[name], self._heard[name] = view, time.monotonic()
             timed_out = isinstance(result, RunResult) and result.code is None
             # What was kept open may be what hangs; if it answers, the program there does.
             reached = timed_out and bool(self._control) and self._hang_up(name)
@@ -252,8 +260,12 @@ class _Host:
         try:
             snapshot = parse_ps_json(out)
         except NotAListingError as error:
-            text = _("its answer is no process list: {why}").format(why=_clipped(said or str(error)))
+            text = _("its answer is no process list: {why}").format(
+                why=said or _clipped(redact.text(str(error)))
+            )
             return self._without(HostState.BLIND, text, ended)
+        if snapshot.simulated:
+            return self._without(HostState.BLIND, _("it shows simulated GPUs"), ended)
         clock = snapshot.at - (began + ended) / 2
         processes = tuple(
             replace(

@@ -44,7 +44,7 @@ _CONTROL = late_pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = late_pattern(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 # What ssh takes for a machine, an alias of its configuration too. A leading hyphen would be an option to it.
-_MACHINE = re.compile(r"(?!-)([\w.+-]+@)?[\w.:-]+")
+_MACHINE = re.compile(r"(?!-)([\w.+-]+@)?(?!-)[\w.:-]+")
 _LABEL = re.compile(r"[\w.:/-]+")
 _HOST = late_pattern(r"[\w-]+(\.[\w-]+)*\.?")
 # Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
@@ -299,13 +299,16 @@ def _urls(setting: Setting, text: str) -> tuple[str, ...]:
 def _program(_setting: Setting, text: str) -> tuple[str, ...]:
     """Parse a program and its options, in words as a shell would have them."""
     try:
-        return tuple(shlex.split(_printable(text)))
+        words = tuple(shlex.split(_printable(text)))
     except ValueError:
         raise ValueError(
             _("expected a program and its options, got {got}: a quote is never closed").format(
                 got=quote_value(text)
             )
         ) from None
+    if not any(words[:1]):
+        raise ValueError(_("expected a program and its options, got {got}").format(got=quote_value(text)))
+    return words
 
 
 def _label(_setting: Setting, text: str) -> str:

@@ -69,6 +69,14 @@ def test_on_one_host_or_over_several(condition, told):
     assert (run(condition, [FREE] * 10) is not None) is told
 
 
+@pytest.mark.parametrize("name", ["gpu1;reboot", "-oProxyCommand=x", "$(reboot)", "gpu1 #1234abcd"])
+def test_no_name_of_a_host_becomes_a_command(name):
+    """The notice offers `ssh HOST` to paste into a shell, and whoever labels the targets writes the names."""
+    _poll, notice = run(LabGpusFree(1, 2 * STEP, on="*"), [lab(counted(name, 1))] * 6)
+    assert name in notice.text
+    assert not any(line.startswith("ssh") for line in notice.details)
+
+
 def test_a_moment_without_data_begins_the_wait_anew():
     """What happens while nothing is known may have taken the GPUs."""
     gap = lab(away("gpu1"), counted("gpu2", 4))

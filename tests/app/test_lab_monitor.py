@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
+from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
-from gpuwatch_tray.model import Button, LabStatus, Level, Limits, Presence, PresenceResult, Problem, Snapshot
+from gpuwatch_tray.model import (
+    Button,
+    EmailWhen,
+    LabStatus,
+    Level,
+    Limits,
+    Presence,
+    PresenceResult,
+    Problem,
+    Snapshot,
+)
+from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
+from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
 from tests.engine.lab_world import away, counted, lab
+from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 
 BUSY = lab(counted("gpu1", 3))
@@ -135,6 +153,56 @@ def test_a_loss_is_grey_and_never_green(desk):
     assert "no answer" in desk.shown[-1].headline
 
 
+def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
+    """One that hung while the settings changed: what it brings is not shown over the new lab, nor told."""
+
+    def late():
+        desk.monitor.stop(0.0)
+        return BUSY
+
+    desk.read = late
+    desk.monitor._poller.tick()
+    desk.monitor.housekeep()
+    assert (desk.shown, desk.popups.shown, desk.store.saved_state().alerts) == ([], [], ())
+
+
+def test_explain_names_what_the_exporters_do_not_tell(desk):
+    """Why a rule is open is in the notes of the view: they stand before the rules."""
+    note = "dcgm-exporter does not tell processes"
+    desk.poll(replace(WELL, notes=(note,)))
+    (first, *rules) = desk.monitor.explain()
+    assert note in first
+    assert any("host_blind" in line for line in rules)
+
+
+def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
+    """`lab` and the page say so: a `watch` has no popup that would."""
+    desk.monitor._outboxes = [
+        SimpleNamespace(
+            channel=channel, waiting=OutboxSummary(count=1, error="550 refused"), kick=lambda: None
+        )
+        for channel in ("email", "chat:ops")
+    ]
+    desk.poll(WELL)
+    mail_note, chat_note = desk.shown[-1].notes
+    assert mail_note.startswith("Email: ")
+    assert chat_note.startswith("Chat ops: ")
+    assert all("550 refused" in note for note in desk.shown[-1].notes)
+
+
+def test_what_waits_of_the_lab_counts_too(desk):
+    """`status` names mails and messages that have not left, whichever outbox they are in."""
+    desk.monitor._outboxes = [
+        SimpleNamespace(channel=channel, waiting=SimpleNamespace(count=count))
+        for channel, count in (("email", 2), ("chat:ops", 3), ("chat:idle", 0))
+    ]
+    here = SimpleNamespace(mails_waiting=1, chats_waiting={"ops": 1})
+    watch = LabWatch("watch", lambda _status: None)
+    assert messages_waiting(here, watch) == (1, {"ops": 1})
+    watch.monitor = desk.monitor
+    assert messages_waiting(here, watch) == (3, {"ops": 4})
+
+
 def test_the_worse_of_both_is_shown(tmp_path):
     """The lab beside this computer: its alerts, and that nothing is known of it, reach the icon."""
     context, shown = context_of(tmp_path), []
@@ -209,6 +277,44 @@ def test_settings_begin_change_and_end_it(tmp_path, sources):
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
     assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
     watch.stop(1.0)
+
+
+def test_a_state_that_cannot_be_read_takes_the_lab_alone(tmp_path, sources, monkeypatch):
+    """The program goes on with its own computer, says why, and lets go of what it held."""
+
+    def broken(*_args, **_more):
+        raise StoreError("the state is torn")
+
+    shown = []
+    watch = LabWatch("watch", shown.append)
+    with monkeypatch.context() as torn:
+        torn.setattr(lab_monitor, "create_lab_engine", broken)
+        watch.start(context_of(tmp_path))
+    assert (shown[-1].level, "the state is torn" in shown[-1].headline) == (Level.NO_DATA, True)
+    assert (watch.monitor, watch.lease) == (None, None)
+    watch.reconfigure(context_of(tmp_path))
+    assert watch.monitor is not None
+    assert watch.stop(10.0)
+
+
+def test_mail_and_chats_follow_the_settings(tmp_path, sources, monkeypatch):
+    """What was written while nothing was sent leaves once the settings let it; a mended way is tried now."""
+    monkeypatch.setattr(OutboxProcess, "tick", lambda _process: False)  # nothing is sent from here
+    silent = RoutingPolicy(email_when=EmailWhen.NEVER)
+    watch = LabWatch("watch", lambda _status: None)
+    watch.start(context_of(tmp_path, to_email="ada@example.org", routing=silent))
+    monitor, store = watch.monitor, watch.lease.store
+    assert monitor.waiting == {}
+    store.commit(Commit(host.now(), mails=(mail(created=time.time()),)))
+    (row,) = store.lease_due(time.time() + 1.0, 60.0)
+    store.mark_retry(row.id, time.time() + 3600.0, "refused", blocked=True, failure="configuration")
+    watch.reconfigure(context_of(tmp_path, to_email="bob@example.org", routing=RoutingPolicy()))
+    assert (watch.monitor, watch.lease.store) == (monitor, store)
+    assert list(monitor.waiting) == ["email"]
+    assert store.outbox_summary(time.time()).next_at <= time.time()
+    watch.reconfigure(context_of(tmp_path, to_email="bob@example.org", routing=silent))
+    assert monitor.waiting == {}
+    assert watch.stop(10.0)
 
 
 def test_two_do_not_watch_the_same_lab(tmp_path, sources):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -235,6 +236,32 @@ def test_what_is_due_about_the_lab_is_sent_from_its_own_state(installed, told):
     assert (done.returncode, done.stderr) == (0, "")
     assert len(told.asked) == asked
     assert [path.name for path in installed.state.glob("state-*-lab.sqlite3")]
+
+
+def test_the_outbox_of_the_lab_is_listed_sent_and_dropped(installed, told):
+    """Two outboxes count alike: an L tells the lab's rows apart, and `all` are those of both."""
+    told.mood["slack"] = "broken"
+    installed.run("check")
+    (state,) = installed.state.glob("state-*.sqlite3")
+    shutil.copy(state, state.with_name(f"{state.stem}-lab.sqlite3"))
+    nowhere = installed.run("outbox", "retry", "L1")
+    assert (nowhere.returncode, "there is no lab" in nowhere.stderr) == (2, True)
+    installed.write("lab.env", "LAB_HOSTS=gpu1\n")
+    installed.environment["GPUWATCH_LAB_CONFIG"] = str(installed.folder / "lab.env")
+    answer = json.loads(installed.run("outbox", "--json").stdout)
+    (number,) = (row["id"] for row in answer["lab"])
+    assert [row["id"] for row in answer["messages"]] == [number]
+    assert [line.split()[0] for line in installed.run("outbox").stdout.splitlines()[::3]] == [
+        f"{number}",
+        f"L{number}",
+    ]
+    told.mood.clear()
+    assert installed.run("outbox", "retry", f"L{number}").stdout == "1 message is due now\n"
+    assert len(told.taken["slack"]) == 1
+    answer = json.loads(installed.run("outbox", "--json").stdout)
+    assert (len(answer["messages"]), answer["lab"]) == (1, [])
+    assert installed.run("outbox", "drop", "all").stdout == "1 message dropped\n"
+    assert installed.run("outbox").stdout == "nothing waits\n"
 
 
 def test_without_apprise_it_says_how_to_get_it(installed, told, tmp_path):

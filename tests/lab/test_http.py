@@ -184,6 +184,17 @@ def test_the_login_is_in_the_header_alone(caplog):
     assert "YWRhOm" not in caplog.text
 
 
+@pytest.mark.parametrize("character", ["\r", "\0", "\v", " ", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+def test_a_token_that_is_none_is_refused_and_not_shown(character):
+    """A header cannot hold it, and what the library says of such a header has the token in it."""
+    secret = f"{SECRET}{character}{SECRET}"
+    server = LabServer("http://127.0.0.1:9", LabSettings(login=LabLogin.BEARER), lambda: Secret(secret))
+    with pytest.raises(LabError) as caught:
+        server.get("/", 5)
+    assert caught.value.kind is LabFailure.CONFIGURATION
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.fixture
 def authority(tmp_path):
     made = trustme.CA()

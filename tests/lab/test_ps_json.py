@@ -63,6 +63,16 @@ def test_what_it_could_not_read_is_a_problem_here_too():
     assert (view.state, view.free) == (HostState.BLIND, UNKNOWN)
 
 
+def test_what_it_says_is_wrong_shows_no_secret():
+    """The reason goes into menus and mails here, whatever the program over there has let through."""
+    secret = "cannot run train --api-key=geheim-4711"
+    blind = written(Snapshot("nvml", 1.0, problem=Problem("no driver", "no driver")))
+    told = str(parse_ps_json(blind.replace("no driver", secret)).problem)
+    assert ("--api-key" in told, "geheim-4711" in told) == (True, False)
+    gap = parse_ps_json(written(SNAPSHOT).replace("timed out", secret)).gpus[2].temperature
+    assert "geheim-4711" not in gap.detail
+
+
 def test_a_gap_leaves_the_counts_open():
     """A lost GPU, or a process on a GPU that is not known: nothing is free, and no count of one's own."""
     view = view_of_snapshot("gpu1", parse_ps_json(written(SNAPSHOT)), 1.0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import psutil
 import pytest
 
+from gpuwatch_tray.lab import ssh_hosts
 from gpuwatch_tray.lab.ssh_hosts import SshHosts, control_path
 from gpuwatch_tray.model import HostState, Missing
 from gpuwatch_tray.settings import LabSettings
+from gpuwatch_tray.sources.subprocess_runner import RunResult
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.support.installed import MIB
 from tests.support.ssh_machines import add_machine
@@ -24,6 +27,9 @@ GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
 
 END
 """
+
+
+LIST_TEXT = b"GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34\n  CWD: /home/ada\n  CMD: python train.py\n\n"
 
 
 @pytest.fixture
@@ -166,6 +172,36 @@ def test_closing_ends_a_read_under_way(lab, opened):
     source.close()
     reader.join(60)
     assert not reader.is_alive()
+
+
+def test_a_run_that_never_returns_does_not_keep_a_machine_well(monkeypatch, tmp_path):
+    """Where not even the start of ssh returns, as from a dead network folder, the last answer grows old."""
+    monkeypatch.setattr(ssh_hosts, "CLOSE", 0.0)
+    settings = LabSettings(hosts=("gpu1",), ssh_list="list", poll=0)
+    source = SshHosts(settings, "ada", timeout=0.01, folder=tmp_path / ("x" * 200))
+    monkeypatch.setattr(ssh_hosts._Host, "run", lambda _host, _argv: RunResult(0, LIST_TEXT, b""))
+    assert source.check("gpu1").state is HostState.OK
+    hangs = threading.Event()
+
+    def hang(_host, _argv):
+        hangs.wait()
+        return RunResult(None, b"", b"")
+
+    monkeypatch.setattr(ssh_hosts._Host, "run", hang)
+    (host,) = source.read().hosts
+    assert host.state is HostState.STALE
+    assert host.reason
+    hangs.set()
+
+
+def test_simulated_gpus_are_no_machine(monkeypatch, tmp_path):
+    """A demo over there has free GPUs that nobody can use: the machine is blind."""
+    shown = {"schema": 1, "source": "demo", "at": "2026-01-01T00:00:00+00:00", "simulated": True}
+    text = json.dumps({**shown, "gpus": [], "processes": [], "problem": None})
+    monkeypatch.setattr(ssh_hosts._Host, "run", lambda _host, _argv: RunResult(0, text.encode(), b""))
+    host = SshHosts(LabSettings(hosts=("gpu1",)), "ada", folder=tmp_path / ("x" * 200)).check("gpu1")
+    assert host.state is HostState.BLIND
+    assert "simulated" in host.reason
 
 
 def test_without_a_short_folder_nothing_is_kept(tmp_path):

@@ -50,6 +50,8 @@ def test_a_prometheus_with_a_login(house, tmp_path):
     ("text", "line", "key", "said"),
     [
         ("LAB_HOSTS=-oProxyCommand=x", 1, "LAB_HOSTS", "names of machines"),
+        ("LAB_SSH=\"''\"", 1, "LAB_SSH", "program and its options"),
+        ("LAB_HOSTS=ada@-e.sh", 1, "LAB_HOSTS", "names of machines"),
         ("LAB_HOSTS='" + " ".join(f"h{n}" for n in range(21)) + "'", 1, "LAB_HOSTS", "20 at most"),
         ("LAB_HOSTS=a\nLAB_PROMETHEUS=http://localhost", 1, "LAB_HOSTS", "keep one of the two"),
         ("LAB_ALERTMANAGER=http://localhost", 1, "LAB_ALERTMANAGER", "needs LAB_PROMETHEUS"),

@@ -23,7 +23,6 @@ from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
 from gpuwatch_tray.tray.menu import ActionKind, HostDetail, LabExtras, MenuAction, MenuExtras
-from gpuwatch_tray.tray.menu.host_rows import ssh_command
 from gpuwatch_tray.tray.menu.lab_rows import MAX_HOSTS, ShownHosts
 from tests.support.lab_status import (
     OF_LAB,
@@ -224,22 +223,6 @@ def test_no_process_of_another_host_can_be_ended_from_here():
     lab = lab_status(well("a", free=1, detail=told()))
     rows = find(rows_of(lab), "Free", "a · ").children
     assert {row.action.kind for row in walk(rows) if row.action} == {ActionKind.COPY_SSH}
-
-
-@pytest.mark.parametrize(
-    ("name", "command"),
-    [
-        ("gpu1.example.org", "ssh gpu1.example.org"),
-        ("gpu1:9836", "ssh gpu1"),
-        ("-oProxyCommand=x", ""),
-        ("a b", ""),
-        ("a;reboot", ""),
-        ("[::1]:9836", ""),
-    ],
-)
-def test_only_a_plain_name_can_be_copied_for_ssh(name, command):
-    """A foreign name is never an option, nor two words, for a shell."""
-    assert ssh_command(name) == command
 
 
 def test_alerts_of_the_lab_stand_among_those_of_this_computer():

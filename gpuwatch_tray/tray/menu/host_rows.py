@@ -7,13 +7,12 @@ open takes no new rows, and get their words when the answer comes.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.late_pattern import late_pattern
+from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import local_time
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 MAX_GPUS = 32  # rows; a host has 16 at most, unless its exporter errs
 MAX_FIRING = 6
-# What ssh takes as a host, without the port of an exporter's address; never an option of ssh.
-_HOST = late_pattern(r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*)(?::\d+)?", re.ASCII)
 
 
 def host_row(
@@ -60,12 +57,6 @@ def host_row(
     below = LazyRows(_rows_of_host, key, host, detail, frozenset(offered))
     opening = MenuAction(ActionKind.ASK_HOST, host.name) if asks else None
     return MenuRow(key, label, children=below, subject=key, gone=_("No longer"), opening=opening)
-
-
-def ssh_command(name: str) -> str:
-    """Return what to type to get to the host; empty for a name that ssh may take for something else."""
-    found = _HOST.fullmatch(name)
-    return f"ssh {found['host']}" if found else ""
 
 
 def gpus_text(host: HostView) -> str:
