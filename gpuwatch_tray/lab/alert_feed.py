@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from gpuwatch_tray.i18n import ngettext
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.lab.answers import harmless
 from gpuwatch_tray.model import Feed
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 AlertKey: TypeAlias = tuple[str, str]  # alertname and host, as they came
 
+WATCHDOG = "Watchdog"  # how the name of a rule that always fires ends: ours, and kube-prometheus's
 POLLS = 2  # that an alert must be missing for: a new one is on its way
 
 
@@ -26,6 +28,7 @@ class FeedJudge:
     def __init__(self) -> None:
         self._missing: dict[AlertKey, int] = {}  # for how many polls
         self._had: set[AlertKey] = set()  # fires, and was there once
+        self._watchdogs: dict[AlertKey, int] = {}  # those that have fired, and for how many polls they do not
         self._last = Feed.UNKNOWN
 
     def judge(
@@ -49,6 +52,10 @@ class FeedJudge:
             for key, polls in self._missing.items()
             if polls >= POLLS and (key in self._had or not matched)
         ]
+        silent = self._silent_watchdogs(firing)
+        if silent:
+            text = _("{name} fires in Prometheus no more, though it always does: are its rules gone?")
+            return Feed.UNKNOWN, text.format(name=silent[0])
         if lost:
             self._last = Feed.UNFED
             text = ngettext(
@@ -60,3 +67,10 @@ class FeedJudge:
         if matched or not firing:
             self._last = Feed.FED
         return self._last, ""
+
+    def _silent_watchdogs(self, firing: AbstractSet[AlertKey]) -> list[str]:
+        """Return the rules that fire always and do no longer: without its rules nothing fires at all."""
+        seen = {key: 0 for key in firing if key[0].endswith(WATCHDOG)}
+        gone = {key: polls + 1 for key, polls in self._watchdogs.items() if key not in seen}
+        self._watchdogs = seen | gone
+        return [harmless(key[0]) for key, polls in gone.items() if polls >= POLLS]

@@ -52,3 +52,15 @@ def test_it_is_fed_again_when_an_alert_comes_through():
 def test_who_cannot_be_asked_is_told_apart():
     """Neither server's silence is the other's fault."""
     assert feeds((None, {A}), ({A}, None), (None, None)) == [Feed.UNKNOWN, Feed.UNREACHABLE, Feed.UNREACHABLE]
+
+
+def test_a_watchdog_that_fires_no_more_is_no_calm():
+    """A Prometheus that lost its rules has nothing that fires: with them what fired would look over."""
+    judge = FeedJudge()
+    watchdog, hot = ("GpuwatchWatchdog", ""), ("GpuHot", "h1")
+    assert judge.judge({watchdog, hot}, {watchdog, hot})[0] is Feed.FED
+    judge.judge(set(), set())
+    feed, why = judge.judge(set(), set())
+    assert feed is Feed.UNKNOWN
+    assert why.startswith("GpuwatchWatchdog fires in Prometheus no more")
+    assert judge.judge({watchdog}, {watchdog}) == (Feed.FED, "")
