@@ -1,4 +1,4 @@
-"""Importing what stays to the end of the process: quickly, and without what is not needed (OpenSSL: 5 MB)."""
+"""Importing what stays to the end: quickly, and without what is not needed, as OpenSSL (5 MB of a tray)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def lasting_imports() -> Iterator[None]:
 
     Python looks for garbage while objects become more, and when it ends: at what is loaded here it does not,
     which is a seventh of a short command. And the block does without OpenSSL, as on a Python that was built
-    without it: asyncio has no TLS of its own, hashlib its own code; a later `import ssl` works as always. And msgspec takes from typing what it would load
-    typing_extensions for, and with it `inspect`: 6 ms and 1.6 MB of a short command.
+    without it: asyncio has no TLS of its own, hashlib its own code; a later `import ssl` works as always. And
+    msgspec takes from typing what it would load typing_extensions for, and with it `inspect`: 6 ms and 1.6 MB
+    of a short command.
     """
     hidden = ["ssl", "typing_extensions"]
     if all(map(find_spec, _OWN_HASHES + _OWN_SHA2)):
