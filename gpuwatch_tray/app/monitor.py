@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HOUSEKEEP_EVERY = 2.0  # seconds; what was queued is sent at once
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
@@ -74,7 +75,7 @@ class Monitor:
         self._monotonic = monotonic
         self._recorder = recorder
         self._poller = PeriodicThread(self._poll, context.settings.poll, "poller", clock=monotonic)
-        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "housekeeper", delay=1.0)
+        self._housekeeper = PeriodicThread(self.housekeep, HOUSEKEEP_EVERY, "housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
         self._lab: LabStatus | None = None
@@ -140,6 +141,7 @@ class Monitor:
         """Have the outbox read at once: somebody has changed it."""
         for process in self._outputs.outboxes:
             process.kick()
+        self._housekeeper.run_now()
 
     @property
     def mails_waiting(self) -> int:
@@ -231,7 +233,7 @@ class Monitor:
         self._publish()
 
     def housekeep(self) -> None:
-        """Check whether the data is too old and whether mail is to be sent; about once a second."""
+        """Check whether the data is too old and whether mail is to be sent; every other second."""
         silence = self._poller.seconds_since_success()
         if silence > self._context.stale_after:
             if not self.is_stale:
@@ -268,6 +270,8 @@ class Monitor:
         for process in self._outputs.chats:
             if process.channel in told:
                 process.kick()
+        if result.mails or told:
+            self._housekeeper.run_now()
         self._teller.tell(result)
 
     def _publish(self) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHECK_INTERVAL = 1.0  # seconds between two checks of the files
+CHECK_INTERVAL = 2.0  # seconds between two checks of the files
 STOP_TIMEOUT = 0.2  # seconds that the last check may take at the end
 PROBLEM_KEY = "settings"
 

@@ -132,7 +132,7 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
 
 class Changes:
     """
-    Detects changes of the files. One thread polls it about once a second, at a `stat` of each file.
+    Detects changes of the files. One thread polls it every other second or so, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
     recipient. So a change counts once two polls in a row found the files the same. The first poll that does

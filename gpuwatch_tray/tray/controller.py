@@ -196,6 +196,7 @@ class Tray:
     def _view(self, status: Status, extras: MenuExtras) -> TrayView:
         badge = status.in_use if self._badge else None
         look = drawing.IconLook(status.level, self._style, badge)
-        rows = menu.build_menu(status, self._offered, extras, self._shown_processes, self._shown_hosts)
+        shown = self._shown_processes, self._shown_hosts
+        rows = menu.LazyRows(menu.build_menu, status, self._offered, extras, *shown)
         title, *details = menu.tooltip(status)
-        return TrayView(look, title, rows, tuple(details))
+        return TrayView(look, title, rows, tuple(details), menu.menu_outline(status, extras))

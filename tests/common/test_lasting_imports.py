@@ -1,4 +1,4 @@
-"""Importing what stays: without OpenSSL, and without a trace afterwards."""
+"""Importing what stays: without OpenSSL and typing_extensions, and without a trace afterwards."""
 
 from __future__ import annotations
 
@@ -36,6 +36,27 @@ import http.client, ssl
 print(ssl.create_default_context().check_hostname, hasattr(http.client, "HTTPSConnection"))
 """
     assert told(script) == ["True", "True"]
+
+
+def test_msgspec_does_without_typing_extensions():
+    """It tells its types as with it, and who wants the module later has it."""
+    script = """
+with lasting_imports():
+    import msgspec
+    from typing import Annotated, TypedDict, NotRequired
+class Item(TypedDict):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    size: NotRequired[int]
+print(msgspec.json.decode(b'{"name":"a"}', type=Item)["name"])
+try:
+    msgspec.json.decode(b'{"size":1}', type=Item)
+except msgspec.ValidationError:
+    print("refused")
+print("typing_extensions" in sys.modules)
+import typing_extensions
+print(typing_extensions.NotRequired is NotRequired)
+"""
+    assert told(script) == ["a", "refused", "False", "True"]
 
 
 def test_what_was_imported_before_stays():

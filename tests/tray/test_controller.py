@@ -162,7 +162,8 @@ def test_the_view_is_the_look_the_title_and_the_rows_of_what_works(canvas):
     drawn = canvas.draw()
     title, *details = menu.tooltip(shown)
     rows = build_menu(shown, {ActionKind.QUIT})
-    assert drawn == TrayView(IconLook(Level.WARNING, IconStyle.DARK, 3), title, rows, tuple(details))
+    assert (drawn.look, drawn.title) == (IconLook(Level.WARNING, IconStyle.DARK, 3), title)
+    assert (tuple(drawn.rows), drawn.details) == (rows, tuple(details))
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,22 @@ def test_a_host_that_tells_and_only_asks_once_is_not_held_open_for_ever():
     assert not host.is_away(3.1)
     assert host.hold(3.0 + SAME_OPENING) is MenuHold.CLOSED
     assert host.is_away(3.0 + SAME_OPENING)
+
+
+def test_a_menu_may_be_seen_without_a_word_only_with_a_host_that_says_nothing():
+    """One that asks or reports first shows nothing before; one of which that is not known may at any time."""
+    assert MenuHost().may_be_seen(0.0)
+    assert not MenuHost(asks=True).may_be_seen(0.0)
+    assert not MenuHost(reports_opening=True).may_be_seen(0.0)
+
+
+def test_a_menu_that_was_asked_for_may_be_seen_until_it_is_closed_or_for_long():
+    """A reported opening counts until the closing; GTK's root for as long as a hand may stay with it."""
+    asking, reporting = MenuHost(asks=True), MenuHost(reports_opening=True)
+    asking.root_opened(0.0, reported=False)
+    assert asking.may_be_seen(ASSUMED_OPEN_SUBMENU - 1)
+    assert not asking.may_be_seen(ASSUMED_OPEN_SUBMENU)
+    reporting.root_opened(0.0, reported=True)
+    assert reporting.may_be_seen(10 * ASSUMED_OPEN_SUBMENU)
+    reporting.closed(ROOT, 10 * ASSUMED_OPEN_SUBMENU)
+    assert not reporting.may_be_seen(10 * ASSUMED_OPEN_SUBMENU)

@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray import drawing
     from gpuwatch_tray.tray.menu import MenuRow
 
 
 class TrayView(Struct, frozen=True):
-    """One state of the icon, the tooltip and the menu; `details` are the tooltip's lines below its title."""
+    """
+    One state of the icon, the tooltip and the menu; `details` are the tooltip's lines below its title.
+
+    `rows` may be built when they are looked at. Views of an equal `outline` differ in numbers below the
+    headline only; None: that is not known.
+    """
 
     look: drawing.IconLook
     title: str
-    rows: tuple[MenuRow, ...]
+    rows: Sequence[MenuRow]
     details: tuple[str, ...] = ()
+    outline: object = None
 
 
 class Backend(Protocol):

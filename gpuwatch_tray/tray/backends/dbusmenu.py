@@ -67,6 +67,8 @@ KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fet
 GNOME = "gnome-shell"
 PLASMA = frozenset({"kded5", "kded6", "plasmashell"})
 REPORTING = PLASMA | {GNOME, "lxqt-panel"}  # they report when the menu opens and closes
+# They ask before it opens; xfce4-panel's plugin runs as panel-2-systray, whatever the number.
+ASKING = re.compile(r"xfce4-panel|panel-\d+-systray|waybar")
 
 
 class KnownKinds:
@@ -111,6 +113,7 @@ class DBusMenu(ServiceInterface):
     def __init__(self, loop: asyncio.AbstractEventLoop, caller: Callable[[], str] = lambda: "") -> None:
         super().__init__("com.canonical.dbusmenu")
         self.tree = MenuTree()
+        self.before_use: Callable[[], None] = lambda: None  # brings the rows up to date, by `update`
         self._loop = loop
         self._caller = caller  # of the method that is answered
         self._program = ""
@@ -122,13 +125,17 @@ class DBusMenu(ServiceInterface):
         """Show `entries` and signal what changed."""
         self._send(self.tree.update(entries, self._loop.time()))
 
+    def may_be_seen(self) -> bool:
+        """Return whether somebody may look at the menu without a question before."""
+        return self.tree.may_be_seen(self._loop.time())
+
     def new_host(self, program: str = "") -> None:
         """Forget the former host's state: another host shows the menu now, of this program."""
         self._program = program
         self._kinds.forget()
         self._fetched_ahead.clear()
         self.tree.unfolds, self.tree.fetches_whole = program == GNOME, False
-        self.tree.new_host(reports_opening=program in REPORTING)
+        self.tree.new_host(reports_opening=program in REPORTING, asks=bool(ASKING.fullmatch(program)))
         self.tree.escape = escape_for_gnome if program == GNOME else escape_label
         self._refresh()
 
@@ -173,6 +180,7 @@ class DBusMenu(ServiceInterface):
     @dbus_method("GetLayout")
     def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
         """Return the rows under `parent`, all for a depth below 0, with these properties, or all for none."""
+        self.before_use()
         if parent not in self.tree.nodes:
             self._require_former(parent)
             return self.tree.revision, [parent, {}, []]  # the host holds an old layout
@@ -234,6 +242,7 @@ class DBusMenu(ServiceInterface):
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
         """Return whether the host must fetch the rows again because the opening changed them."""
+        self.before_use()
         if row not in self.tree.nodes:
             self._require_former(row)
             self._kinds.caused = True
@@ -243,6 +252,7 @@ class DBusMenu(ServiceInterface):
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
         """Return the ids to fetch again, and the ids that are no rows."""
+        self.before_use()
         unknown = [row for row in rows if row not in self.tree.nodes]
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
@@ -252,6 +262,10 @@ class DBusMenu(ServiceInterface):
 
     def _handle_event(self, row: int, kind: str) -> None:
         now = self._loop.time()
+        if kind == "opened":
+            self.before_use()
+            if row not in self.tree.nodes:
+                return  # what it showed has ended
         if kind == "opened" and row == ROOT:
             self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":

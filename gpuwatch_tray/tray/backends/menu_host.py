@@ -28,8 +28,9 @@ class MenuHost:
     waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and report all submenus.
     """
 
-    def __init__(self, *, reports_opening: bool = False) -> None:
+    def __init__(self, *, reports_opening: bool = False, asks: bool = False) -> None:
         self.reports_opening = reports_opening  # whether it reports the root's opening, and so its closing
+        self._asks = asks or reports_opening  # whether it asks or reports before somebody sees the root
         self._last_message: float | None = None  # time of the last report
         self._root_since: float | None = None  # since when the root is open, or may be
         self._reported = False  # ... by "opened", not by AboutToShow only
@@ -49,6 +50,7 @@ class MenuHost:
             and now - self._root_since < SAME_OPENING
         )
         self.reports_opening = self.reports_opening or reported
+        self._asks = True
         if not known:
             self._open_submenus.clear()
         self._reported = reported or (known and self._reported)
@@ -86,6 +88,12 @@ class MenuHost:
         if not self.reports_opening:
             return False
         return self._root_since is None or not (self._reported or now < self._root_since + SAME_OPENING)
+
+    def may_be_seen(self, now: float) -> bool:
+        """Return whether somebody may look at the menu without a question or report before."""
+        if self.reports_opening or not self._asks:
+            return not self.is_away(now)
+        return self._last_message is not None and now < self._last_message + ASSUMED_OPEN_SUBMENU
 
     def hold(self, now: float) -> MenuHold:
         """Return how far the rows may change at `now`."""

@@ -148,9 +148,13 @@ class MenuTree:
         self._asked = [one for one in self._asked if row not in {one, ROOT}]
         return self.refresh(now) if self.unfolds else MenuChange()
 
-    def new_host(self, *, reports_opening: bool = False) -> None:
+    def may_be_seen(self, now: float) -> bool:
+        """Return whether somebody may look at the menu without a question before."""
+        return self._host.may_be_seen(now)
+
+    def new_host(self, *, reports_opening: bool = False, asks: bool = False) -> None:
         """Forget the former host."""
-        self._host = MenuHost(reports_opening=reports_opening)
+        self._host = MenuHost(reports_opening=reports_opening, asks=asks)
         self._asked.clear()
 
     def click_handler(self, row: int, now: float) -> Callable[[], None] | None:

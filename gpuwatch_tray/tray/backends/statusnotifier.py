@@ -48,6 +48,7 @@ NO_TOOLTIP = frozenset({"gnome-shell"})
 RICH_TEXT = frozenset({"kded5", "kded6", "plasmashell"})  # a line break is a tag there
 # A title is plain text to some hosts, and markup to others: what differs is replaced by what looks alike.
 SAME_IN_MARKUP = str.maketrans({"&": "\uff06", "<": "\u2039"})
+ROWS_AGE = 30.0  # seconds that the numbers of a menu may be old of which nobody is known to look at it
 REGISTER_PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for the host's first call before registering again
 
 DBusPixmaps = Annotated[list[list[Any]], DBusSignature("a(iiay)")]
@@ -339,9 +340,9 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         super().__init__(name, self.look, name)  # pystray only asks whether there is an icon
         self._bus = bus
         self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
-        self._dbusmenu = DBusMenu(bus.loop, lambda: bus.caller)
+        self.dbus_menu = DBusMenu(bus.loop, lambda: bus.caller)
         self._update_icon()
-        bus.export(MENU_PATH, self._dbusmenu)
+        bus.export(MENU_PATH, self.dbus_menu)
         bus.export(ITEM_PATH, self._item)
         self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._item.repeat_icon)
 
@@ -352,7 +353,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     def _new_host(self, program: str) -> None:
         log.info("the panel's program: %s", program or "?")
         self._item.program = program
-        self._dbusmenu.new_host(program)
+        self.dbus_menu.new_host(program)
 
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
@@ -378,8 +379,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._bus.post(lambda: self._item.show_text(title, details))
 
     def _update_menu(self) -> None:
-        rows = widened(toolkit.host_entries(self.menu, self))
-        self._bus.post(lambda: self._dbusmenu.update(rows))
+        self.dbus_menu.update(widened(toolkit.host_entries(self.menu, self)))
 
     def _show(self) -> None:
         self._update_title()
@@ -410,8 +410,12 @@ class StatusNotifierBackend:
     def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
         self._bus = bus
         self._perform = perform
+        self._view: TrayView | None = None
         self._rows: Any = None
+        self._outline: object = None
+        self._built_at = float("-inf")
         self.icon = StatusNotifierIcon(bus, name, lambda: perform(MenuAction(ActionKind.SHOW_DETAILS)))
+        self.icon.dbus_menu.before_use = self._build_menu
 
     def run(self, ready: Callable[[], None]) -> None:
         """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
@@ -431,12 +435,29 @@ class StatusNotifierBackend:
         self._bus.post(job)
 
     def present(self, view: TrayView) -> None:
-        """Show `view`; send only what differs from the last one."""
+        """
+        Show `view`; send only what differs from the last one.
+
+        The menu of a program whose panel asks before it opens it is built then: nobody sees it before.
+        """
         self.icon.describe(view.title, view.details)
-        if view.rows != self._rows:
-            self._rows = view.rows
-            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)
+        self._view = view
+        old = self._bus.loop.time() >= self._built_at + ROWS_AGE
+        known = view.outline is not None and view.outline == self._outline
+        if old or not known or self.icon.dbus_menu.may_be_seen():
+            self._build_menu()
         if view.look != self.icon.look:
             self.icon.draw(view.look)
         if view.look.level is not Level.NO_DATA:
             self.icon.register()
+
+    def _build_menu(self) -> None:
+        """Build the menu of the last view, unless that is done."""
+        view, self._view = self._view, None
+        if view is None:
+            return
+        self._outline, self._built_at = view.outline, self._bus.loop.time()
+        rows = tuple(view.rows)
+        if rows != self._rows:
+            self._rows = rows
+            self.icon.menu = toolkit.pystray_menu(rows, self._perform, keyed_separators=True)

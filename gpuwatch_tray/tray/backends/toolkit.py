@@ -100,9 +100,10 @@ class PystrayBackend:
             self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
         self.icon.title = view.title
-        if view.rows != self._rows:
-            self._rows = view.rows
-            self.icon.menu = pystray_menu(view.rows, self._perform, self._escape)
+        rows = tuple(view.rows)
+        if rows != self._rows:
+            self._rows = rows
+            self.icon.menu = pystray_menu(rows, self._perform, self._escape)
 
 
 def host_entries(menu: Any, icon: Any) -> tuple[MenuEntry, ...]:

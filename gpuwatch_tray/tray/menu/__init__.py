@@ -6,12 +6,13 @@ for its place, so that a changed row differs from another row. Its action is bou
 """
 
 from gpuwatch_tray.tray.menu.lab_rows import ShownHosts
-from gpuwatch_tray.tray.menu.menu import build_menu, tooltip
+from gpuwatch_tray.tray.menu.menu import build_menu, menu_outline, tooltip
 from gpuwatch_tray.tray.menu.process_rows import ShownProcesses
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
     HostDetail,
     LabExtras,
+    LazyRows,
     MenuAction,
     MenuExtras,
     MenuRow,
@@ -21,11 +22,13 @@ __all__ = [
     "ActionKind",
     "HostDetail",
     "LabExtras",
+    "LazyRows",
     "MenuAction",
     "MenuExtras",
     "MenuRow",
     "ShownHosts",
     "ShownProcesses",
     "build_menu",
+    "menu_outline",
     "tooltip",
 ]

@@ -123,6 +123,14 @@ def tooltip(status: Status) -> tuple[str, ...]:
     return (first, *lab, *(labels.gpu_label(gpu, named=named) for gpu in gpus))
 
 
+def menu_outline(status: Status, extras: MenuExtras) -> object:
+    """Return a value that changes with whatever `build_menu` shows but for numbers of GPUs and processes."""
+    snapshot = status.snapshot
+    seen = None if snapshot is None else (snapshot.problem, tuple(gpu.uuid for gpu in snapshot.gpus))
+    told = status.alerts, status.notes, status.awaited, status.snoozed_until, status.mail_possible
+    return status.level, status.headline, told, status.lab, seen, extras
+
+
 def build_menu(
     status: Status,
     offered: Collection[ActionKind] = ALL_ACTIONS,
