@@ -398,11 +398,11 @@ def _essence(reminder: Reminder) -> tuple[object, ...]:
         held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)
         return reminder.notice, condition.since, seen if held else _minute(seen)
     peak = None if condition.peak is None else condition.peak // PEAK_STEP
+    others = frozenset((uuid, pid) for uuid, _user, _name, pid, *_more in condition.others)
+    told = (condition.xids, condition.lost, condition.full, others)
     if isinstance(condition, ProcessEnds):
-        told = (condition.xids, condition.lost, condition.full)
         unknown = condition.elapsed is None
         return reminder.notice, peak, condition.gpus, unknown, _minute(condition.seen), *told
-    told = (condition.xids, condition.lost, condition.full)
     return reminder.notice, peak, condition.gone, condition.devices, *told
 
 
