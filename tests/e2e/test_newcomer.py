@@ -152,7 +152,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         # The settings: three private files, and an edit that is taken over while it runs.
         ada.says("setup", "config")
         files = sorted((ada.home / ".config/gpuwatch-tray").iterdir())
-        assert [file.name for file in files] == ["gpu-watch.env", "notify.env", "smtp.env"]
+        assert [file.name for file in files] == ["gpu-watch.env", "lab.env", "notify.env", "smtp.env"]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
         edited, number = re.subn(r"(?m)^#?\s*GPU_LIMIT=\S*", "GPU_LIMIT=0", files[0].read_text(), count=1)
         assert number == 1
