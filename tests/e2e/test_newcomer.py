@@ -149,7 +149,7 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         assert "2 GPUs" in greeting.title
         desk.screenshot(rig.shots(tmp_path / "shots") / "newcomer.png")
 
-        # The settings: three private files, and an edit that is taken over while it runs.
+        # The settings: four private files, and an edit that is taken over while it runs.
         ada.says("setup", "config")
         files = sorted((ada.home / ".config/gpuwatch-tray").iterdir())
         assert [file.name for file in files] == ["gpu-watch.env", "lab.env", "notify.env", "smtp.env"]
