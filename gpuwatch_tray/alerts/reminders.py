@@ -402,7 +402,8 @@ def _essence(reminder: Reminder) -> tuple[object, ...]:
     told = (condition.xids, condition.lost, condition.full, others)
     if isinstance(condition, ProcessEnds):
         unknown = condition.elapsed is None
-        return reminder.notice, peak, condition.gpus, unknown, _minute(condition.seen), *told
+        where = condition.gpus, condition.devices
+        return reminder.notice, peak, where, unknown, _minute(condition.seen), *told
     return reminder.notice, peak, condition.gone, condition.devices, *told
 
 
