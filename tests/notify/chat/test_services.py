@@ -35,11 +35,13 @@ def chats(running, monkeypatch):
     for name, value in running.variables.items():
         monkeypatch.setenv(name, value)
     running.mood.clear()
+    running.released.clear()
     running.strangers.clear()
     running.asked.clear()
     for taken in running.taken.values():
         taken.clear()
-    return running
+    yield running
+    running.released.set()
 
 
 def written(text=LINES, severity=Severity.CRITICAL, kind=MessageKind.ALERT, title="◆ box: a GPU is lost"):
