@@ -145,7 +145,11 @@ class SshLab:
         """Start its sshd, and wait until it listens."""
         place = self.folder / name
         config = place / "sshd_config"
-        config.write_text(SERVER.format(port=self._ports[name], folder=place, lab=self.folder))
+        # From OpenSSH 9.8 on it is made of several programs, which it looks for where Debian installs them.
+        parts = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+        files = {key: ROOT / "usr/lib/openssh" / part for key, part in parts.items()}
+        text = SERVER.format(port=self._ports[name], folder=place, lab=self.folder)
+        config.write_text(text + "".join(f"{key} {file}\n" for key, file in files.items() if file.exists()))
         libraries = next(ROOT.glob("usr/lib/*/libnss_wrapper.so")).parent
         with (place / "log").open("ab") as log:
             running = self._servers[name] = subprocess.Popen(
