@@ -23,6 +23,7 @@ from tests.driver.scenario import FakeGpu, Scenario
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
 from tests.support.machine_history import Past, gpu
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.configured(POLL_SEC=0.3)
 
@@ -79,7 +80,10 @@ def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
     """The whole way: on file, lost, queued, drawn by the child, sent, and read by a mail program."""
     gpus = [FakeGpu.numbered(0), FakeGpu.numbered(1)]
     watched_before(installed, gpus[1].uuid)
+    installed.play(Scenario(gpus=gpus))
     with installed.watching():
+        # Lost before it was ever read, it would have no name to find its past by.
+        wait_until(lambda: gpus[1].uuid in installed.run("status", "--json").stdout, "the first reading")
         installed.play(Scenario(gpus=[gpus[0], replace(gpus[1], lost=True)]))
         mail = server.wait_for(1)[0].message
     assert mail["X-GPUWatch-Rule"] == "gpu_lost"
