@@ -126,7 +126,7 @@ def owners():
 def test_xclip_puts_it_on_a_real_clipboard(screen):
     """With the program installed, another program pastes what was copied."""
     copy(COMMAND, {**os.environ, "DISPLAY": screen, "WAYLAND_DISPLAY": ""})
-    assert paste(screen).decode() == COMMAND
+    wait_until(lambda: paste(screen).decode() == COMMAND, "xclip, which goes on by itself, to have it")
 
 
 @pytest.mark.desktop
