@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Feed, HostState, Missing
+from gpuwatch_tray.model import FeedState, HostState, Missing
 from gpuwatch_tray.rules.lab_rules import blind_text
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
         yield problem(LAB_TOPIC, view.problem.text, view.problem.mend)
         return
     yield from _hosts(view)
-    if view.feed is Feed.FED:
+    if view.feed is FeedState.FED:
         yield ok(LAB_TOPIC, _("the Alertmanager answers, and gets its alerts"))
-    elif view.feed is not Feed.NONE:
+    elif view.feed is not FeedState.NONE:
         yield problem(
             LAB_TOPIC, view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
         )

@@ -25,7 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from gpuwatch_tray.common.threads import start_thread
-from gpuwatch_tray.export.metrics import METRICS, PREFIX, Kind
+from gpuwatch_tray.export.metrics import METRICS, PREFIX, MetricKind
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings.validators import is_loopback
 
@@ -50,12 +50,12 @@ def families(rows: Rows, since: float | None) -> Iterator[Metric]:
     for name, values in rows.items():
         metric = METRICS[name]
         full = PREFIX + name
-        if metric.kind is Kind.INFO:
+        if metric.kind is MetricKind.INFO:
             info = InfoMetricFamily(full.removesuffix("_info"), metric.about, labels=metric.labels)
             for labels in values:
                 info.add_metric(labels, {})
             yield info
-        elif metric.kind is Kind.COUNTER:
+        elif metric.kind is MetricKind.COUNTER:
             counter = CounterMetricFamily(full.removesuffix("_total"), metric.about, labels=metric.labels)
             for labels, value in values.items():
                 counter.add_metric(labels, value, created=since if "code" in metric.labels else None)

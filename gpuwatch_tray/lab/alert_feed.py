@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.model import Feed
+from gpuwatch_tray.model import FeedState
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -29,20 +29,20 @@ class FeedJudge:
         self._missing: dict[AlertKey, int] = {}  # for how many polls
         self._had: set[AlertKey] = set()  # fires, and was there once
         self._watchdogs: dict[AlertKey, int] = {}  # those that have fired, and for how many polls they do not
-        self._last = Feed.UNKNOWN
+        self._last = FeedState.UNKNOWN
 
     def judge(
         self, firing: AbstractSet[AlertKey] | None, there: AbstractSet[AlertKey] | None
-    ) -> tuple[Feed, str]:
+    ) -> tuple[FeedState, str]:
         """
         Return how far it can be believed, and why not.
 
         `firing` is None where Prometheus could not be asked, `there` where the Alertmanager could not.
         """
         if there is None:
-            return Feed.UNREACHABLE, ""
+            return FeedState.UNREACHABLE, ""
         if firing is None:
-            return Feed.UNKNOWN, ""
+            return FeedState.UNKNOWN, ""
         self._missing = {key: self._missing.get(key, 0) + 1 for key in firing - there}
         matched = firing & there
         self._had = (self._had | matched) & firing
@@ -55,17 +55,17 @@ class FeedJudge:
         silent = self._silent_watchdogs(firing)
         if silent:
             text = _("{name} fires in Prometheus no more, though it always does: are its rules gone?")
-            return Feed.UNKNOWN, text.format(name=silent[0])
+            return FeedState.UNKNOWN, text.format(name=silent[0])
         if lost:
-            self._last = Feed.UNFED
+            self._last = FeedState.UNFED
             text = ngettext(
                 "{count} alert fires in Prometheus that it does not have",
                 "{count} alerts fire in Prometheus that it does not have",
                 len(lost),
             )
-            return Feed.UNFED, text.format(count=len(lost))
+            return FeedState.UNFED, text.format(count=len(lost))
         if matched or not firing:
-            self._last = Feed.FED
+            self._last = FeedState.FED
         return self._last, ""
 
     def _silent_watchdogs(self, firing: AbstractSet[AlertKey]) -> list[str]:

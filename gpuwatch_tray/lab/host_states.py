@@ -64,7 +64,7 @@ class HostMemory(Struct, frozen=True):
 
     hosts: Mapping[str, _Seen] = field(default_factory=dict)
 
-    def interrupted(self, now: Moment) -> HostMemory:
+    def interrupted(self, now: PollTime) -> HostMemory:
         """Note that nothing is known of any host from now on."""
         unknown = HostState.UNKNOWN
         return HostMemory(
@@ -80,7 +80,7 @@ class HostMemory(Struct, frozen=True):
         return HostMemory({name: seen for name, seen in self.hosts.items() if name not in left})
 
 
-class Moment(Struct, frozen=True):
+class PollTime(Struct, frozen=True):
     """The present: wall time here, and a clock that nobody sets, in seconds."""
 
     wall: float
@@ -98,7 +98,7 @@ def newest_age(answers: LabAnswers) -> float | None:
 
 
 def judge_hosts(
-    answers: LabAnswers, memory: HostMemory, now: Moment, *, interval: float
+    answers: LabAnswers, memory: HostMemory, now: PollTime, *, interval: float
 ) -> tuple[dict[str, HostView], HostMemory]:
     """
     Return each host by its instance, and what to remember.
@@ -122,7 +122,7 @@ def judge_hosts(
 
 
 def _state(
-    answers: LabAnswers, instance: str, seen: _Seen, now: Moment, interval: float
+    answers: LabAnswers, instance: str, seen: _Seen, now: PollTime, interval: float
 ) -> tuple[HostState, str]:
     scraped = answers.scraped.get(instance)
     if scraped is None:
@@ -142,7 +142,7 @@ def _state(
     return _reading_state(seen, scraped, now)
 
 
-def _reading_state(seen: _Seen, scraped: float, now: Moment) -> tuple[HostState, str]:
+def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostState, str]:
     """Judge by the last reading, which must move on: an exporter that hangs goes on telling it."""
     if seen.reading is None or seen.reading == 0:
         return HostState.OK, ""
@@ -161,7 +161,7 @@ def _reading_state(seen: _Seen, scraped: float, now: Moment) -> tuple[HostState,
     return HostState.OK, ""
 
 
-def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, now: Moment) -> _Seen:
+def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, now: PollTime) -> _Seen:
     """Note when the last reading changed. What was not told meanwhile has not moved."""
     reading = answers.values.get("reading", {}).get(instance)
     counted = instance in answers.values.get("gpus", {})

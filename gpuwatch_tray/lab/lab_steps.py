@@ -13,7 +13,7 @@ from gpuwatch_tray.lab.answers import harmless, host_of, parse_alerts
 from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, missing_notes
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
-    Moment,
+    PollTime,
     clocks_off,
     host_names,
     judge_hosts,
@@ -24,7 +24,7 @@ from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, quote
-from gpuwatch_tray.model import Feed, HostState
+from gpuwatch_tray.model import FeedState, HostState
 from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _jobs_hint(client: PrometheusClient) -> str:
 
 
 def _host_steps(poll: PrometheusPoll) -> Iterator[LabStep]:
-    now = Moment(time.time(), time.monotonic())
+    now = PollTime(time.time(), time.monotonic())
     views, _memory = judge_hosts(poll.answers, HostMemory(), now, interval=poll.interval)
     if not views:
         return
@@ -204,10 +204,10 @@ def _feed_steps(
 ) -> Iterator[LabStep]:
     judge = FeedJudge()
     feed, why = judge.judge(firing, alerts)
-    for _look in range(POLLS - 1 if feed is Feed.UNKNOWN and firing is not None else 0):
+    for _look in range(POLLS - 1 if feed is FeedState.UNKNOWN and firing is not None else 0):
         pause(1.0)
         feed, why = judge.judge(firing, _alerts_of(server))
-    if feed is Feed.UNFED:
+    if feed is FeedState.UNFED:
         yield LabStep(
             False,
             _("nobody feeds it: {why}").format(why=why),

@@ -18,7 +18,7 @@ from gpuwatch_tray.lab.exporters import missing_notes
 from gpuwatch_tray.lab.host_detail import snapshot_of
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
-    Moment,
+    PollTime,
     clocks_off,
     host_names,
     judge_hosts,
@@ -30,7 +30,7 @@ from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
 from gpuwatch_tray.model import (
-    Feed,
+    FeedState,
     HostState,
     HostView,
     LabView,
@@ -57,7 +57,7 @@ DETAIL_KEPT = 15.0  # seconds
 _MOST_DETAILS = 20
 
 
-class OneAtATime:
+class SingleFlight:
     """Runs calls on a thread beside, for at most so many seconds; while one still hangs, none is begun."""
 
     def __init__(self, name: str) -> None:
@@ -118,7 +118,7 @@ class PrometheusLab:
         self._alertmanagers = Alertmanagers(list(map(server, settings.alertmanager)), made)
         self._made = made
         self._feed = FeedJudge()
-        self._polls, self._alert_reads, self._details = map(OneAtATime, ("lab", "lab-alerts", "lab-detail"))
+        self._polls, self._alert_reads, self._details = map(SingleFlight, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
         self._instances: dict[str, str] = {}  # by the host's name
         self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
@@ -141,7 +141,7 @@ class PrometheusLab:
         except LabError as error:
             problem = error.problem
         read = self._read_alerts(began + POLL_SECONDS)
-        now = Moment(self._clock(), self._steady())
+        now = PollTime(self._clock(), self._steady())
         if poll is None:
             self._memory = self._memory.interrupted(now)
             return self._with_alerts(self._blank(now, problem), None, read)
@@ -254,7 +254,7 @@ class PrometheusLab:
         except LabError as error:
             return AlertsRead((), {}, (error,), answered=False)
 
-    def _blank(self, now: Moment, problem: Problem | None) -> LabView:
+    def _blank(self, now: PollTime, problem: Problem | None) -> LabView:
         """Return a view in which nothing is known of any host, though each is there."""
         hosts = {
             instance: HostView(instance, HostState.UNKNOWN, reason=_("Prometheus cannot be asked"))
@@ -307,11 +307,11 @@ class PrometheusLab:
             return view
         there = {(entry.labels.get("alertname", ""), host_of(entry.labels)) for entry in read.entries}
         feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
-        if feed is Feed.UNREACHABLE and read.failures:
+        if feed is FeedState.UNREACHABLE and read.failures:
             why = str(read.failures[0].problem)
-        elif feed is Feed.FED and read.failures:
+        elif feed is FeedState.FED and read.failures:
             # What that one alone has is not there, and not over.
-            feed, why = Feed.UNKNOWN, read.failures[0].text
+            feed, why = FeedState.UNKNOWN, read.failures[0].text
         by_instance = {instance: name for name, instance in self._instances.items()}
 
         def name_of(instance: str) -> str:
@@ -321,7 +321,7 @@ class PrometheusLab:
         standing = (
             frozenset() if poll is None else (poll.firing or frozenset()) | (poll.pending or frozenset())
         )
-        told = {Feed.UNREACHABLE, Feed.UNKNOWN}
+        told = {FeedState.UNREACHABLE, FeedState.UNKNOWN}
         failed = () if feed in told else tuple(error.text for error in read.failures)
         return replace(
             view,

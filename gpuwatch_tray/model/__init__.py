@@ -45,7 +45,7 @@ from gpuwatch_tray.model.devices import (
 from gpuwatch_tray.model.lab import (
     ExportSettings,
     ExportUsers,
-    Feed,
+    FeedState,
     HostAlert,
     HostState,
     HostView,
@@ -120,7 +120,7 @@ __all__ = [
     "ExportSettings",
     "ExportUsers",
     "FaultLimits",
-    "Feed",
+    "FeedState",
     "Field",
     "Finding",
     "Gpu",

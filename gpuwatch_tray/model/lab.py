@@ -61,7 +61,7 @@ class HostView(Struct, frozen=True):
             raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
 
 
-class Feed(Enum):
+class FeedState(Enum):
     """Whether what an Alertmanager says can be believed."""
 
     NONE = "none"  # none is configured
@@ -104,7 +104,7 @@ class LabView(Struct, frozen=True):
     hosts: tuple[HostView, ...] = ()  # sorted by name
     problem: Problem | None = None
     alerts: tuple[RemoteAlert, ...] = ()
-    feed: Feed = Feed.NONE
+    feed: FeedState = FeedState.NONE
     feed_problem: str = ""
     # Alerts (name, host) that fire in Prometheus, or whose condition holds there, but not for long yet:
     # none is over, though the Alertmanager does not have it. After a gap in the data each is pending again.
@@ -123,7 +123,7 @@ class LabView(Struct, frozen=True):
         so long that the rules have looked at it again. Of a host that is none of the lab's, Prometheus's word
         is all there is.
         """
-        if self.problem is not None or self.feed is not Feed.FED:
+        if self.problem is not None or self.feed is not FeedState.FED:
             return False
         if (alert.name, alert.host) in self.standing:
             return False

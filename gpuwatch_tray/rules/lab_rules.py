@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Alert,
-    Feed,
+    FeedState,
     Finding,
     HostState,
     LabLimits,
@@ -253,14 +253,14 @@ def judge_lab_feed(facts: LabFacts) -> Verdict:
     """Warn when an Alertmanager is configured and what it says cannot be believed."""
     threshold = _("the Alertmanager does not answer, or gets no alerts")
     feed = facts.view.feed
-    if feed in {Feed.NONE, Feed.FED}:
+    if feed in {FeedState.NONE, FeedState.FED}:
         return Verdict(LAB_FEED, value=_("the Alertmanager can be believed"), threshold=threshold)
-    if feed is Feed.UNKNOWN:
+    if feed is FeedState.UNKNOWN:
         unknown = facts.view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
         return Verdict(LAB_FEED, unknown=unknown, threshold=threshold)
     text = {
-        Feed.UNFED: _("The Alertmanager gets no alerts: an empty list of it says nothing"),
-        Feed.UNREACHABLE: _("The Alertmanager does not answer"),
+        FeedState.UNFED: _("The Alertmanager gets no alerts: an empty list of it says nothing"),
+        FeedState.UNREACHABLE: _("The Alertmanager does not answer"),
     }[feed]
     if facts.view.feed_problem:
         text = _("{said}: {why}").format(said=text, why=facts.view.feed_problem)
@@ -300,9 +300,9 @@ def judge_remote(facts: LabFacts) -> Verdict:
     ]
     value = ngettext("{count} alert", "{count} alerts", len(view.alerts)).format(count=len(view.alerts))
     unknown = None
-    if lost or lab_problem(view) or view.feed not in {Feed.NONE, Feed.FED}:
+    if lost or lab_problem(view) or view.feed not in {FeedState.NONE, FeedState.FED}:
         unknown = lab_problem(view) or view.feed_problem or _("what would show that it is over is not there")
-    everything = bool(lab_problem(view)) or view.feed not in {Feed.NONE, Feed.FED}
+    everything = bool(lab_problem(view)) or view.feed not in {FeedState.NONE, FeedState.FED}
     return Verdict(
         REMOTE,
         tuple(findings),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gpuwatch_tray.alerts import ChangeKind
 from gpuwatch_tray.engine.status import lab_status_of, lab_summary
 from gpuwatch_tray.model import (
-    Feed,
+    FeedState,
     HostState,
     HostView,
     Level,
@@ -49,7 +49,7 @@ stretch = st.tuples(
         st.tuples(*[host] * len(NAMES)), st.tuples(*[lost] * len(NAMES)), st.tuples(*[well] * len(NAMES))
     ),
     remote,
-    st.sampled_from([Feed.FED, Feed.FED, Feed.FED, *Feed]),
+    st.sampled_from([FeedState.FED, FeedState.FED, FeedState.FED, *FeedState]),
     st.sampled_from([False] * 5 + [True]),
     st.sampled_from([1, 2, 6, 30]),
     st.sampled_from([False] * 9 + [True]),
@@ -59,7 +59,7 @@ stretch = st.tuples(
 def view_of(step):
     makers, alerts, feed, trouble, _polls, _restart = step
     if trouble:
-        return lab(problem=Problem("no answer"), feed=Feed.UNKNOWN)
+        return lab(problem=Problem("no answer"), feed=FeedState.UNKNOWN)
     hosts = [made for name, make in zip(NAMES, makers, strict=True) if (made := make(name)) is not None]
     return lab(*hosts, alerts=alerts, feed=feed)
 
@@ -110,7 +110,7 @@ def _never_green(found, *, every_host):
         return
     assert view.problem is None
     assert any(host.state is HostState.OK for host in view.hosts)
-    assert view.feed in {Feed.FED, Feed.NONE}
+    assert view.feed in {FeedState.FED, FeedState.NONE}
     concerned = {host.name for host in view.hosts} if every_host else {"gpu1"}
     present = [host for host in view.hosts if host.name in concerned and host.state is not HostState.GONE]
     assert all(host.state is HostState.OK for host in present)
@@ -120,7 +120,7 @@ def _really_over(alert, view):
     assert view.problem is None
     assert view.hosts
     if alert.rule == lab_rules.REMOTE:
-        assert view.feed is Feed.FED
+        assert view.feed is FeedState.FED
         there = {one.fingerprint for one in view.alerts}
         assert alert.subject.split("/")[1] not in there
         name = lab_rules.host_of(alert.subject)
@@ -128,7 +128,7 @@ def _really_over(alert, view):
             assert is_well(view, name)
         return
     if alert.rule == lab_rules.LAB_FEED:
-        assert view.feed in {Feed.FED, Feed.NONE}
+        assert view.feed in {FeedState.FED, FeedState.NONE}
         return
     if alert.subject:
         assert is_well(view, lab_rules.host_of(alert.subject)), alert

@@ -13,7 +13,7 @@ import trustme
 
 from gpuwatch_tray.export import endpoint as module
 from gpuwatch_tray.export.endpoint import Endpoint, EndpointError, TlsFiles, metrics_text
-from gpuwatch_tray.export.metrics import METRICS, Kind
+from gpuwatch_tray.export.metrics import METRICS, MetricKind
 from tests.support.fakes import START
 from tests.support.promtool import promtool
 from tests.support.timing import wait_until
@@ -61,7 +61,7 @@ def test_promtool_takes_every_metric():
     text = metrics_text(ROWS, START)
     assert promtool("check", "metrics", told=text) == (0, "")
     for name, row in METRICS.items():
-        kind = "counter" if row.kind is Kind.COUNTER else "gauge"
+        kind = "counter" if row.kind is MetricKind.COUNTER else "gauge"
         assert f"# TYPE gpuwatch_{name} {kind}\n" in text
         assert f"# HELP gpuwatch_{name} {row.about}\n" in text
 

@@ -14,7 +14,7 @@ from gpuwatch_tray.lab.http import HttpAnswer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade
-from gpuwatch_tray.model import Feed
+from gpuwatch_tray.model import FeedState
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.settings import LabSettings, Secret
 from tests.lab.lost_world import LostWorld, WorldHost, unreachable
@@ -76,13 +76,13 @@ def test_one_that_does_not_answer_ends_no_alert(made):
     one, other = Server([entry("Foreign")]), Server([entry("Watchdog", "")])
     source._alertmanagers = Alertmanagers([one, other], made)
     first = source.read()
-    assert first.feed is Feed.FED
+    assert first.feed is FeedState.FED
     (foreign,) = (alert for alert in first.alerts if alert.name == "Foreign")
     assert replace(first, alerts=()).tells_end_of(foreign)
     one.answers["/api/v2/alerts"] = unreachable()
     lost = source.read()
     assert "Foreign" not in [alert.name for alert in lost.alerts]
-    assert (lost.feed, lost.feed_problem) == (Feed.UNKNOWN, "nobody answers")
+    assert (lost.feed, lost.feed_problem) == (FeedState.UNKNOWN, "nobody answers")
     assert not lost.tells_end_of(foreign)
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gpuwatch_tray.model import Feed, HostState, Missing
+from gpuwatch_tray.model import FeedState, HostState, Missing
 from tests.lab.rig import Rig, hosts, read_until, states
 from tests.support.prometheus import Alertmanager, Prometheus
 from tests.support.timing import wait_until
@@ -20,7 +20,7 @@ def alert_names(view):
 def test_a_lab_that_is_well_is_known(rig):
     """Hosts, GPUs, one's own, free ones and the alert are told as they are, a token in its text is not."""
     view = rig.settled()
-    assert (view.problem, view.feed, view.notes) == (None, Feed.FED, ())
+    assert (view.problem, view.feed, view.notes) == (None, FeedState.FED, ())
     assert set(states(view).values()) == {"ok"}
     found = hosts(view)
     assert [(found[n].gpus, found[n].expected, found[n].free, found[n].mine) for n in ("h1", "h3")] == [
@@ -48,7 +48,7 @@ def test_a_hung_exporter_resolves_alerts_that_are_not_over(rig):
     view = read_until(lab, lambda view: not view.alerts, "the Alertmanager has no alert of a lost GPU")
     assert states(view)["h2"] == "down"
     assert isinstance(hosts(view)["h2"].gpus, Missing)
-    assert view.feed is Feed.FED
+    assert view.feed is FeedState.FED
     assert not view.tells_end_of(lost)
     rig.fleet["h2"].hangs = False
     back = read_until(lab, lambda view: states(view)["h2"] == "ok", "h2 is back")
@@ -130,16 +130,16 @@ def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
     with Alertmanager() as idle:
         lab = rig.desk(alertmanager=(idle.url,))
         first, second = lab.read(), lab.read()
-        assert (first.feed, first.alerts) == (Feed.UNKNOWN, ())
-        assert second.feed is Feed.UNFED
+        assert (first.feed, first.alerts) == (FeedState.UNKNOWN, ())
+        assert second.feed is FeedState.UNFED
         assert "that it does not have" in second.feed_problem
         assert not first.tells_end_of(lost)
         assert not second.tells_end_of(lost)
         # Beside one that is fed it does no harm: what either has counts.
         both = rig.desk(alertmanager=(idle.url, rig.manager.url)).read()
-        assert (both.feed, alert_names(both)) == (Feed.FED, [("GpuLost", "h2")])
+        assert (both.feed, alert_names(both)) == (FeedState.FED, [("GpuLost", "h2")])
     gone = lab.read()
-    assert (gone.feed, gone.alerts) == (Feed.UNREACHABLE, ())
+    assert (gone.feed, gone.alerts) == (FeedState.UNREACHABLE, ())
     assert "cannot be reached" in gone.feed_problem
     assert not gone.tells_end_of(lost)
 
@@ -204,7 +204,7 @@ def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
     """Each says that it has no such page: nothing is known, and no alert list is believed."""
     view = rig.desk(prometheus=(rig.manager.url,), alertmanager=(rig.prometheus.url,)).read()
     assert "no such page" in str(view.problem)
-    assert (view.feed, view.hosts, view.alerts) == (Feed.UNREACHABLE, (), ())
+    assert (view.feed, view.hosts, view.alerts) == (FeedState.UNREACHABLE, (), ())
 
 
 def test_names_with_all_that_promql_has_as_signs_are_asked_as_they_are(rig):

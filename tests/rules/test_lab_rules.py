@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     UNKNOWN,
-    Feed,
+    FeedState,
     HostAlert,
     HostState,
     Phase,
@@ -154,27 +154,27 @@ REMOTE = RemoteAlert("f1", "DiskFull", "gpu1", Severity.WARNING, "the disk is fu
 )
 def test_an_alert_of_the_alertmanager(alert, told):
     """One's own is told here too, unless it is silenced for everyone or muted there."""
-    made = world(lab(*WELL, alerts=(alert,), feed=Feed.FED), all_alerts=False)
+    made = world(lab(*WELL, alerts=(alert,), feed=FeedState.FED), all_alerts=False)
     assert bool(made.firing()) is told
 
 
 def test_a_silence_for_everyone_is_no_end():
     """An alert that was told goes on while somebody has silenced it; it is over when it is gone for long."""
-    made = world(lab(*WELL, alerts=(REMOTE,), feed=Feed.FED))
+    made = world(lab(*WELL, alerts=(REMOTE,), feed=FeedState.FED))
     quiet = replace(REMOTE, silences=(RemoteSilence("s", "bob", "known", 9e9),))
     for _ in range(30):
-        made.poll(lab(*WELL, alerts=(quiet,), feed=Feed.FED))
+        made.poll(lab(*WELL, alerts=(quiet,), feed=FeedState.FED))
     assert made.firing() == {("remote", "gpu1/f1/DiskFull")}
     for _ in range(30):
-        made.poll(lab(*WELL, feed=Feed.FED))
+        made.poll(lab(*WELL, feed=FeedState.FED))
     assert made.firing() == set()
 
 
 def test_an_alertmanager_that_nobody_feeds_is_told():
     """And none of its alerts is over by that."""
-    made = world(lab(*WELL, alerts=(REMOTE,), feed=Feed.FED), lab(*WELL, feed=Feed.UNFED))
+    made = world(lab(*WELL, alerts=(REMOTE,), feed=FeedState.FED), lab(*WELL, feed=FeedState.UNFED))
     for _ in range(40):
-        made.poll(lab(*WELL, feed=Feed.UNFED))
+        made.poll(lab(*WELL, feed=FeedState.UNFED))
     assert made.firing() == {("remote", "gpu1/f1/DiskFull"), ("lab_feed", "")}
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     Alert,
-    Feed,
+    FeedState,
     HostState,
     HostView,
     LabStatus,
@@ -68,7 +68,7 @@ def lab_alert(of=None, text="h0033: a GPU is lost", **more):
 
 
 def lab_view(*hosts, **more):
-    return LabView("Prometheus", NOW, hosts or fleet(3), **{"feed": Feed.FED, **more})
+    return LabView("Prometheus", NOW, hosts or fleet(3), **{"feed": FeedState.FED, **more})
 
 
 def lab_status(*hosts, level=Level.OK, headline="3 of 24 GPUs free", alerts=(), view=None, **more):
