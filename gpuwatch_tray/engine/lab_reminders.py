@@ -6,25 +6,20 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts.lab_reminders import matches
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
-from gpuwatch_tray.alerts.reminders import awaited, describe_reminder
+from gpuwatch_tray.alerts.reminders import describe_reminder
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.engine.operations import HOLD, ReminderError, clipped
+from gpuwatch_tray.engine.operations import HOLD, ReminderError, ReminderList, clipped
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import HostState, Missing, known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from gpuwatch_tray.model import Instant, LabView, Snapshot
-    from gpuwatch_tray.store import Store
+    from gpuwatch_tray.model import LabView, Snapshot
 
 
-class LabReminders:
-    """The reminders on a lab's state. Methods answer with a line that says what was done."""
+class LabReminders(ReminderList):
+    """The reminders about a lab."""
 
-    def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
-        self._store = store
-        self._clock = clock
+    PREFIX = "L"
 
     def add_free(
         self,
@@ -45,7 +40,7 @@ class LabReminders:
         condition = LabGpusFree(count, hold, on=on, spread=spread, memory=memory, looks=looks)
         if view is not None and view.problem is None and (why := _why_never(condition, view)):
             raise ReminderError(why)
-        return self._add(condition)
+        return self._unless_waited(condition)
 
     def add_end(self, host: str, pid: int, snapshot: Snapshot) -> str:
         """Wait until a process of that host is gone from its GPUs. Raises ReminderError."""
@@ -58,34 +53,14 @@ class LabReminders:
             raise ReminderError(text.format(pid=pid, host=host, pids=there))
         process = entries[0]
         started = None if isinstance(process.started, Missing) else process.started
-        return self._add(LabProcessEnds(host, pid, clipped(redact.command(process)), started))
+        return self._unless_waited(LabProcessEnds(host, pid, clipped(redact.command(process)), started))
 
-    def cancel(self, number: int) -> str:
-        """Wait no longer. Raises ReminderError."""
-        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
-        if number not in reminders or not self._store.close_reminders([number]):
-            numbers = ", ".join(f"L{one}" for one in reminders) or _("none")
-            text = _("there is no reminder {number} (pending: {numbers})")
-            raise ReminderError(text.format(number=f"L{number}", numbers=numbers))
-        what = describe_reminder(reminders[number])
-        return _("cancelled: {number}: {what}").format(number=f"L{number}", what=what)
-
-    def lines(self) -> Iterator[str]:
-        """Describe each reminder in a line, oldest first."""
-        for row in map(awaited, self._store.reminders()):
-            due = _(", not yet reported") if row.due else ""
-            yield f"{f'L{row.id}':>5}  {row.text}{due}"
-
-    def _add(self, condition: LabGpusFree | LabProcessEnds) -> str:
-        reminder = Reminder(0, self._clock(), condition)
-        what = describe_reminder(reminder)
+    def _unless_waited(self, condition: LabGpusFree | LabProcessEnds) -> str:
+        what = describe_reminder(Reminder(0, self._clock(), condition))
         for other in self._store.reminders():
             if describe_reminder(other) == what and other.notice is None:
-                return _("{id}: you will already be notified when {what}").format(
-                    id=f"L{other.id}", what=what
-                )
-        number = self._store.add_reminder(reminder)
-        return _("{number}: you will be notified when {what}").format(number=f"L{number}", what=what)
+                return self._already(other)
+        return self._add(condition)
 
 
 def _why_never(condition: LabGpusFree, view: LabView) -> str:

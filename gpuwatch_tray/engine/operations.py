@@ -24,6 +24,7 @@ from gpuwatch_tray.store import Transition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.alerts.reminder_types import ReminderCondition
     from gpuwatch_tray.model import Alert, Instant, Snapshot
     from gpuwatch_tray.store import Store
 
@@ -141,12 +142,53 @@ def why_never_free(count: int, total: int) -> str:
     return ""
 
 
-class Reminders:
-    """The reminders of one state. Methods answer with a line that says what was done."""
+class ReminderList:
+    """
+    The reminders of one state. Methods answer with a line that says what was done.
+
+    `PREFIX` begins the numbers that people give: two states count alike.
+    """
+
+    PREFIX = ""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
         self._store = store
         self._clock = clock
+
+    def cancel(self, number: int) -> str:
+        """Wait no longer. Raises ReminderError."""
+        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
+        if number not in reminders or not self._store.close_reminders([number]):
+            numbers = ", ".join(map(self._named, reminders)) or _("none")
+            text = _("there is no reminder {number} (pending: {numbers})")
+            raise ReminderError(text.format(number=self._named(number), numbers=numbers))
+        what = describe_reminder(reminders[number])
+        return _("cancelled: {number}: {what}").format(number=self._named(number), what=what)
+
+    def lines(self) -> list[str]:
+        """Describe each reminder in a line, oldest first."""
+        due = _(", not yet reported")
+        return [
+            f"{self._named(row.id):>5}  {row.text}{due if row.due else ''}"
+            for row in map(awaited, self._store.reminders())
+        ]
+
+    def _named(self, number: int) -> str:
+        return f"{self.PREFIX}{number}"
+
+    def _add(self, condition: ReminderCondition) -> str:
+        reminder = Reminder(0, self._clock(), condition)
+        number, what = self._store.add_reminder(reminder), describe_reminder(reminder)
+        log.info("told when %s", what)
+        return _("{number}: you will be notified when {what}").format(number=self._named(number), what=what)
+
+    def _already(self, reminder: Reminder) -> str:
+        text = _("{id}: you will already be notified when {what}")
+        return text.format(id=self._named(reminder.id), what=describe_reminder(reminder))
+
+
+class Reminders(ReminderList):
+    """The reminders about this computer."""
 
     def add_gpus_free(self, count: int, snapshot: Snapshot | None, hold: float = HOLD) -> str:
         """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises ReminderError."""
@@ -158,7 +200,7 @@ class Reminders:
         for reminder in self._store.reminders():
             other = reminder.condition
             if isinstance(other, GpusFree) and (other.count, other.hold) == (count, hold):
-                return _already(reminder)
+                return self._already(reminder)
         answer = self._add(condition)
         free = None if snapshot is None else free_gpus(snapshot)
         if free is None:
@@ -190,7 +232,7 @@ class Reminders:
             if isinstance(other, ProcessEnds) and (
                 (other.pid, other.identity, other.boot) == (pid, process.identity, snapshot.boot_id)
             ):
-                return _already(reminder)
+                return self._already(reminder)
         return self._add(condition)
 
     def add_command(self, pid: int, identity: str, boot: str, called: str) -> int:
@@ -214,35 +256,6 @@ class Reminders:
             return False
         notice = command_notice(command, code, seconds, output, self._clock().wall, report)
         return self._store.complete_reminder(number, notice)
-
-    def cancel(self, number: int) -> str:
-        """Wait no longer. Raises ReminderError."""
-        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
-        if number not in reminders or not self._store.close_reminders([number]):
-            numbers = ", ".join(map(str, reminders)) or _("none")
-            text = _("there is no reminder {number} (pending: {numbers})")
-            raise ReminderError(text.format(number=number, numbers=numbers))
-        what = describe_reminder(reminders[number])
-        return _("cancelled: {number}: {what}").format(number=number, what=what)
-
-    def lines(self) -> list[str]:
-        """Describe each reminder in a line, oldest first."""
-        due = _(", not yet reported")
-        return [
-            f"{row.id:>5}  {row.text}{due if row.due else ''}"
-            for row in map(awaited, self._store.reminders())
-        ]
-
-    def _add(self, condition: GpusFree | ProcessEnds) -> str:
-        reminder = Reminder(0, self._clock(), condition)
-        number, what = self._store.add_reminder(reminder), describe_reminder(reminder)
-        log.info("told when %s", what)
-        return _("{number}: you will be notified when {what}").format(number=number, what=what)
-
-
-def _already(reminder: Reminder) -> str:
-    text = _("{id}: you will already be notified when {what}")
-    return text.format(id=reminder.id, what=describe_reminder(reminder))
 
 
 def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
