@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.common.ssh_command import ssh_command
+from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, ReminderNotice, known
 from gpuwatch_tray.model.units import duration, memory_text
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 
 SAME_START = 60.0  # seconds by which two estimates of one start may differ
-NAMED = 5  # hosts in a sentence
 
 
 def matches(pattern: str, host: str) -> bool:
@@ -100,9 +100,7 @@ def _notice(
     condition: LabGpusFree, found: dict[str, int], view: LabView, observation: Observation
 ) -> ReminderNotice:
     names = sorted(found)
-    where = ", ".join(f"{name} ({found[name]})" for name in names[:NAMED]) + (
-        ", …" if len(names) > NAMED else ""
-    )
+    where = listed([f"{name} ({found[name]})" for name in names])
     count = sum(found.values())
     sure = all(not isinstance(host.free, Missing) for host in view.hosts if host.name in found)
     text = ngettext("{count} GPU is free on {hosts}", "{count} GPUs are free on {hosts}", count)

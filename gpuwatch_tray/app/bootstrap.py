@@ -150,6 +150,12 @@ def create_chat_processes(context: RunContext, store: Store) -> tuple[OutboxProc
     )
 
 
+def create_outboxes(context: RunContext, store: Store) -> tuple[OutboxProcess, ...]:
+    """Make what starts the sending child processes of every channel, the mail's first."""
+    mail = create_outbox_process(context, store)
+    return (*([] if mail is None else [mail]), *create_chat_processes(context, store))
+
+
 def _outbox_process(context: RunContext, store: Store, command: list[str], channel: Channel) -> OutboxProcess:
     own = host.this_program()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabWatch
+    from gpuwatch_tray.app.lab_monitor import LabMonitor, LabWatch
     from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.store import Store
 
@@ -112,9 +112,8 @@ class LabActions:
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
-        if self._watch is None or self._watch.monitor is None:
-            return ()
-        return self._watch.monitor.alerts_of_popup(key)
+        monitor = self._monitor
+        return () if monitor is None else monitor.alerts_of_popup(key)
 
     def on_button(self, key: str, button: Button) -> None:
         """Acknowledge or snooze what the popup with this key tells of."""
@@ -130,6 +129,10 @@ class LabActions:
             self._watch.check_now()
 
     @property
+    def _monitor(self) -> LabMonitor | None:
+        return None if self._watch is None else self._watch.monitor
+
+    @property
     def _store(self) -> Store | None:
         return None if self._watch is None or self._watch.lease is None else self._watch.lease.store
 
@@ -139,7 +142,7 @@ class LabActions:
         return tuple((title, address) for title, address in pages if address)
 
     def _ask(self, name: str) -> None:
-        monitor = None if self._watch is None else self._watch.monitor
+        monitor = self._monitor
         now = time.time()
         with self._lock:
             before = self._details.get(name)
@@ -169,7 +172,7 @@ class LabActions:
         from gpuwatch_tray.lab.lab_error import LabError
         from gpuwatch_tray.lab.prometheus import PrometheusLab
 
-        monitor = None if self._watch is None else self._watch.monitor
+        monitor = self._monitor
         if monitor is None or not isinstance(monitor.source, PrometheusLab):
             return
         try:
@@ -181,7 +184,7 @@ class LabActions:
     def _when_free(self, wanted: str) -> None:
         count, spread = int(wanted.removesuffix("+")), wanted.endswith("+")
         looks = self._context.settings.lab.looks_free
-        monitor = None if self._watch is None else self._watch.monitor
+        monitor = self._monitor
         view = None if monitor is None else monitor.status.view
         self._remind(lambda of: of.add_free(count, EVERYWHERE, view, spread=spread, looks=looks))
 

@@ -14,13 +14,13 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
-    create_chat_processes,
     create_lab_engine,
-    create_outbox_process,
+    create_outboxes,
     create_policy,
 )
 from gpuwatch_tray.app.channel_changes import make_changed_channels_due
 from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
+from gpuwatch_tray.app.monitor import HOUSEKEEPING
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 
 PREFIX = "lab:"  # begins the keys of the lab's popups
 LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
-HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 
 
 class LabMonitor:
@@ -60,16 +59,15 @@ class LabMonitor:
         source: LabSource,
         engine: LabEngine,
         show: Callable[[LabStatus], None],
-        mail: OutboxProcess | None = None,
+        outboxes: tuple[OutboxProcess, ...] = (),
         popups: PopupSink | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        chats: tuple[OutboxProcess, ...] = (),
     ) -> None:
         self._context = context
         self._source = source
         self._engine = engine
         self._show = show
-        self._outboxes = (*([] if mail is None else [mail]), *chats)
+        self._outboxes = outboxes
         self._monotonic = monotonic
         self._teller = ResultTeller(engine, popups, monotonic, PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
@@ -93,13 +91,10 @@ class LabMonitor:
         self._not_before = 0.0
         self._poller.run_now()
 
-    def reconfigure(
-        self, context: RunContext, mail: OutboxProcess | None, chats: tuple[OutboxProcess, ...]
-    ) -> None:
+    def reconfigure(self, context: RunContext, outboxes: tuple[OutboxProcess, ...]) -> None:
         """Go by these settings, with the same hosts; a sending process in use is kept for its channel."""
         self._context = context
         before = {outbox.channel: outbox for outbox in self._outboxes}
-        outboxes = (*([] if mail is None else [mail]), *chats)
         self._outboxes = tuple(before.get(outbox.channel, outbox) for outbox in outboxes)
         for outbox in self._outboxes:
             outbox.kick()
@@ -272,9 +267,8 @@ class LabWatch:
             return
         self.lease = lease
         source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
-        mail = create_outbox_process(lab, lease.store)
-        chats = create_chat_processes(lab, lease.store)
-        self.monitor = LabMonitor(lab, source, engine, self._show, mail, self._popups, chats=chats)
+        outboxes = create_outboxes(lab, lease.store)
+        self.monitor = LabMonitor(lab, source, engine, self._show, outboxes, self._popups)
         self.monitor.start()
 
     def reconfigure(self, context: RunContext) -> None:
@@ -285,8 +279,7 @@ class LabWatch:
         if same and new and old and monitor is not None and lease is not None:
             self._context = new
             make_changed_channels_due(lease.store, old.settings, new.settings)
-            mail = create_outbox_process(new, lease.store)
-            monitor.reconfigure(new, mail, create_chat_processes(new, lease.store))
+            monitor.reconfigure(new, create_outboxes(new, lease.store))
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common.late_pattern import late_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 # What is not broken: a word or a Chinese character, with the blanks behind it and what must not begin a line:
@@ -76,6 +76,14 @@ def align_columns(rows: Sequence[Sequence[str]], left: int, least: int = 0) -> l
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+NAMED = 5  # names in a sentence
+
+
+def listed(names: Collection[str]) -> str:
+    """Name some in a sentence, NAMED at most."""
+    return ", ".join(list(names)[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def _character_width(character: str) -> int:

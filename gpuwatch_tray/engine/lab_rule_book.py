@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray import rules
+from gpuwatch_tray.common.text import NAMED
 from gpuwatch_tray.engine.inventory import complete_snapshot, new_gpus
 from gpuwatch_tray.engine.rule_book import Assessment
 from gpuwatch_tray.engine.status import lab_status_of
@@ -231,8 +232,8 @@ def open_questions(facts: LabFacts) -> tuple[str, ...]:
     if problem := lab_rules.lab_problem(view):
         return (problem,)
     unread = [host for host in facts.unread if facts.concerns(host.name)]
-    lines = [lab_rules.blind_text(host) for host in unread[: lab_rules.NAMED]]
-    if len(unread) > lab_rules.NAMED:
+    lines = [lab_rules.blind_text(host) for host in unread[:NAMED]]
+    if len(unread) > NAMED:
         lines = [_("{count} of {every} hosts do not answer").format(count=len(unread), every=len(view.hosts))]
     if not any(host.state is HostState.OK for host in view.hosts):
         lines = lines or [_("no host is known to be well")]
@@ -243,5 +244,5 @@ def open_questions(facts: LabFacts) -> tuple[str, ...]:
     own = facts.mine | facts.lab.pins
     lines += [
         lab_rules.blind_text(host) for host in view.hosts if host.state is HostState.GONE and host.name in own
-    ][: lab_rules.NAMED]
+    ][:NAMED]
     return tuple(lines)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.lab.alert_feed import POLLS, FeedJudge
 from gpuwatch_tray.lab.answers import harmless, host_of, parse_alerts
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import LabSettings, Secret
 
 STEP_SECONDS = 10.0  # for one server's part of a step
-NAMED = 5  # hosts in a sentence
 
 
 class LabStep(Struct, frozen=True):
@@ -226,5 +226,4 @@ def _feed_steps(
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(harmless, sorted(names)[:NAMED]))
-    return shown + (", …" if len(names) > NAMED else "")
+    return listed([harmless(name) for name in sorted(names)])

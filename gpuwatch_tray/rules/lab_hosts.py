@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.common.text import listed
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Finding, HostState, Missing, Severity, Verdict
 from gpuwatch_tray.model.units import duration
 from gpuwatch_tray.rules import RULES, rule_title
-from gpuwatch_tray.rules.lab_rules import host_prefix, left_open, listed
+from gpuwatch_tray.rules.lab_rules import host_prefix, left_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

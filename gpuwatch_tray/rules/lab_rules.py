@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gpuwatch_tray.common.text import listed
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Alert,
@@ -32,7 +33,7 @@ from gpuwatch_tray.model.units import HOUR, MINUTE
 from gpuwatch_tray.rules import RuleHistory, rule_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.model import HostView, Instant, LabView
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 LAB_BLIND, HOST_BLIND, HOST_GONE = "lab_blind", "host_blind", "host_gone"
 LAB_GPU_LIMIT, LAB_FEED, REMOTE = "lab_gpu_limit", "lab_feed", "remote"
 GROUPED_FROM = 6  # hosts that do not answer from which on one alert stands for all
-NAMED = 5  # of them in a sentence
 BLIND_POLLS = 3
 REMOTE_CLEAR = 5 * MINUTE
 REMOTE_KEPT = 2 * HOUR  # for which one that is over is still known: longer than any alert takes to end
@@ -192,7 +192,7 @@ def blind_text(host: HostView) -> str:
 
 
 def _crowd(facts: LabFacts, told: list[HostView]) -> str:
-    names = ", ".join(host.name for host in told[:NAMED]) + (", …" if len(told) > NAMED else "")
+    names = listed([host.name for host in told])
     text = _("{count} of {every} hosts do not answer: {names}")
     return text.format(count=len(told), every=len(facts.view.hosts), names=names)
 
@@ -354,12 +354,6 @@ def left_open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
         unknown="; ".join(filter(None, (verdict.unknown, line))),
         unknown_subjects=(*subjects, *map(host_prefix, hosts)),
     )
-
-
-def listed(hosts: Collection[str]) -> str:
-    """Name hosts in a sentence, NAMED at most."""
-    names = list(hosts)
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def _count(count: int) -> str:

@@ -60,7 +60,7 @@ class Desk:
         self.shown, self.popups, self.reads = [], FakePopups(), 0
         engine = create_lab_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monitor = LabMonitor(
-            self.context, self, engine, self.shown.append, None, self.popups, self.monotonic
+            self.context, self, engine, self.shown.append, (), self.popups, self.monotonic
         )
 
     def sighting(self):
