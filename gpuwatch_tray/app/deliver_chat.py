@@ -36,8 +36,7 @@ NEXT_START = 100.0  # seconds into it after which no further message is begun
 
 def deliver_chat(context: RunContext, name: str, *, handed: bool = False) -> int:
     """Run `chat deliver`: send what is due; `handed` messages come on standard input, as those of mail do."""
-    if context.simulated:
-        raise UsageError(_("a demo sends nothing to chats: leave out --demo"))
+    refuse_demo(context)
     (chat,) = find_chats(context, name)
     if context.settings.routing.chat_when is EmailWhen.NEVER:
         return 0  # what waits is sent once the setting changes
@@ -49,6 +48,12 @@ def deliver_chat(context: RunContext, name: str, *, handed: bool = False) -> int
     for failure in report.failures:
         log.error("%s", failure.error)
     return 1 if report.failures else 0
+
+
+def refuse_demo(context: RunContext) -> None:
+    """Raise UsageError in a demo, which sends nothing to chats."""
+    if context.simulated:
+        raise UsageError(_("a demo sends nothing to chats: leave out --demo"))
 
 
 def find_chats(context: RunContext, name: str | None = None) -> tuple[ChatAddress, ...]:

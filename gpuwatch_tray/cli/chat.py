@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
+from gpuwatch_tray.app.context import lab_context
 from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import show, warn
-from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, numbered, outbox_lines
+from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, numbered, outbox_lines, retry_rows
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 
@@ -25,11 +25,10 @@ RESULT_INDENT = 8  # columns before what `chat test` says of a chat
 
 def try_chats(context: RunContext, args: argparse.Namespace) -> int:
     """Send a trial message to each chat, or to the one that is named; 0 when all have taken it."""
-    from gpuwatch_tray.app.deliver_chat import find_chats, send_trial
+    from gpuwatch_tray.app.deliver_chat import find_chats, refuse_demo, send_trial
     from gpuwatch_tray.notify.transport import TransportError
 
-    if context.simulated:
-        raise UsageError(_("a demo sends nothing to chats: leave out --demo"))
+    refuse_demo(context)
     context.require_valid_settings()
     warn(context)
     failed = False
@@ -85,12 +84,12 @@ def _channel(message: Mapping[str, Any]) -> str:
 
 def retry_messages(context: RunContext, args: argparse.Namespace) -> int:
     """Have these sent now, those that were given up too."""
-    failures: list[str] = []
-    count = change_outbox(context, "outbox retry", args.ids, failures)
-    print(ngettext("{count} message is due now", "{count} messages are due now", count).format(count=count))
-    if failures:
-        raise WorkError("\n".join(failures))
-    return 0
+    return retry_rows(
+        context,
+        "outbox retry",
+        args.ids,
+        lambda count: ngettext("{count} message is due now", "{count} messages are due now", count),
+    )
 
 
 def drop_messages(context: RunContext, args: argparse.Namespace) -> int:

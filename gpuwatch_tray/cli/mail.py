@@ -22,7 +22,7 @@ from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.app.context import RunContext
@@ -46,7 +46,10 @@ def print_queue(context: RunContext, args: argparse.Namespace) -> int:
 def lab_outbox(context: RunContext, do: str) -> dict[str, list[dict[str, Any]]]:
     """Return the lab's answer to `mail queue` or `outbox`; empty lists where there is no lab."""
     lab = lab_context(context)
-    return {"mails": [], "messages": []} if lab is None else _on_lab_outbox(lab, do)
+    if lab is None:
+        return {"mails": [], "messages": []}
+    with closing(open_store(lab)) as store:
+        return _on_lab_outbox(store, do)
 
 
 def numbered(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -54,13 +57,12 @@ def numbered(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "id": f"L{row['id']}"} for row in rows]
 
 
-def _on_lab_outbox(lab: RunContext, do: str, ids: Sequence[int] = ()) -> dict[str, Any]:
+def _on_lab_outbox(store: Store, do: str, ids: Sequence[int] = ()) -> dict[str, Any]:
     """Do it on the lab's outbox, which the running program reads by itself. Raises WorkError."""
-    with closing(open_store(lab)) as store:
-        try:
-            return OPERATIONS[do](store, {"do": do, "ids": list(ids)}, None)
-        except NoSuchMailError as error:
-            raise WorkError(str(error)) from error
+    try:
+        return OPERATIONS[do](store, {"do": do, "ids": list(ids)}, None)
+    except NoSuchMailError as error:
+        raise WorkError(str(error)) from error
 
 
 def change_outbox(context: RunContext, do: str, names: Sequence[str], failures: list[str]) -> int:
@@ -81,17 +83,27 @@ def change_outbox(context: RunContext, do: str, names: Sequence[str], failures: 
         request = {"do": do, "ids": parse_ids(here)}
         count += int(operate(context, request, lambda store: send(context, store))["count"])
     if lab is not None and (of_lab or every):
-        count += int(_on_lab_outbox(lab, do, [] if every else parse_ids(of_lab))["count"])
         with closing(open_store(lab)) as store:
+            count += int(_on_lab_outbox(store, do, [] if every else parse_ids(of_lab))["count"])
             send(lab, store)
     return count
 
 
 def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
+    return retry_rows(
+        context,
+        "mail retry",
+        args.ids,
+        lambda count: ngettext("{count} mail is due now", "{count} mails are due now", count),
+    )
+
+
+def retry_rows(context: RunContext, do: str, names: Sequence[str], said: Callable[[int], str]) -> int:
+    """Have these rows sent now, and say how many; WorkError names what could not be sent."""
     failures: list[str] = []
-    count = change_outbox(context, "mail retry", args.ids, failures)
-    print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
+    count = change_outbox(context, do, names, failures)
+    print(said(count).format(count=count))
     if failures:
         raise WorkError("\n".join(failures))
     return 0

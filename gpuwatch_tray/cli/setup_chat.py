@@ -48,8 +48,9 @@ EXAMPLES = (
 
 def set_up_chat(context: RunContext, _args: argparse.Namespace) -> int:
     """Ask for an address and a name, send a test message, and write both."""
-    if context.simulated:
-        raise UsageError(_("a demo sends nothing to chats: leave out --demo"))
+    from gpuwatch_tray.app.deliver_chat import refuse_demo
+
+    refuse_demo(context)
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(_("`setup chat` asks questions: run it in a terminal"))
     context.require_valid_settings()
