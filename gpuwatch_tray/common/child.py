@@ -203,7 +203,7 @@ else:
 
 
 def _steady() -> float:
-    """Return the seconds of a clock that nobody sets."""
+    """Return the seconds of a clock that nobody sets: `steady_clock` of sources, which is not loaded yet."""
     if sys.platform == "linux":
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
     else:  # not a return above: mypy knows a platform's code by its branch

@@ -306,7 +306,9 @@ class Engine(Generic[R, H]):
         """Write `commit`, if it holds anything that is not on file."""
         renewed = self._store.renewed != self._renewed
         if not (
-            commit.worth_writing or renewed or self._state.differs(commit, self._book.terms(self._policy))
+            commit.worth_writing
+            or renewed
+            or self._state.differs(commit, lambda: self._book.terms(self._policy))
         ):
             return
         self._store.commit(commit)

@@ -25,7 +25,7 @@ from gpuwatch_tray.model.thresholds import longest_pause
 from gpuwatch_tray.store import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gpuwatch_tray.engine.reminder_evaluator import ReminderResult
     from gpuwatch_tray.engine.rule_book import RuleBook
@@ -132,17 +132,19 @@ class EvaluationState(Struct, Generic[H], frozen=True):
         delivered = inputs.delivered.get(channel.value, {})
         return {**delivered, **self.unrecorded} if channel == Channel.DESKTOP else delivered
 
-    def differs(self, commit: Commit, terms: Mapping[str, Terms]) -> bool:
+    def differs(self, commit: Commit, terms: Callable[[], Mapping[str, Terms]]) -> bool:
         """Whether the alerts differ from those on file in more than their numbers, or count time there."""
         if {name: _essence(alert) for name, alert in self.alerts.items()} != {
             alert.fingerprint: _essence(alert) for alert in commit.alerts
         }:
             return True
-        return any(
-            alert.phase is not Phase.FIRING
-            or (terms[alert.rule].critical_after is not None and alert.severity < Severity.CRITICAL)
-            for alert in commit.alerts
-        )
+        if any(alert.phase is not Phase.FIRING for alert in commit.alerts):
+            return True
+        rising = [alert.rule for alert in commit.alerts if alert.severity < Severity.CRITICAL]
+        if not rising:  # as at most polls, which need not know any terms
+            return False
+        known = terms()
+        return any(known[rule].critical_after is not None for rule in rising)
 
 
 def evaluate_snapshot(
