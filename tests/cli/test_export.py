@@ -6,7 +6,6 @@ import getpass
 import re
 import signal
 import socket
-import subprocess
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 
@@ -29,15 +28,7 @@ CANARY = "hf_canary0123456789abcdefghijkl"  # in the command of the first of `tw
 @contextmanager
 def exporting(installed, *words):
     """A running `export`, past its first line."""
-    running = subprocess.Popen(
-        [str(installed.script), "export", *words],
-        env=installed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=installed.folder,
-    )
+    running = installed.start("export", *words)
     try:
         assert running.stdout is not None
         running.greeting = running.stdout.readline()

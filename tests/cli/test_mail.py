@@ -76,15 +76,7 @@ def silent(done: subprocess.CompletedProcess[str]) -> None:
 
 def test_a_sign_in_from_the_command_to_the_token(installed, google, gmail):
     """The address is printed, the browser ends on our port, the token is written, nothing secret is said."""
-    with subprocess.Popen(
-        [str(installed.script), "mail", "login", "--port", str(closed_port())],
-        env=installed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=installed.folder,
-    ) as running:
+    with installed.start("mail", "login", "--port", str(closed_port())) as running:
         said = ""
         while "Waiting on port" not in said:
             said += (line := running.stdout.readline())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 
 import pytest
 
@@ -36,15 +35,7 @@ def runs(installed):
 
 
 def start(installed, *words):
-    return subprocess.Popen(
-        [installed.script, "when", "free", *words],
-        env=installed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=installed.folder,
-    )
+    return installed.start("when", "free", *words)
 
 
 def test_free_gpus_are_given_to_the_command_by_uuid(installed):

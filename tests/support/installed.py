@@ -109,18 +109,22 @@ class Installed:
         with closing(sqlite3.connect(file, timeout=10)) as database, database:
             database.execute("UPDATE deliveries SET at = at - ?, uptime = uptime - ?", (seconds, seconds))
 
-    @contextmanager
-    def watching(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A running `watch` with these options, past its first poll."""
-        running = subprocess.Popen(
-            [str(self.script), "watch", *words],
+    def start(self, *words: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start a command; its output is text."""
+        return subprocess.Popen(
+            [str(self.script), *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
             cwd=self.folder,
         )
+
+    @contextmanager
+    def watching(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A running `watch` with these options, past its first poll."""
+        running = self.start("watch", *words, stderr=subprocess.DEVNULL)
         try:
             assert running.stdout is not None
             lines = iter(running.stdout.readline, "")
