@@ -31,7 +31,10 @@ class Teller(Bench):
         self.popups = getattr(self, "popups", [])
         self.children = getattr(self, "children", set())
         self.asked = []
-        self.evaluator = Engine(
+        self.evaluator = self.engine()
+
+    def engine(self):
+        return Engine(
             HostRules(),
             self.store,
             self.policy,
@@ -239,16 +242,7 @@ def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
             self.store.close()
             self.store = Store(wall, "box", self.clock.uptime, keeper=True)
             self.awaiting = Reminders(self.store, self.clock.instant)
-            self.evaluator = Engine(
-                HostRules(),
-                self.store,
-                self.policy,
-                HEAD,
-                self.clock.instant,
-                self._sighting,
-                self._lives,
-                self._descends,
-            )
+            self.evaluator = self.engine()
 
     with closing(OnAFullDisk(folder)) as teller:
         assert teller.store.trouble is not None

@@ -147,21 +147,10 @@ print(json.dumps(told))
 """
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
-def test_a_number_that_is_used_again_at_once_is_another_process():
-    """In a PID namespace of its own, where the next number can be chosen: nothing of the first is told."""
+def run_in_namespaces(script, proc):
+    """Run a script of Python in a user and a PID namespace of its own."""
     done = subprocess.run(
-        [
-            "unshare",
-            "--user",
-            "--map-root-user",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            sys.executable,
-            "-c",
-            REUSE,
-        ],
+        ["unshare", "--user", "--map-root-user", "--pid", "--fork", proc, sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=False,
@@ -170,6 +159,13 @@ def test_a_number_that_is_used_again_at_once_is_another_process():
     )
     if "unshare:" in done.stderr:
         pytest.skip("no namespaces here")
+    return done
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
+def test_a_number_that_is_used_again_at_once_is_another_process():
+    """In a PID namespace of its own, where the next number can be chosen: nothing of the first is told."""
+    done = run_in_namespaces(REUSE, "--mount-proc")
     assert done.returncode == 0, done.stderr
     first, *after = [tuple(row) for row in json.loads(done.stdout)]
     assert first[0][-1] == "first"
@@ -401,16 +397,7 @@ with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
 @pytest.mark.parametrize(("proc", "holds"), [("--mount-proc", "True"), ("--fork", "False")])
 def test_under_the_proc_of_another_namespace_none_is_held(proc, holds):
     """The same number is one process in /proc and another one for the kernel: each start is read there."""
-    done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--pid", "--fork", proc, sys.executable, "-c", ELSEWHERE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=ROOT,
-    )
-    if "unshare:" in done.stderr:
-        pytest.skip("no namespaces here")
+    done = run_in_namespaces(ELSEWHERE, proc)
     assert done.stdout.strip() == holds, done.stderr
 
 
