@@ -9,6 +9,7 @@ import pytest
 
 from gpuwatch_tray.model import FeedState, HostState, Missing
 from tests.lab.rig import Rig, hosts, read_until, states
+from tests.lab.scripted import DrippingServer, reply, vector
 from tests.support.prometheus import Alertmanager, Prometheus
 from tests.support.timing import wait_until
 
@@ -198,6 +199,23 @@ def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
         hung = rig.desk(prometheus=(empty.url,)).read()
         assert "did not answer within" in str(hung.problem)
         empty.go_on()
+
+
+def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatch):
+    """The next one is asked in the same poll; alone, it is no data, and asked anew with the next poll."""
+    monkeypatch.setattr("gpuwatch_tray.lab.prometheus.PROMETHEUS_SECONDS", 2.0)
+    with DrippingServer() as dripping:
+        view = rig.desk(prometheus=(dripping.url, rig.prometheus.url)).read()
+        assert (view.problem, len(view.hosts)) == (None, 8)
+    with DrippingServer(answers=lambda _head: [vector()]) as dripping:
+        lab = rig.desk(prometheus=(dripping.url,), alertmanager=())
+        assert "did not answer within" in str(lab.read().problem)
+        assert "no target of the job" in str(lab.read().problem)
+    with DrippingServer(answers=lambda _head: [reply("[]")]) as dripping:
+        lab = rig.desk(alertmanager=(dripping.url,))
+        monkeypatch.setattr("gpuwatch_tray.lab.prometheus.POLL_SECONDS", 2.0)
+        assert lab.read().feed is FeedState.UNREACHABLE
+        assert lab.read().feed is FeedState.UNKNOWN  # it has answered, without what fires
 
 
 def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
