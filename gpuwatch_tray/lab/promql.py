@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
 CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
+SCRAPED = "gpuwatch_scraped"
 ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
 
 
@@ -77,8 +78,12 @@ def scrapes_query(job: str, instance: str) -> str:
 
 
 def detail_query(job: str, instance: str) -> str:
-    """Ask for all that the exporter of one host tells: some 45 KB."""
-    return f"{{__name__=~{quote(GPUWATCH.prefix + '.+')},{selector(job=job, instance=instance)}}}"
+    """Ask for all that the exporter of one host tells, some 45 KB, and when it was asked: label SCRAPED."""
+    matchers = selector(job=job, instance=instance)
+    told = f"{{__name__=~{quote(GPUWATCH.prefix + '.+')},{matchers}}}"
+    # All rows of an instant query have the time of the question.
+    asked = f"timestamp(gpuwatch_reading_ok{{{matchers}}})"
+    return f'{told} or label_replace({asked}, "{SCRAPED}", "1", "", "")'
 
 
 def host_alerts_query(job: str) -> str:

@@ -161,6 +161,32 @@ def test_detail_is_the_snapshot_of_the_host(rig):
     lost = lab.detail("h2")
     assert [gpu.problem for gpu in lost.gpus] == [None, None, None, "the host cannot read it"]
     assert "no such host" in str(lab.detail("h99").problem)
+    # As a command asks, which has read nothing before.
+    assert [gpu.index for gpu in rig.desk().detail("h1").gpus] == [0, 1, 2, 3]
+    nowhere = rig.desk(prometheus=("http://127.0.0.1:9",), alertmanager=())
+    assert "cannot be reached" in str(nowhere.detail("h1").problem)
+
+
+def test_detail_has_the_times_of_the_reading(rig):
+    """By our clock, whatever the host's; of a host that hangs, or tells an old reading, nothing is shown."""
+    lab, fleet = rig.desk(), rig.fleet
+    fleet["h4"].skew, fleet["h4"].users = -4000.0, {0: ["ada"]}
+    read_until(lab, lambda view: hosts(view)["h4"].mine == 1, "the run is told")
+    before = time.time()
+    detail = lab.detail("h4")
+    (run,) = detail.processes
+    assert run.started == pytest.approx(fleet["h4"].started, abs=3)
+    assert detail.at - run.started == pytest.approx(run.elapsed, abs=0.01)
+    assert before - 30 < detail.at <= time.time()
+    fleet["h4"].stuck = time.time() - 4000.0 - 300.0
+    old = rig.desk()
+    view = read_until(old, lambda view: states(view)["h4"] == "stale", "the reading is old")
+    assert str(old.detail("h4").problem) == f"h4: {hosts(view)['h4'].reason}"
+    fleet["h4"].down = True
+    read_until(lab, lambda view: states(view)["h4"] == "down", "it is down")
+    assert str(lab.detail("h4").problem) == "h4: it does not answer"
+    assert lab.detail("h4").gpus == ()
+    fleet["h4"].down, fleet["h4"].skew, fleet["h4"].stuck, fleet["h4"].users = False, 0.0, None, {}
 
 
 def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():

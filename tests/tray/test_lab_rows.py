@@ -17,6 +17,7 @@ from gpuwatch_tray.model import (
     Severity,
     Snapshot,
 )
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.menu_host import ROOT
@@ -184,12 +185,14 @@ def test_a_host_is_asked_when_its_list_opens():
     assert row.opening == MenuAction(ActionKind.ASK_HOST, "a")
     before = find(rows_of(lab), "Free", "a · ").children
     asking = find(rows_of(lab, LabExtras({"a": HostDetail(NOW)})), "Free", "a · ").children
-    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, told())})), "Free", "a · ").children
+    read = replace(told(), at=NOW - 7)
+    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, read)})), "Free", "a · ").children
     assert [row.key for row in before] == [row.key for row in asking] == [row.key for row in after]
     assert [bool(row.children) for row in before] == [bool(row.children) for row in after]
     assert "Ask for its GPUs" in labels_of(before)
     assert "asking…" in labels_of(asking)
-    assert next(label for label in labels_of(after) if label.startswith("as of "))
+    as_of = [label for label in labels_of(after) if label.startswith("as of ")]
+    assert as_of == [f"as of {local_time(NOW - 7, '%H:%M:%S')}"]  # when it was read, not when it was asked
     (gpu,) = [row for row in after if row.label.startswith("GPU 0 · ")]
     assert any("PID 4711" in label for label in labels_of(gpu.children))
 
