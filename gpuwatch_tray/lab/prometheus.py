@@ -42,9 +42,10 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.lab.silences_made import SilencesMade
+    from gpuwatch_tray.model import RoomWanted
     from gpuwatch_tray.settings import LabSettings, Secret
 
 T = TypeVar("T")
@@ -132,14 +133,15 @@ class PrometheusLab:
         """The source's name, as people read it."""
         return self._source
 
-    def read(self) -> LabView:
+    def read(self, wanted: Sequence[RoomWanted] = (), /) -> LabView:
         """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
         began = time.monotonic()
         problem: Problem | None = None
         poll: PrometheusPoll | None = None
         try:
             poll = self._polls.call(
-                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS, wanted),
+                PROMETHEUS_SECONDS + _GRACE,
             )
         except LabError as error:
             problem = error.problem
@@ -234,7 +236,7 @@ class PrometheusLab:
             client.server.close()
         self._alertmanagers.close()
 
-    def _ask_first_fresh(self, end: float) -> PrometheusPoll:
+    def _ask_first_fresh(self, end: float, wanted: Sequence[RoomWanted]) -> PrometheusPoll:
         """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
         best: PrometheusPoll | None = None
         failure: LabError | None = None
@@ -242,7 +244,7 @@ class PrometheusLab:
             client = self._clients[0]
             share = (end - time.monotonic()) / left
             try:
-                poll = client.poll(time.monotonic() + share)
+                poll = client.poll(time.monotonic() + share, wanted)
             except LabError as error:
                 failure = failure or error
             else:

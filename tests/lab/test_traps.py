@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from gpuwatch_tray.model import FeedState, HostState, Missing
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.model import FeedState, HostState, Missing, RoomWanted
+from gpuwatch_tray.model.units import GIB
 from tests.lab.rig import Rig, hosts, read_until, states
 from tests.lab.scripted import DrippingServer, reply, vector
 from tests.support.prometheus import Alertmanager, Prometheus
@@ -165,6 +167,39 @@ def test_detail_is_the_snapshot_of_the_host(rig):
     assert [gpu.index for gpu in rig.desk().detail("h1").gpus] == [0, 1, 2, 3]
     nowhere = rig.desk(prometheus=("http://127.0.0.1:9",), alertmanager=())
     assert "cannot be reached" in str(nowhere.detail("h1").problem)
+
+
+def test_free_gpus_with_memory_are_counted_one_by_one(rig, monkeypatch):
+    """Where that is waited for, in one question and few rows; of hosts that are not read nothing is told."""
+    asked = []
+    get = LabServer.get
+    monkeypatch.setattr(LabServer, "get", lambda *args: (asked.append(args[-1]), get(*args))[1])
+    lab, fleet = rig.desk(), rig.fleet
+    fleet["h1"].held, fleet["h3"].held = {2: 60 * GIB}, {0: 60 * GIB, 1: 60 * GIB, 2: 60 * GIB}
+    wanted = [RoomWanted(40 * GIB, 1)]
+
+    def roomy(view):
+        return {host.name: host.roomy[0][1] for host in view.hosts if host.roomy and host.roomy[0][1]}
+
+    expected = {"h1": 1, "h2": 3, "h3": 1, "h4": 4, "h5": 4, "h6": 4, "h7": 4, "h8": 4}
+    wait_until(lambda: roomy(lab.read(wanted)) == expected, "the memory that is held is known", pause=0.2)
+    three = lab.read([RoomWanted(40 * GIB, 3)])
+    assert roomy(three) == {name: count for name, count in expected.items() if count >= 3}
+    asked.clear()
+    light = lab.read()
+    count = len(asked)
+    assert {host.roomy for host in light.hosts} == {()}
+    lab.read(wanted)
+    assert len(asked) == 2 * count + 1
+    assert sum("memory_total" in str(question) for question in asked) == 1
+    fleet["h4"].hangs, fleet["h5"].blind, fleet["h6"].down = True, True, True
+    read_until(
+        lab, lambda view: {states(view)[name] for name in ("h4", "h5", "h6")} == {"down", "blind"}, "losses"
+    )
+    assert roomy(lab.read(wanted)).keys() == {"h1", "h2", "h3", "h7", "h8"}
+    fleet["h4"].hangs = fleet["h5"].blind = fleet["h6"].down = False
+    fleet["h1"].held, fleet["h3"].held = {}, {}
+    read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
 
 
 def test_detail_has_the_times_of_the_reading(rig):
