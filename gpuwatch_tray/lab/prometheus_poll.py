@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from itertools import pairwise
@@ -20,7 +21,7 @@ from gpuwatch_tray.lab.answers import (
     parse_times,
 )
 from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, Exporter, found_exporters
-from gpuwatch_tray.lab.host_states import LabAnswers
+from gpuwatch_tray.lab.host_states import LabAnswers, oldest_allowed
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.promql import (
     ALERTS,
@@ -31,10 +32,10 @@ from gpuwatch_tray.lab.promql import (
     scrapes_query,
     target_queries,
 )
-from gpuwatch_tray.model.units import HOUR
+from gpuwatch_tray.model.units import HOUR, rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.lab.alert_feed import AlertKey
     from gpuwatch_tray.lab.http import LabServer
@@ -60,15 +61,44 @@ class PrometheusPoll(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class ServerClock:
+    """
+    Whether a server's clock was set back.
+
+    Nothing that it answers shows that: what it stored when its clock was there before comes once more, moment
+    by moment, as if it were new.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None  # the server's clock less the steady one here
+        self._until = -math.inf  # by the server's clock
+
+    def answers_old_for(self, at: float, steady: float, allowed: float) -> float:
+        """
+        Return for how many more seconds; 0 where its clock went on, but for what is `allowed`.
+
+        `at` is the server's wall time, `steady` ours of the same moment, on a clock that nobody sets.
+        """
+        if self._ahead is not None and at - steady < self._ahead - allowed:
+            # It may have stored something a moment ago, which then counts for as long as is allowed.
+            self._until = max(self._until, self._ahead + steady + allowed)
+        self._ahead = at - steady
+        return max(self._until - at, 0.0)
+
+
 class PrometheusClient:
     """One Prometheus, or what speaks as one."""
 
-    def __init__(self, server: LabServer, settings: LabSettings) -> None:
+    def __init__(
+        self, server: LabServer, settings: LabSettings, steady: Callable[[], float] = time.monotonic
+    ) -> None:
         self.server = server
+        self._steady = steady
         self._settings = settings
         self._exporters: tuple[Exporter, ...] | None = None
         self._interval: float | None = None
         self._probed = 0.0  # on the steady clock
+        self._clock = ServerClock()
 
     def query(self, text: str, end: float, at: float | None = None) -> list[Sample]:
         """Ask an instant query of the wall time `at` until the steady time `end`; raises LabError."""
@@ -112,6 +142,11 @@ class PrometheusClient:
         off = None if clock is None else clock - (asked + time.time()) / 2
         scraped = by_instance(first)
         at = first[0].at if first else (clock or asked)
+        allowed = oldest_allowed(self._interval or USUAL_INTERVAL)
+        if first and (old := self._clock.answers_old_for(at, self._steady(), allowed)):
+            text = _("the clock of {server} was set back: what it answers is old, for {time} more")
+            text = text.format(server=self.server.name, time=rough_duration(old))
+            raise LabError(LabFailure.BUSY, text)
         self._probe(job, scraped, end)
         exporters = self._exporters or (GPUWATCH,)
         down = by_instance(samples(targets["down"], at)[0])
