@@ -55,6 +55,7 @@ class LabAnswers(Struct, frozen=True):
     firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()  # names of `values` that no host of the lab tells
     room: tuple[int, ...] = ()  # bytes: so much memory was asked for on free GPUs
+    partial: str = ""  # why hosts may be on the list that are not in the answer
 
 
 class _Seen(Struct, frozen=True):
@@ -139,6 +140,9 @@ def _state(
     answers: LabAnswers, instance: str, seen: _Seen, now: PollTime, interval: float
 ) -> tuple[HostState, str]:
     scraped = answers.scraped.get(instance)
+    if scraped is None and answers.partial:
+        text = _("the answer of Prometheus is not whole: {why}")
+        return HostState.UNKNOWN, text.format(why=answers.partial)
     if scraped is None:
         return HostState.GONE, _("Prometheus has it on its list no more")
     age = answers.at - scraped

@@ -175,6 +175,21 @@ def test_a_loss_is_grey_and_never_green(desk):
     assert "no answer" in desk.shown[-1].headline
 
 
+def test_a_read_that_hangs_is_grey_before_long(desk):
+    """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
+    desk.poll(WELL, 3)
+    desk.monotonic.advance(70)
+    desk.monitor.housekeep()
+    assert desk.shown[-1].level is Level.OK
+    desk.monotonic.advance(10)
+    desk.monitor.housekeep()
+    assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
+    desk.poll(DEAD, 9)
+    desk.monotonic.advance(LONGEST_PAUSE)
+    desk.monitor.housekeep()
+    assert "no answer" in desk.shown[-1].headline
+
+
 def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     """One that hung while the settings changed: what it brings is not shown over the new lab, nor told."""
 

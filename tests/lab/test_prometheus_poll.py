@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
+from gpuwatch_tray.lab.exporters import GPUWATCH
+from gpuwatch_tray.lab.host_states import HostMemory, PollTime, judge_hosts
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, ServerClock
+from gpuwatch_tray.model import HostState
 from gpuwatch_tray.settings import LabSettings, Secret
-from tests.lab.scripted import ScriptedServer, vector
+from tests.lab.scripted import ScriptedServer, reply, vector
 from tests.support.fakes import Clock
 
 ALLOWED = 45.0
@@ -51,3 +55,35 @@ def test_nothing_is_known_of_a_prometheus_whose_clock_was_set_back():
             client.poll(time.monotonic() + 30)
         assert caught.value.kind is LabFailure.BUSY
         client.server.close()
+
+
+def whole(rows, warnings=()):
+    answer = json.loads(vector(*rows, at=time.time()).partition(b"\r\n\r\n")[2])
+    return reply(json.dumps(answer | {"warnings": list(warnings)}))
+
+
+@pytest.mark.parametrize("warned", [True, False])
+def test_a_host_that_is_not_in_an_answer_with_a_warning_is_not_gone(warned):
+    """One store of several did not answer: its hosts are unknown, and so is what fires; it is noted."""
+    lost = []
+
+    def answer(head):
+        now = str(time.time())
+        rows = [({"instance": name}, now) for name in ("h1", "h2") if name not in lost]
+        return [whole(rows, ["no store for h2"] if lost and warned else [])]
+
+    with ScriptedServer(answer) as server:
+        client = PrometheusClient(LabServer(server.url, LabSettings(), lambda: Secret("")), LabSettings())
+        client._exporters, client._interval, client._probed = (GPUWATCH,), 15.0, time.monotonic()
+        memory, views, polls = HostMemory(), {}, []
+        for _ in range(2):
+            polls.append(client.poll(time.monotonic() + 30))
+            now = PollTime(time.time(), time.monotonic())
+            views, memory = judge_hosts(polls[-1].answers, memory, now, interval=15.0)
+            lost.append("h2")
+        client.server.close()
+    assert views["h2"].state is (HostState.UNKNOWN if warned else HostState.GONE)
+    assert (polls[1].firing is None) is warned
+    assert polls[1].notes == (
+        (f"the answer of localhost:{server.port} is not whole: no store for h2",) if warned else ()
+    )
