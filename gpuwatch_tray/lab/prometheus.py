@@ -244,7 +244,7 @@ class PrometheusLab:
             client = self._clients[0]
             share = (end - time.monotonic()) / left
             try:
-                poll = client.poll(time.monotonic() + share, wanted)
+                poll = client.poll(time.monotonic() + share, wanted, first=not self._memory.hosts)
             except LabError as error:
                 failure = failure or error
             else:
@@ -322,7 +322,8 @@ class PrometheusLab:
         if read is None:
             return view
         there = {(entry.labels.get("alertname", ""), host_of(entry.labels)) for entry in read.entries}
-        feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
+        firing, silent = (None, None) if poll is None else (poll.firing, poll.silent)
+        feed, why = self._feed.judge(firing, there if read.answered else None, silent or frozenset())
         if feed is FeedState.UNREACHABLE and read.failures:
             why = str(read.failures[0].problem)
         elif feed is FeedState.FED and read.failures:

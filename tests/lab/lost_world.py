@@ -17,7 +17,7 @@ from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.lab.promql import LASTING, roomy_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,11 @@ class WorldHost:
     ours: bool = True  # its exporter has our metrics
     users: bool = True
     counts: bool = True
+    expects: bool = True
     reading: float = 0.0
     up: tuple[float, float] | None = None  # time and value of the last sample
     seen: tuple[float, dict[str, float]] | None = None  # time and values of the last metrics
+    told: set[str] = field(default_factory=set)  # the names of all values within the last hours
 
     @property
     def instance(self) -> str:
@@ -67,11 +69,14 @@ class WorldHost:
         values = {"reading": self.reading, "gpus": GPUS - self.lost, "expected": GPUS, "free": FREE}
         if self.users:
             values["mine"] = MINE
+        if not self.expects:
+            del values["expected"]
         if not self.counts:
             values = {"reading": self.reading}
         if not self.reads:
             values = {"blind": 0.0}
         self.seen = now, values if self.ours else {}
+        self.told |= self.seen[1].keys() & LASTING.keys()
 
 
 @dataclass
@@ -84,6 +89,7 @@ class LostWorld:
     scraping: bool = True
     fed: bool = True
     manager: bool = True
+    rules: bool = True
     refused: set[str] = field(default_factory=set)
 
     def advance(self, seconds: float) -> None:
@@ -116,6 +122,14 @@ class LostWorld:
     def hide_gpus(self, name: str) -> None:
         self.hosts[name].counts = False
 
+    def hide_expected(self, name: str) -> None:
+        """The host's own inventory cannot be read: a lost GPU looks as if it had never been there."""
+        self.hosts[name].expects = False
+
+    def lose_rules(self, _name: str) -> None:
+        """Its rule files are not found at a restart, which it takes for none."""
+        self.rules = False
+
     def hide_users(self, name: str) -> None:
         self.hosts[name].users = False
 
@@ -130,7 +144,7 @@ class LostWorld:
         """An empty disk, and no targets."""
         self.scraping = False
         for host in self.hosts.values():
-            host.up, host.seen = None, None
+            host.up, host.seen, host.told = None, None, set()
 
     def stop_prometheus(self, _name: str) -> None:
         self.running = False
@@ -154,16 +168,20 @@ class LostWorld:
 
     def firing(self) -> set[tuple[str, str]]:
         """The alerts whose series are there, by name and instance, and the one that always fires."""
+        if not self.rules:
+            return set()
         return {WATCHDOG} | {
             ("GpuLost", host.instance)
             for host in self.hosts.values()
-            if host.seen and self._served(host.seen[0]) and host.seen[1].get("gpus", GPUS) < GPUS
+            if host.seen
+            and self._served(host.seen[0])
+            and host.seen[1].get("gpus", GPUS) < host.seen[1].get("expected", 0)
         }
 
     def _served(self, at: float) -> bool:
         return self.now - at <= LOOKBACK
 
-    def poll(self, _end: float, wanted: Sequence[RoomWanted] = ()) -> PrometheusPoll:
+    def poll(self, _end: float, wanted: Sequence[RoomWanted] = (), *, first: bool = False) -> PrometheusPoll:
         if not self.running or "gpus" in self.refused:
             raise unreachable()
         targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
@@ -177,6 +195,10 @@ class LostWorld:
                             for room in wanted:
                                 asked = roomy_name(room.memory, looks=False)
                                 values.setdefault(asked, {})[host.instance] = value
+        lacking = {
+            host.instance: frozenset(name for name in host.told if host.instance not in values.get(name, {}))
+            for host in self.hosts.values()
+        }
         firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
         known = None if "alerts" in self.refused else self.firing()
         return PrometheusPoll(
@@ -188,11 +210,13 @@ class LostWorld:
                 values,
                 firing,
                 room=tuple(room.memory for room in wanted),
+                lacking=lacking if first else {},
             ),
             INTERVAL,
             (GPUWATCH,),
             None if known is None else frozenset(known),
             None if known is None else frozenset(),
+            None if known is None else frozenset() if self.rules else frozenset({WATCHDOG}),
             None,
             0,
         )
@@ -228,6 +252,8 @@ LOSSES = (
     LostWorld.become_another,
     LostWorld.hide_users,
     LostWorld.hide_gpus,
+    LostWorld.hide_expected,
+    LostWorld.lose_rules,
     LostWorld.leave,
     LostWorld.restart_without_targets,
     LostWorld.begin_anew,
