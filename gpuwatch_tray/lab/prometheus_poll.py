@@ -127,14 +127,16 @@ class _Asking:
         except LabError as error:
             if error.kind is not LabFailure.QUERY:
                 raise
-            return self._note(name, error)
+            self._note(name, error)
+            return None
 
     def if_possible(self, name: str, text: str) -> list[Sample] | None:
         """Return the series; None where there is no answer, which is noted."""
         try:
             return self.samples(text)
         except LabError as error:
-            return self._note(name, error)
+            self._note(name, error)
+            return None
 
     def _note(self, name: str, error: LabError) -> None:
         self._refused.append(_("{name} could not be asked: {why}").format(name=name, why=error.text))
