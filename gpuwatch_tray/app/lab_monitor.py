@@ -146,6 +146,10 @@ class LabMonitor:
             outbox.tick()
         return ended
 
+    def withdraw_popups(self) -> None:
+        """Take its popups off the screen, after `stop`: no engine knows any more what they tell of."""
+        self._teller.withdraw()
+
     def _poll(self) -> None:
         if self._monotonic() < self._not_before:
             return
@@ -283,6 +287,8 @@ class LabWatch:
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
+            if monitor is not None:
+                monitor.withdraw_popups()
             self.start(context)
 
     def explain(self) -> tuple[str, ...]:

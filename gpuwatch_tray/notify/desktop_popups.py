@@ -105,6 +105,12 @@ class DesktopPopups:
         """Close the popup; a server that has ended has closed it already."""
         self._one_at_a_time.close(key)
 
+    def close_all(self, prefix: str) -> None:
+        """Close every popup whose key begins so; one that waits to be shown is dropped."""
+        for key in {*self._one_at_a_time.keys(), *self._registry.keys()}:
+            if key.startswith(prefix):
+                self.close(key)
+
     def _start(self, popup: Popup) -> Future[bool]:
         try:
             return self._bus.start(self._show(popup))

@@ -25,9 +25,11 @@ from gpuwatch_tray.model import (
     LabStatus,
     Level,
     Limits,
+    Popup,
     Presence,
     PresenceResult,
     Problem,
+    Severity,
     Snapshot,
 )
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
@@ -276,6 +278,22 @@ def test_settings_begin_change_and_end_it(tmp_path, sources):
     assert (sources.opened, sources.closed) == (2, 1)
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
     assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
+    watch.stop(1.0)
+
+
+def test_popups_of_a_lab_that_is_no_longer_watched_leave_the_screen(tmp_path, sources):
+    """No engine would know what their buttons are about; those of this computer stay."""
+    popups = FakePopups()
+    watch = LabWatch("tray", lambda _status: None, popups)
+    watch.start(context_of(tmp_path))
+    popups.show(Popup("a1", "of this computer", "", Severity.WARNING))
+    watch.monitor._teller._show(Popup("a1", "of the lab", "", Severity.WARNING), lambda _shown: None)
+    late = watch.monitor
+    watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
+    assert popups.closed == []
+    watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
+    assert popups.closed == [f"{PREFIX}a1"]
+    assert not late._teller._show(Popup("a2", "too late", "", Severity.WARNING), lambda _shown: None)
     watch.stop(1.0)
 
 
