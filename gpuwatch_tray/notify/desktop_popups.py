@@ -121,7 +121,7 @@ class DesktopPopups:
             return failed
 
     def _close(self, key: str) -> None:
-        number = self._registry.forget(key)
+        number = self._registry.withdraw(key)
         if number is not None:
             try:
                 self._bus.call(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=POPUP_TIMEOUT)

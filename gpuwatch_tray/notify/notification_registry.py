@@ -115,6 +115,12 @@ class NotificationRegistry:
             return tuple(self._shown)
 
     def forget(self, key: str) -> int | None:
+        """Forget the popup of this key; the id that it had."""
+        with self._lock:
+            entry = self._shown.pop(key, None)
+        return None if entry is None else entry.number
+
+    def withdraw(self, key: str) -> int | None:
         """Forget the popup of this key, save for a click on its way; the id that it had."""
         with self._lock:
             entry = self._shown.get(key)
