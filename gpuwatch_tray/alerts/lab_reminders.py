@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
+EVERY_HOST = "*"  # `on` of a wait for any host of the lab
 SAME_START = 60.0  # seconds by which two estimates of one start may differ
 
 
@@ -46,6 +47,53 @@ def free_on(host: HostView, condition: LabGpusFree) -> int:
     # Of the emptiest alone it is known how empty it is.
     largest = known(host.largest_free)
     return min(1, host.free) if largest is not None and largest >= condition.memory else 0
+
+
+def why_never_free(condition: LabGpusFree, view: LabView) -> str:
+    """Say why no waiting brings these GPUs; empty where it may."""
+    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
+    if not hosts:
+        names = ", ".join(host.name for host in view.hosts[:20])
+        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
+    well = [host for host in hosts if host.state is HostState.OK]
+    if len(well) < len(hosts):
+        return ""  # what the others have is not known
+    where = _where(condition)
+    sizes = [known(host.gpus) for host in well]
+    if all(size is None for size in sizes) and not condition.looks:
+        text = _("which GPUs are free on {hosts} cannot be known: a list names processes, not idle GPUs")
+        return text.format(hosts=where)
+    if not condition.looks and all(map(_is_silent_about_use, well)):
+        text = _(
+            "no exporter tells which GPUs are free on {hosts}: with LAB_LOOKS_FREE=on in lab.env, "
+            "those that look free count"
+        )
+        return text.format(hosts=where)
+    told = [size for size in sizes if size is not None]
+    most = sum(told) if condition.spread else max(told, default=0)
+    if len(told) == len(sizes) and most < condition.count:
+        text = ngettext(
+            "none of {hosts} has more than {count} GPU", "none of {hosts} has more than {count} GPUs", most
+        )
+        if condition.spread:
+            text = ngettext(
+                "there is only {count} GPU on {hosts}", "there are only {count} GPUs on {hosts}", most
+            )
+        return text.format(count=most, hosts=where)
+    if condition.memory and condition.count > 1 and all(host.detail is None for host in well):
+        return _(
+            "how much memory is free is known of one GPU of each host: ask for one GPU, or leave --memory out"
+        )
+    return ""
+
+
+def _is_silent_about_use(host: HostView) -> bool:
+    """Whether an exporter that is not ours tells of this host, and not which of its GPUs are free."""
+    return host.detail is None and isinstance(host.expected, Missing) and isinstance(host.free, Missing)
+
+
+def _where(condition: LabGpusFree) -> str:
+    return _("the hosts of the lab") if condition.on == EVERY_HOST else condition.on
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
@@ -128,18 +176,27 @@ def _gpu(gpu: Gpu) -> str:
 
 def describe_lab_free(condition: LabGpusFree) -> str:
     """Put the condition into one line."""
-    text = ngettext(
-        "{count} GPU is free on {hosts} for {span}",
-        "{count} GPUs are free on one of {hosts} for {span}",
-        condition.count,
-    )
     if condition.spread:
         text = ngettext(
             "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )
-    said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
+    elif condition.on == EVERY_HOST:
+        text = ngettext(
+            "{count} GPU is free on a host of the lab for {span}",
+            "{count} GPUs are free on one host of the lab for {span}",
+            condition.count,
+        )
+    else:
+        text = ngettext(
+            "{count} GPU is free on {hosts} for {span}",
+            "{count} GPUs are free on one of {hosts} for {span}",
+            condition.count,
+        )
+    said = text.format(count=condition.count, hosts=_where(condition), span=duration(condition.hold))
+    if condition.looks:
+        said = _("{said}, or look so").format(said=said)
     if not condition.memory:
         return said
     return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST
 from gpuwatch_tray.app.context import lab_context
 from gpuwatch_tray.app.lab_operations import COMMENT
 from gpuwatch_tray.common import host
@@ -36,7 +37,6 @@ DETAIL_SHOWN = (
     120.0  # seconds for which it stands in the menu, with its time, when its list is not opened again
 )
 MOST_DETAILS = 20
-EVERYWHERE = "*"
 
 
 class LabActions:
@@ -95,7 +95,8 @@ class LabActions:
                     del self._details[name]
             details = dict(self._details)
         settings = self._context.settings.lab
-        return LabExtras(details, self._links(), settings.silence and bool(settings.alertmanager))
+        may_silence = settings.silence and bool(settings.alertmanager)
+        return LabExtras(details, self._links(), may_silence, settings.looks_free)
 
     def operate_too(self, operation: Callable[[AlertOperations], object]) -> None:
         """Do it on the alerts of the lab as well, where one is watched here."""
@@ -201,7 +202,7 @@ class LabActions:
         looks = self._context.settings.lab.looks_free
         monitor = self._monitor
         view = None if monitor is None else monitor.status.view
-        self._remind(lambda of: of.add_free(count, EVERYWHERE, view, spread=spread, looks=looks))
+        self._remind(lambda of: of.add_free(count, EVERY_HOST, view, spread=spread, looks=looks))
 
     def _remind(self, operation: Callable[[LabReminders], object]) -> None:
         store = self._store_now()

@@ -107,7 +107,7 @@ class DesktopPopups:
 
     def close_all(self, prefix: str) -> None:
         """Close every popup whose key begins so; one that waits to be shown is dropped."""
-        for key in {*self._one_at_a_time.keys(), *self._registry.keys()}:
+        for key in {*self._one_at_a_time.unanswered_keys(), *self._registry.shown_keys()}:
             if key.startswith(prefix):
                 self.close(key)
 

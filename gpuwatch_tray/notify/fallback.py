@@ -46,7 +46,7 @@ class CallbackPopups:
 
     def close_all(self, prefix: str) -> None:
         """Drop all that wait and whose keys begin so."""
-        for key in self._one_at_a_time.keys():
+        for key in self._one_at_a_time.unanswered_keys():
             if key.startswith(prefix):
                 self.close(key)
 

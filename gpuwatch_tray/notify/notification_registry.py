@@ -109,7 +109,7 @@ class NotificationRegistry:
         entry = self.find(popup.key)
         return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST_SHOWN
 
-    def keys(self) -> tuple[str, ...]:
+    def shown_keys(self) -> tuple[str, ...]:
         """Return the keys of the popups that are on the screen."""
         with self._lock:
             return tuple(self._shown)

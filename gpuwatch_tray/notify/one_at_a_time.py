@@ -66,7 +66,7 @@ class OneAtATime:
             else:
                 self._close(key)
 
-    def keys(self) -> tuple[str, ...]:
+    def unanswered_keys(self) -> tuple[str, ...]:
         """Return the keys of the popups that are not answered yet, or wait."""
         with self._lock:
             late = () if self._late is None else (self._late[0].popup.key,)

@@ -252,20 +252,24 @@ def judge_lab_gpu_limit(facts: LabFacts) -> Verdict:
 def judge_lab_feed(facts: LabFacts) -> Verdict:
     """Warn when an Alertmanager is configured and what it says cannot be believed."""
     threshold = _("the Alertmanager does not answer, or gets no alerts")
-    feed = facts.view.feed
-    if feed in {FeedState.NONE, FeedState.FED}:
+    feed, text = facts.view.feed, feed_text(facts.view)
+    if not text:
         return Verdict(LAB_FEED, value=_("the Alertmanager can be believed"), threshold=threshold)
     if feed is FeedState.UNKNOWN:
-        unknown = facts.view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
-        return Verdict(LAB_FEED, unknown=unknown, threshold=threshold)
+        return Verdict(LAB_FEED, unknown=text, threshold=threshold)
+    finding = Finding(LAB_FEED, "", Severity.WARNING, f"LAB_FEED: {feed.value}", text=text)
+    return Verdict(LAB_FEED, (finding,), value=text, threshold=threshold)
+
+
+def feed_text(view: LabView) -> str:
+    """Say why what the Alertmanager says cannot be believed; empty where it can, or where there is none."""
+    if view.feed is FeedState.UNKNOWN:
+        return view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
     text = {
         FeedState.UNFED: _("The Alertmanager gets no alerts: an empty list of it says nothing"),
         FeedState.UNREACHABLE: _("The Alertmanager does not answer"),
-    }[feed]
-    if facts.view.feed_problem:
-        text = _("{said}: {why}").format(said=text, why=facts.view.feed_problem)
-    finding = Finding(LAB_FEED, "", Severity.WARNING, f"LAB_FEED: {feed.value}", text=text)
-    return Verdict(LAB_FEED, (finding,), value=text, threshold=threshold)
+    }.get(view.feed, "")
+    return _("{said}: {why}").format(said=text, why=view.feed_problem) if text and view.feed_problem else text
 
 
 def remote_subject(alert: RemoteAlert) -> str:

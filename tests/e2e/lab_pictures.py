@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageChops  # crops the screenshots
-
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level, Severity
 from gpuwatch_tray.tray import HostDetail, LabExtras, MenuExtras
@@ -61,7 +59,11 @@ def statuses() -> Iterator[tuple[str, Status, Level, str, str]]:
         *three,
         level=Level.WARNING,
         headline="gpu-c does not answer: connection refused; 2 of 16 GPUs free",
-        alerts=[lab_alert(text="gpu-c does not answer: connection refused", rule="host_blind", severity=Severity.WARNING)],
+        alerts=[
+            lab_alert(
+                text="gpu-c does not answer: connection refused", rule="host_blind", severity=Severity.WARNING
+            )
+        ],
     )
     yield "3", _beside(few, Level.WARNING), Level.WARNING, "Free: ", "gpu-a"
     yield f"{MANY}", _beside(_many(fleet(MANY)), Level.CRITICAL), Level.CRITICAL, "Free: ", "h0023"
@@ -99,9 +101,7 @@ def take(desk: rig.Desktop, folder: Path) -> None:
             print(f"--- {kind}, {name}: {len(desk.labels())} rows")
             for row in desk.menu():
                 _print(row)
-            parts = [
-                folder / f"labui-{kind}-{name}{part}.png" for part in ("", "-list", "-host")
-            ]
+            parts = [folder / f"labui-{kind}-{name}{part}.png" for part in ("", "-list", "-host")]
             if isinstance(desk, WholeDesktop):
                 desk.open_menu(drawing.COLOURS[level])
                 rig.settle()

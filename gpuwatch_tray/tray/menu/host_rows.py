@@ -69,7 +69,7 @@ def gpus_text(host: HostView) -> str:
         "" if free is None else _("{count} free").format(count=free),
         "" if looks is None else _("{count} look free").format(count=looks),
         "" if not mine else _("{count} yours").format(count=mine),
-        "" if isinstance(host.hottest, Missing) else f"{host.hottest} °C",
+        "" if isinstance(host.hottest, Missing) else _("hottest {degrees} °C").format(degrees=host.hottest),
     ]
     return labels.DOT.join(part for part in parts if part)
 
@@ -99,10 +99,10 @@ def _told_row(key: str, host: HostView, detail: HostDetail | None, offered: froz
     """Return the row that says of when the rows below it are, or why they say nothing; always there."""
     row = f"{key}/told"
     if detail is None:
-        ask = action_row(row, _("Ask for its GPUs"), ActionKind.ASK_HOST, host.name)
-        return next(iter(offered_rows(offered, ask)), text_row(row, _("not asked")))
+        ask = action_row(row, _("Read its GPUs now"), ActionKind.ASK_HOST, host.name)
+        return next(iter(offered_rows(offered, ask)), text_row(row, _("not read yet")))
     if detail.snapshot is None:
-        return text_row(row, _("asking…"))
+        return text_row(row, _("reading…"))
     if detail.snapshot.problem is not None:
         return text_row(row, redact.text(str(detail.snapshot.problem)))
     return text_row(row, _("as of {time}").format(time=local_time(detail.at, "%H:%M:%S")))

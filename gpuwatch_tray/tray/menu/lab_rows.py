@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST, why_never_free
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import end_time, memory_text, menu_duration
-from gpuwatch_tray.rules.lab_rules import REMOTE, blind_text, remote_of
+from gpuwatch_tray.rules.lab_rules import REMOTE, blind_text, feed_text, remote_of
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.alert_rows import SEVERITIES, acknowledge_row, alert_row
 from gpuwatch_tray.tray.menu.host_rows import host_row
-from gpuwatch_tray.tray.menu.process_rows import rest_row
+from gpuwatch_tray.tray.menu.process_rows import free_label, rest_row
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
     MenuRow,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 MAX_HOSTS = 12  # in a list
 MAX_REMOTE = 12  # alerts of the Alertmanager beside ours
+MAX_NOTES = 6
 ASKED_FOR = (1, 2, 4, 8, 16)  # numbers of GPUs that can be waited for
 
 
@@ -106,22 +109,21 @@ def lab_rows(
     rows = [
         listed(
             "lab:mine", _mine_label(view, mine), mine, lambda host: _mine_words(host, view.at),
-            lambda host: known(host.mine) or 0, _("no GPU of yours is known"),
+            lambda host: known(host.mine) or 0, _("No GPU of yours is known"),
         ),
         listed(
             "lab:free", _free_label(view, free), free, _free_words,
-            lambda host: known(host.free) or known(host.looks_free) or 0, _("no free GPU is known"),
+            lambda host: known(host.free) or known(host.looks_free) or 0, _("No free GPU is known"),
         ),
     ]  # fmt: skip
     if unread:
-        label = ngettext("Not answering: {count} host", "Not answering: {count} hosts", len(unread))
         rows.append(
             listed(
-                "lab:unread", label.format(count=len(unread)), unread,
+                "lab:unread", _unread_label(unread), unread,
                 lambda host: _unread_words(host, view.at), lambda host: host.since or 0.0, "",
             )
         )  # fmt: skip
-    return rows
+    return [*rows, *_note_rows(view, offered)]
 
 
 def _mine_label(view: LabView, mine: Sequence[HostView]) -> str:
@@ -158,7 +160,7 @@ def _counts(host: HostView) -> bool:
 def _with_unknown(words: str, hosts: int) -> str:
     if not hosts:
         return words
-    text = ngettext("{count} host unknown", "{count} hosts unknown", hosts)
+    text = ngettext("unknown on {count} host", "unknown on {count} hosts", hosts)
     return words + labels.DOT + text.format(count=hosts)
 
 
@@ -178,13 +180,50 @@ def _free_words(host: HostView) -> str:
         count = _("{free} of {every} free").format(free=free, every="?" if every is None else every)
     else:
         count = _("{count} look free").format(count=looks)
-    room = "" if isinstance(host.largest_free, Missing) else memory_text(host.largest_free)
+    room = ""
+    if free and not isinstance(host.largest_free, Missing):
+        room = _("up to {memory}").format(memory=memory_text(host.largest_free))
     return labels.DOT.join(part for part in (host.name, count, room) if part)
+
+
+def _unread_label(unread: Sequence[HostView]) -> str:
+    """Count the hosts of which nothing is known, apart from those that were taken off the list."""
+    gone = sum(1 for host in unread if host.state is HostState.GONE)
+    text = _("No longer on the list: {count}").format(count=gone)
+    if gone == len(unread):
+        return text
+    left = len(unread) - gone
+    label = ngettext("Not answering: {count} host", "Not answering: {count} hosts", left).format(count=left)
+    return label + labels.DOT + text if gone else label
 
 
 def _unread_words(host: HostView, now: float) -> str:
     since = "" if host.since is None else menu_duration(max(now - host.since, 0.0))
     return labels.fit(blind_text(host), f"{labels.DOT}{since}" if since else "", labels.PROCESS_COLUMNS)
+
+
+# --- notes -----------------------------------------------------------------------------------------------
+
+
+def lab_troubles(lab: LabStatus) -> tuple[str, ...]:
+    """Return the notes that are not about the last reading: a mail that does not leave, and the like."""
+    read = () if lab.view is None else lab.view.notes
+    return tuple(note for note in lab.notes if note not in read)
+
+
+def _note_rows(view: LabView, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return one row for what limits the last reading, or may make it wrong, with all of that below it."""
+    notes = tuple(filter(None, (feed_text(view), *view.notes)))
+    if not notes:
+        return []
+    more = f"{labels.DOT}+{len(notes) - 1}" if notes[1:] else ""
+    label = labels.fit(_("Note: {text}").format(text=redact.text(notes[0])), more)
+    shown = notes[:MAX_NOTES]
+    below = [
+        row for place, note in enumerate(shown) for row in text_rows(f"lab:note:{place}", redact.text(note))
+    ]
+    below += rest_row("lab:notes", len(notes) - len(shown), offered)
+    return [MenuRow("lab:notes", label, children=tuple(below), gone=_("Until now"))]
 
 
 # --- alerts -----------------------------------------------------------------------------------------------
@@ -285,8 +324,8 @@ def _remote_row(
 # --- reminders and links ----------------------------------------------------------------------------------
 
 
-def lab_reminder_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """Return what is waited for in the lab, and the numbers of free GPUs that can be waited for there."""
+def lab_pending_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for each reminder that is waited for in the lab."""
     rows: list[MenuRow] = []
     for reminder in lab.awaited:
         key = f"lab awaited:{reminder.id}"
@@ -298,25 +337,56 @@ def lab_reminder_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[M
         rows.append(
             MenuRow(key, label, children=below, subject=key, gone=_("No longer"), enabled=bool(below))
         )
-    if lab.view is None or lab.view.problem is not None:
-        return rows
-    well = [host for host in lab.view.hosts if host.state is HostState.OK]
-    free = [known(host.free) for host in well]
-    if all(count is None for count in free):
-        return rows  # where nobody tells which are free, nobody can tell when they will be
-    most, size = max(count or 0 for count in free), max((known(host.gpus) or 0 for host in well), default=0)
-    there, every = sum(count or 0 for count in free), sum(known(host.gpus) or 0 for host in well)
-    one = [_wanted_row(number, spread=False) for number in ASKED_FOR if most < number <= size]
-    over = [_wanted_row(number, spread=True) for number in ASKED_FOR[1:] if there < number <= every]
-    rows += submenu("lab one", _("Free on one host of the lab"), offered_rows(offered, *one))
-    rows += submenu("lab over", _("Free over all of the lab"), offered_rows(offered, *over))
     return rows
 
 
-def _wanted_row(number: int, *, spread: bool) -> MenuRow:
-    label = ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
+def lab_free_rows(lab: LabStatus, offered: Collection[ActionKind], *, looks: bool) -> list[MenuRow]:
+    """
+    Return the numbers of free GPUs that can be waited for in the lab; else a row that says why none can be.
+
+    With `looks`, GPUs count that only look free, and the rows say so.
+    """
+    view = lab.view
+    if view is None or view.problem is not None or ActionKind.LAB_WHEN_FREE not in offered:
+        return []
+    well = [host for host in view.hosts if host.state is HostState.OK]
+    told = [host for host in well if known(host.free) is not None]
+    looking = [host for host in well if looks and host not in told and _looks(host) is not None]
+    counts = [known(host.free) or 0 for host in told] + [_looks(host) or 0 for host in looking]
+    if not counts:
+        never = why_never_free(LabGpusFree(1, 0.0, on=EVERY_HOST, looks=looks), view)
+        why = never or _("which GPUs of the lab are free is not known now")
+        return text_rows("lab never", why)
+    sizes = [known(host.gpus) or 0 for host in (*told, *looking)]
+    wanted = _looking_label if not told else _either_label if looking else free_label
+    one = [
+        _wanted_row(number, wanted, spread=False)
+        for number in ASKED_FOR
+        if max(counts) < number <= max(sizes)
+    ]
+    over = [
+        _wanted_row(number, wanted, spread=True)
+        for number in ASKED_FOR[1:]
+        if sum(counts) < number <= sum(sizes)
+    ]
+    return [
+        *submenu("lab one", _("On one host of the lab"), one),
+        *submenu("lab over", _("On all hosts of the lab together"), over),
+    ]
+
+
+def _wanted_row(number: int, wanted: Callable[[int], str], *, spread: bool) -> MenuRow:
     target = f"{number}+" if spread else str(number)
-    return action_row(f"lab when {target}", label, ActionKind.LAB_WHEN_FREE, target)
+    return action_row(f"lab when {target}", wanted(number), ActionKind.LAB_WHEN_FREE, target)
+
+
+def _looking_label(number: int) -> str:
+    return ngettext("{number} GPU looks free", "{number} GPUs look free", number).format(number=number)
+
+
+def _either_label(number: int) -> str:
+    text = ngettext("{number} GPU is free, or looks so", "{number} GPUs are free, or look so", number)
+    return text.format(number=number)
 
 
 def link_rows(offered: Collection[ActionKind], extras: LabExtras) -> list[MenuRow]:
