@@ -31,6 +31,7 @@ from tests.support.lab_status import (
     well,
     with_lab,
 )
+from tests.support.timing import wait_until
 from tests.support.tray_status import GIB, NOW, gpu, process, snapshot
 
 if TYPE_CHECKING:
@@ -121,6 +122,12 @@ def take(desk: rig.Desktop, folder: Path) -> None:
                 unfold(desk, rows, f"{host} ", 0)
                 desk.screenshot(parts[2])
             desk.close_menu()
+        wait_until(lambda: not _registered(desk), "the icon to go")
+
+
+def _registered(desk: rig.Desktop) -> list[str]:
+    peer = (rig.WATCHER, "/StatusNotifierWatcher", rig.WATCHER)
+    return desk.client.get_all(peer).get("RegisteredStatusNotifierItems", [])
 
 
 def _print(row: rig.MenuRow, depth: int = 0) -> None:
