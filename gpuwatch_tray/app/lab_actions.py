@@ -96,7 +96,7 @@ class LabActions:
             details = dict(self._details)
         settings = self._context.settings.lab
         may_silence = settings.silence and bool(settings.alertmanager)
-        return LabExtras(details, self._links(), may_silence, settings.looks_free)
+        return LabExtras(details, settings.links, may_silence, settings.looks_free)
 
     def operate_too(self, operation: Callable[[AlertOperations], object]) -> None:
         """Do it on the alerts of the lab as well, where one is watched here."""
@@ -151,11 +151,6 @@ class LabActions:
         if store is None:
             self._failed(_too_late(), _("This lab is no longer watched here: lab.env has changed"))
         return store
-
-    def _links(self) -> tuple[tuple[str, str], ...]:
-        settings = self._context.settings.lab
-        pages = [("Prometheus", next(iter(settings.prometheus), "")), ("Grafana", settings.grafana)]
-        return tuple((title, address) for title, address in pages if address)
 
     def _ask(self, name: str) -> None:
         monitor = self._monitor
@@ -222,7 +217,7 @@ class LabActions:
 
     def _open(self, address: str) -> None:
         """Open a page of the lab; none but those of the settings, whatever an answer names."""
-        if address not in {known for _title, known in self._links()}:
+        if address not in {known for _title, known in self._context.settings.lab.links}:
             return
         try:
             launcher.open_address(address)

@@ -62,12 +62,13 @@ def host_row(
 def gpus_text(host: HostView) -> str:
     """Say how many GPUs the host has, how many are free, how hot; what is not known is left out."""
     gpus, free, looks, mine = (known(value) for value in (host.gpus, host.free, host.looks_free, host.mine))
+    looking = ngettext("{count} looks free", "{count} look free", looks or 0).format(count=looks)
     whole = ngettext("{count} GPU", "{count} GPUs", gpus or 0).format(count=gpus)
     parts = [
         "" if gpus is None else whole,
         _("free ?") if free is None and looks is None else "",
         "" if free is None else _("{count} free").format(count=free),
-        "" if looks is None else _("{count} look free").format(count=looks),
+        looking if free is None and looks is not None else "",
         "" if not mine else _("{count} yours").format(count=mine),
         "" if isinstance(host.hottest, Missing) else _("hottest {degrees} °C").format(degrees=host.hottest),
     ]

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.lab_sums import HostCounts, free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import end_time, memory_text, menu_duration
@@ -104,64 +105,37 @@ def lab_rows(
         return MenuRow(key, labels.fit(label), children=below, gone=_("Until now"))
 
     mine = [host for host in view.hosts if known(host.mine)]
-    free = [host for host in view.hosts if known(host.free) or known(host.looks_free)]
+    free = [host for host in view.hosts if _free_count(host)]
     unread = [host for host in view.hosts if host.state is not HostState.OK]
+    counts = list(map(_counts, view.hosts))
     rows = [
         listed(
-            "lab:mine", _mine_label(view, mine), mine, lambda host: _mine_words(host, view.at),
+            "lab:mine", mine_text(counts), mine, lambda host: _mine_words(host, view.at),
             lambda host: known(host.mine) or 0, _("No GPU of yours is known"),
         ),
         listed(
-            "lab:free", _free_label(view, free), free, _free_words,
-            lambda host: known(host.free) or known(host.looks_free) or 0, _("No free GPU is known"),
+            "lab:free", free_text(counts), free, _free_words, _free_count, _("No free GPU is known"),
         ),
     ]  # fmt: skip
     if unread:
         rows.append(
             listed(
-                "lab:unread", _unread_label(unread), unread,
+                "lab:unread", unread_text(counts), unread,
                 lambda host: _unread_words(host, view.at), lambda host: host.since or 0.0, "",
             )
         )  # fmt: skip
     return [*rows, *_note_rows(view, offered)]
 
 
-def _mine_label(view: LabView, mine: Sequence[HostView]) -> str:
-    """Say on how many GPUs one computes; never that it is on none where that is not known of all hosts."""
-    open_ = sum(1 for host in view.hosts if isinstance(host.mine, Missing) and _counts(host))
-    if not mine and open_ == sum(map(_counts, view.hosts)):
-        return _("Yours: not known")
-    gpus = sum(known(host.mine) or 0 for host in mine)
-    words = ngettext("Yours: {count} GPU", "Yours: {count} GPUs", gpus).format(count=gpus)
-    return _with_unknown(words, open_)
+def _counts(host: HostView) -> HostCounts:
+    values = (host.gpus, host.free, host.looks_free, host.mine)
+    return HostCounts(host.state, *map(known, values))
 
 
-def _free_label(view: LabView, free: Sequence[HostView]) -> str:
-    told = [host for host in view.hosts if not (isinstance(host.free, Missing) and _looks(host) is None)]
-    open_ = sum(map(_counts, view.hosts)) - sum(map(_counts, told))
-    if not told:
-        return _("Free: not known")
-    gpus = sum(known(host.free) or known(host.looks_free) or 0 for host in free)
-    every = sum(known(host.gpus) or 0 for host in told)
-    # what only looks free is never called free
-    looks = any(not known(host.free) for host in free)
-    text = _("Free or looking so: {free} of {every} GPUs") if looks else _("Free: {free} of {every} GPUs")
-    return _with_unknown(text.format(free=gpus, every=every), open_)
-
-
-def _looks(host: HostView) -> int | None:
-    return known(host.looks_free)
-
-
-def _counts(host: HostView) -> bool:
-    return host.state is not HostState.GONE
-
-
-def _with_unknown(words: str, hosts: int) -> str:
-    if not hosts:
-        return words
-    text = ngettext("unknown on {count} host", "unknown on {count} hosts", hosts)
-    return words + labels.DOT + text.format(count=hosts)
+def _free_count(host: HostView) -> int:
+    """Return how many GPUs are free, or look so where that alone is known; 0 where neither is."""
+    free = known(host.free)
+    return free if free is not None else known(host.looks_free) or 0
 
 
 def _mine_words(host: HostView, now: float) -> str:
@@ -174,27 +148,16 @@ def _mine_words(host: HostView, now: float) -> str:
 
 
 def _free_words(host: HostView) -> str:
-    free, looks = known(host.free), known(host.looks_free)
+    free, looks = known(host.free), known(host.looks_free) or 0
     every = known(host.gpus) if isinstance(host.expected, Missing) else host.expected
     if free:
         count = _("{free} of {every} free").format(free=free, every="?" if every is None else every)
     else:
-        count = _("{count} look free").format(count=looks)
+        count = ngettext("{count} looks free", "{count} look free", looks).format(count=looks)
     room = ""
     if free and not isinstance(host.largest_free, Missing):
         room = _("up to {memory}").format(memory=memory_text(host.largest_free))
     return labels.DOT.join(part for part in (host.name, count, room) if part)
-
-
-def _unread_label(unread: Sequence[HostView]) -> str:
-    """Count the hosts of which nothing is known, apart from those that were taken off the list."""
-    gone = sum(1 for host in unread if host.state is HostState.GONE)
-    text = _("No longer on the list: {count}").format(count=gone)
-    if gone == len(unread):
-        return text
-    left = len(unread) - gone
-    label = ngettext("Not answering: {count} host", "Not answering: {count} hosts", left).format(count=left)
-    return label + labels.DOT + text if gone else label
 
 
 def _unread_words(host: HostView, now: float) -> str:
@@ -351,8 +314,9 @@ def lab_free_rows(lab: LabStatus, offered: Collection[ActionKind], *, looks: boo
         return []
     well = [host for host in view.hosts if host.state is HostState.OK]
     told = [host for host in well if known(host.free) is not None]
-    looking = [host for host in well if looks and host not in told and _looks(host) is not None]
-    counts = [known(host.free) or 0 for host in told] + [_looks(host) or 0 for host in looking]
+    silent = [host for host in well if known(host.free) is None]
+    looking = [host for host in silent if looks and known(host.looks_free) is not None]
+    counts = list(map(_free_count, (*told, *looking)))
     if not counts:
         never = why_never_free(LabGpusFree(1, 0.0, on=EVERY_HOST, looks=looks), view)
         why = never or _("which GPUs of the lab are free is not known now")
