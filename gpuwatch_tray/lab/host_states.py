@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE
 from gpuwatch_tray.model import UNKNOWN, Field, HostAlert, HostState, HostView, Missing, Why
 from gpuwatch_tray.model.units import rough_duration
 
@@ -206,13 +205,6 @@ def _count(value: float | None, most: float = _MOST) -> Field[int]:
     if not math.isfinite(value) or not 0 <= value <= most:
         return _TOO_MANY
     return int(value)
-
-
-def clocks_off(views: Iterable[HostView]) -> tuple[HostView, ...]:
-    """Return the hosts whose clocks are off by more than a scrape takes."""
-    return tuple(
-        view for view in views if not isinstance(view.clock, Missing) and abs(view.clock) > CLOCK_TOLERANCE
-    )
 
 
 def host_names(instances: Iterable[str]) -> dict[str, str]:

@@ -15,16 +15,16 @@ from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, missing_notes
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clocks_off
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, quote
+from gpuwatch_tray.lab.promql import quote
 from gpuwatch_tray.model import FeedState, HostState
 from gpuwatch_tray.model.units import rough_duration
 

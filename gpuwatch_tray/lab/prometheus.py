@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.alert_feed import FeedJudge
 from gpuwatch_tray.lab.alertmanager import Alertmanagers, AlertsRead
 from gpuwatch_tray.lab.answers import harmless, host_of
@@ -19,16 +19,16 @@ from gpuwatch_tray.lab.host_detail import snapshot_of
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clock_notes
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
+from gpuwatch_tray.lab.promql import detail_query
 from gpuwatch_tray.model import (
     FeedState,
     HostState,
@@ -291,16 +291,7 @@ class PrometheusLab:
         if poll.clock is not None and abs(poll.clock) > CLOCK_TOLERANCE:
             text = _("the clocks of this computer and of Prometheus differ by {time}")
             notes.append(text.format(time=rough_duration(abs(poll.clock))))
-        off = clocks_off(hosts)
-        if off:
-            text = ngettext(
-                "the clock of {count} host is off: {hosts}",
-                "the clocks of {count} hosts are off: {hosts}",
-                len(off),
-            )
-            shown = ", ".join(view.name for view in off[:3]) + (" …" if len(off) > 3 else "")  # noqa: PLR2004
-            notes.append(text.format(count=len(off), hosts=shown))
-        return tuple(notes)
+        return (*notes, *clock_notes(hosts))
 
     def _with_alerts(self, view: LabView, poll: PrometheusPoll | None, read: AlertsRead | None) -> LabView:
         if read is None:

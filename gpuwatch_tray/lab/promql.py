@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.lab.exporters import Exporter
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
-CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
 ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.common import redact, session_folder
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.lab.host_view import view_of_snapshot
+from gpuwatch_tray.lab.host_view import clock_notes, view_of_snapshot
 from gpuwatch_tray.lab.ps_json import NotAListingError, parse_ps_json
 from gpuwatch_tray.model import UNKNOWN, HostState, HostView, LabView, Missing, Problem, Snapshot
 from gpuwatch_tray.model.units import MINUTE
@@ -86,7 +86,8 @@ class SshHosts:
             reader.join(max(0.0, until - time.monotonic()))
         with self._lock:
             views = [self._present(name, started) for name in self._hosts]
-        return LabView(self.name, self._clock(), tuple(sorted(views, key=lambda view: view.name)))
+        hosts = tuple(sorted(views, key=lambda view: view.name))
+        return LabView(self.name, self._clock(), hosts, notes=clock_notes(hosts))
 
     def _present(self, name: str, at: float) -> HostView:
         """Return what is known of a machine; that it was well is not, where a run has not returned since."""
