@@ -86,9 +86,9 @@ DCGM = Exporter(
         ),
     },
     (
-        N_("processes and their owners, so neither free GPUs nor yours"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("when it last read its GPUs"),
+        N_("which processes run, and whose: free GPUs and yours are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("when it last read the GPUs"),
     ),
 )
 NVITOP = Exporter(
@@ -112,9 +112,9 @@ NVITOP = Exporter(
         ),
     },
     (
-        N_("which processes compute, and whether it lists all of them, so no free GPUs"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("that none of your processes is on a host: only that some are"),
+        N_("which processes compute, and whether it lists all of them: free GPUs are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("on which hosts you have no process, only on which you have some"),
     ),
 )
 NVIDIA_SMI = Exporter(
@@ -138,8 +138,8 @@ NVIDIA_SMI = Exporter(
         ),
     },
     (
-        N_("the owners of processes, so none of yours; free GPUs only with --collect.compute-apps"),
-        N_("how many GPUs the host should have, so no lost one"),
+        N_("whose the processes are: yours are unknown, and free GPUs too without --collect.compute-apps"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
     ),
 )
 EXPORTERS = (GPUWATCH, DCGM, NVITOP, NVIDIA_SMI)  # a host that has two is read by the first
@@ -153,7 +153,7 @@ def found_exporters(names: Iterable[str]) -> tuple[Exporter, ...]:
 
 def missing_notes(exporters: tuple[Exporter, ...]) -> tuple[str, ...]:
     """Say for each exporter that is not ours what it does not tell."""
-    text = _("{exporter} does not tell {what}")
+    text = _("{exporter} does not say {what}")
     return tuple(
         text.format(exporter=exporter.name, what=_(what)) for exporter in exporters for what in exporter.lacks
     )

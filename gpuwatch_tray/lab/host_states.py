@@ -125,19 +125,19 @@ def _state(
 ) -> tuple[HostState, str]:
     scraped = answers.scraped.get(instance)
     if scraped is None:
-        return HostState.GONE, _("Prometheus has it on its list no more")
+        return HostState.GONE, _("Prometheus no longer asks it")
     age = answers.at - scraped
     if age > oldest_allowed(interval):
-        text = _("Prometheus has not asked it for {time}")
+        text = _("Prometheus last asked it {time} ago")
         return HostState.STALE, text.format(time=rough_duration(age))
     if instance in answers.down:
-        return HostState.DOWN, _("it does not answer")
+        return HostState.DOWN, _("Prometheus cannot reach its exporter")
     if instance not in answers.values.get("reading", {}):
         if instance in answers.values.get("blind", {}):
-            return HostState.BLIND, _("it answers, but cannot read its GPUs")
-        return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+            return HostState.BLIND, _("its exporter answers, but the driver there does not")
+        return HostState.UNKNOWN, _("it answers, but says nothing about GPUs")
     if seen.counted and instance not in answers.values.get("gpus", {}):
-        return HostState.UNKNOWN, _("it answers, but tells no more how many GPUs it has")
+        return HostState.UNKNOWN, _("it answers, but no longer says how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
@@ -155,7 +155,7 @@ def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostStat
     age = scraped - seen.reading if seen.reading >= _EPOCH else 0.0
     if abs(age) > READING_AGE:
         return HostState.STALE, text.format(time=rough_duration(age)) if age > 0 else _(
-            "it read its GPUs in the future: its clock is off"
+            "its last reading lies in the future: its clock is off"
         )
     return HostState.OK, ""
 

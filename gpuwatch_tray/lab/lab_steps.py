@@ -91,7 +91,7 @@ def _target_steps(client: PrometheusClient, settings: LabSettings, poll: Prometh
     text = ngettext("{count} target has the job {job}", "{count} targets have the job {job}", count)
     yield LabStep(True, text.format(count=count, job=settings.job))
     if age > oldest_allowed(poll.interval):
-        text = _("it has asked none of them for {time}: what it answers is old")
+        text = _("it last asked one of them {time} ago: its answers are old")
         yield LabStep(
             False, text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
         )

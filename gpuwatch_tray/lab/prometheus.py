@@ -71,7 +71,7 @@ class SingleFlight:
         For the end of that one it waits `wait` seconds.
         """
         if not self._busy.acquire(timeout=wait):
-            raise LabError(LabFailure.UNREACHABLE, _("the last question is still without an answer"))
+            raise LabError(LabFailure.UNREACHABLE, _("the last question has not been answered yet"))
 
         def run() -> T:
             try:
@@ -280,7 +280,7 @@ class PrometheusLab:
             text = _("Prometheus has no target of the job {job}").format(job=self._settings.job)
             return Problem(text, _("see LAB_JOB in lab.env, and `gpuwatch-tray setup prometheus`"))
         if age > oldest_allowed(poll.interval):
-            text = _("Prometheus has asked no host for {time}: what it answers is old")
+            text = _("Prometheus last asked a host {time} ago: its answers are old")
             return Problem(
                 text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
             )

@@ -249,7 +249,7 @@ def test_silencing_for_everyone_is_asked_once_and_only_where_it_is_on():
     ask = find(rows, "Critical: h0033", "Silence 2 h for everyone…")
     assert ask.action is None
     assert labels_of(ask.children) == [
-        "Nobody will be told of it for 2 h, whoever gets it now",
+        "For 2 h, nobody who gets this alert is told of it",
         "Silence it for everyone now",
     ]
     assert ask.children[1].action == MenuAction(ActionKind.LAB_SILENCE, "f1")
@@ -260,7 +260,7 @@ def test_silences_of_others_are_shown_with_author_and_end():
     theirs = remote("f1", silences=(SILENCE,))
     ours = remote("f2", "h0001", silences=(replace(SILENCE, id="s2", author="ada@desk", ours=True),))
     lab = lab_status(view=lab_view(*ONE_OF_EACH, alerts=(theirs, ours)))
-    rows = find(rows_of(lab, SILENT), "No alerts", "In the Alertmanager: 2 more").children
+    rows = find(rows_of(lab, SILENT), "No alerts", "Other alerts in the Alertmanager: 2").children
     text = "\n".join(labels_of(walk(rows)))
     assert "silenced by bob until" in text
     assert ": new fan" in text

@@ -244,7 +244,7 @@ def _silence_rows(key: str, fingerprint: str, offered: Collection[ActionKind]) -
     sure = action_row(
         f"everyone {key}", _("Silence it for everyone now"), ActionKind.LAB_SILENCE, fingerprint
     )
-    asks = text_row(f"asks {key}", _("Nobody will be told of it for 2 h, whoever gets it now"))
+    asks = text_row(f"asks {key}", _("For 2 h, nobody who gets this alert is told of it"))
     choices = [asks, *offered_rows(offered, sure)]
     return submenu(f"silence {key}", _("Silence 2 h for everyone…"), choices)
 
@@ -260,7 +260,7 @@ def remote_rows(lab: LabStatus, offered: Collection[ActionKind], extras: LabExtr
     others.sort(key=lambda alert: (not alert.silences, -alert.severity, alert.host, alert.name))
     below = [_remote_row(alert, lab.at, offered, extras) for alert in unique_alerts(others)[:MAX_REMOTE]]
     below += rest_row("lab:remote", len(others) - len(below), offered)
-    text = ngettext("In the Alertmanager: {count} more", "In the Alertmanager: {count} more", len(others))
+    text = _("Other alerts in the Alertmanager: {count}")
     return [MenuRow("lab:remote", text.format(count=len(others)), children=tuple(below))]
 
 
