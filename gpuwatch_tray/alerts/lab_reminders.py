@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import HostState, Missing, ReminderNotice, known
+from gpuwatch_tray.model import UNSUPPORTED, HostState, Missing, ReminderNotice, RoomWanted, known
 from gpuwatch_tray.model.units import duration, memory_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Observation
+    from gpuwatch_tray.alerts.reminder_types import LabProcessEnds, Observation, Reminder
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
 EVERY_HOST = "*"  # `on` of a wait for any host of the lab
+MOST_ROOM = 8  # amounts of memory that are asked for at a time
 SAME_START = 60.0  # seconds by which two estimates of one start may differ
 
 
@@ -37,16 +39,23 @@ def free_on(host: HostView, condition: LabGpusFree) -> int:
     """Count the GPUs of a host that are known to be free, and have the memory that is wanted."""
     if host.state is not HostState.OK:
         return 0
-    if isinstance(host.free, Missing):
-        looks = host.looks_free if condition.looks else host.free
-        return 0 if isinstance(looks, Missing) or condition.memory else looks
-    if not condition.memory:
-        return host.free
+    free = known(host.looks_free if condition.looks and isinstance(host.free, Missing) else host.free)
+    if free is None or not condition.memory:
+        return free or 0
     if host.detail is not None:
         return sum(1 for gpu in _free(host.detail) if _room(gpu) >= condition.memory)
-    # Of the emptiest alone it is known how empty it is.
-    largest = known(host.largest_free)
-    return min(1, host.free) if largest is not None and largest >= condition.memory else 0
+    return min(free, dict(host.roomy).get(condition.memory, 0))
+
+
+def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
+    """Return what is to be asked of hosts without details, once for each amount of memory."""
+    least: dict[int, int] = {}
+    for reminder in reminders:
+        condition = reminder.condition
+        if isinstance(condition, LabGpusFree) and condition.memory and reminder.notice is None:
+            wanted = 1 if condition.spread else condition.count
+            least[condition.memory] = min(wanted, least.get(condition.memory, wanted))
+    return tuple(RoomWanted(memory, count) for memory, count in sorted(least.items())[:MOST_ROOM])
 
 
 def why_never_free(condition: LabGpusFree, view: LabView) -> str:
@@ -63,7 +72,7 @@ def why_never_free(condition: LabGpusFree, view: LabView) -> str:
     if all(size is None for size in sizes) and not condition.looks:
         text = _("which GPUs are free on {hosts} cannot be known: a list names processes, not idle GPUs")
         return text.format(hosts=where)
-    if not condition.looks and all(map(_is_silent_about_use, well)):
+    if not condition.looks and all(host.free == UNSUPPORTED for host in well):
         text = _(
             "no exporter tells which GPUs are free on {hosts}: with LAB_LOOKS_FREE=on in lab.env, "
             "those that look free count"
@@ -80,16 +89,7 @@ def why_never_free(condition: LabGpusFree, view: LabView) -> str:
                 "there is only {count} GPU on {hosts}", "there are only {count} GPUs on {hosts}", most
             )
         return text.format(count=most, hosts=where)
-    if condition.memory and condition.count > 1 and all(host.detail is None for host in well):
-        return _(
-            "how much memory is free is known of one GPU of each host: ask for one GPU, or leave --memory out"
-        )
     return ""
-
-
-def _is_silent_about_use(host: HostView) -> bool:
-    """Whether an exporter that is not ours tells of this host, and not which of its GPUs are free."""
-    return host.detail is None and isinstance(host.expected, Missing) and isinstance(host.free, Missing)
 
 
 def _where(condition: LabGpusFree) -> str:

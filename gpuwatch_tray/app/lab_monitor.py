@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.alerts.lab_reminders import room_wanted
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -153,7 +154,7 @@ class LabMonitor:
     def _poll(self) -> None:
         if self._monotonic() < self._not_before:
             return
-        view = self._source.read()
+        view = self._source.read(room_wanted(self._engine.reminders))
         # A server that does not answer is not asked at each poll.
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._context.settings.lab.poll)
         if view.problem is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts.lab_reminders import why_never_free
+from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, room_wanted, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
 from gpuwatch_tray.alerts.reminders import describe_reminder
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.engine.operations import HOLD, ReminderError, ReminderList, clipped
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Missing
+from gpuwatch_tray.model.units import memory_text
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import LabView, Snapshot
@@ -40,6 +41,11 @@ class LabReminders(ReminderList):
         condition = LabGpusFree(count, hold, on=on, spread=spread, memory=memory, looks=looks)
         if view is not None and view.problem is None and (why := why_never_free(condition, view)):
             raise ReminderError(why)
+        amounts = {room.memory for room in room_wanted(self._store.reminders())}
+        if memory and memory not in amounts and len(amounts) >= MOST_ROOM:
+            sizes = ", ".join(map(memory_text, sorted(amounts)))
+            text = _("{count} amounts of memory are waited for already: {sizes}; take one of them")
+            raise ReminderError(text.format(count=len(amounts), sizes=sizes))
         return self._unless_waited(condition)
 
     def add_end(self, host: str, pid: int, snapshot: Snapshot) -> str:

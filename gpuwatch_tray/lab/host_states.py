@@ -17,7 +17,18 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.model import UNKNOWN, Field, HostAlert, HostState, HostView, Missing, Why
+from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    UNSUPPORTED,
+    Field,
+    HostAlert,
+    HostState,
+    HostView,
+    Missing,
+    Why,
+    known,
+)
 from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
@@ -42,6 +53,8 @@ class LabAnswers(Struct, frozen=True):
     gone: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by the names of `host_queries`
     firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
+    untold: frozenset[str] = frozenset()  # names of `values` that no host of the lab tells
+    room: tuple[int, ...] = ()  # bytes: so much memory was asked for on free GPUs
 
 
 class _Seen(Struct, frozen=True):
@@ -111,9 +124,9 @@ def judge_hosts(
         before = memory.hosts.get(instance)
         seen = _remember_reading(answers, instance, before, now)
         state, reason = _state(answers, instance, seen, now, interval)
-        known = before is not None and before.state is state
+        stays = before is not None and before.state is state
         # When it began is known where it was seen to begin.
-        since = before.since if known and before else (None if before is None else now.wall)
+        since = before.since if stays and before else (None if before is None else now.wall)
         hosts[instance] = replace(seen, state=state, since=since)
         view = HostView(instance, state, since, reason)
         views[instance] = _with_counts(view, answers, instance) if state is HostState.OK else view
@@ -182,6 +195,9 @@ def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView
     gpus, free = count("gpus"), count("free")
     if not isinstance(gpus, Missing) and not isinstance(free, Missing) and free > gpus:
         free = _TOO_MANY
+    if isinstance(free, Missing) and "free" in answers.untold:
+        free = UNSUPPORTED
+    looks = count("looks_free")
     clock = values.get("clock", {}).get(instance)
     start = values.get("oldest_start", {}).get(instance)
     return replace(
@@ -190,13 +206,31 @@ def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView
         expected=count("expected"),
         free=free,
         largest_free=_count(values.get("largest_free", {}).get(instance), math.inf),
-        looks_free=count("looks_free"),
+        looks_free=looks,
+        roomy=_roomy(answers, instance, free, looks),
         mine=count("mine"),
         oldest_start=UNKNOWN if start is None or not math.isfinite(start) else start,
         clock=UNKNOWN if clock is None or not math.isfinite(clock) else clock,
         hottest=count("hottest"),
         firing=answers.firing.get(instance, UNKNOWN),
     )
+
+
+def _roomy(
+    answers: LabAnswers, instance: str, free: Field[int], looks: Field[int]
+) -> tuple[tuple[int, int], ...]:
+    """Return how many free GPUs have the memory that was asked for, else of those that look free."""
+    by_looks = isinstance(free, Missing)
+    among = known(looks if by_looks else free)
+    if among is None:
+        return ()
+    rows = []
+    for memory in answers.room:
+        name = roomy_name(memory, looks=by_looks)
+        found = known(_count(answers.values.get(name, {}).get(instance)))
+        if found is not None:
+            rows.append((memory, min(found, among)))
+    return tuple(rows)
 
 
 def _count(value: float | None, most: float = _MOST) -> Field[int]:

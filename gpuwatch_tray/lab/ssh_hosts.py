@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gpuwatch_tray.model import RoomWanted
     from gpuwatch_tray.settings import LabSettings
 
 
@@ -77,7 +78,7 @@ class SshHosts:
         self._heard: dict[str, float] = {}  # when each came, on the monotonic clock
         self._closed = False
 
-    def read(self) -> LabView:
+    def read(self, _wanted: Sequence[RoomWanted] = (), /) -> LabView:
         """Ask all machines at once; one that does not answer in time does not."""
         started = self._clock()
         readers = [start_thread(f"lab {name}", self._ask, name) for name in self._hosts]

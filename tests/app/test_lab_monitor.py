@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.alerts.lab_reminders import room_wanted
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
@@ -18,6 +19,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.common import host
+from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
 from gpuwatch_tray.model import (
     Button,
@@ -29,9 +31,11 @@ from gpuwatch_tray.model import (
     Presence,
     PresenceResult,
     Problem,
+    RoomWanted,
     Severity,
     Snapshot,
 )
+from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
 from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
@@ -68,8 +72,9 @@ class Desk:
     def sighting(self):
         return PresenceResult(Presence.PRESENT, "test")
 
-    def read(self):
+    def read(self, wanted=(), /):
         self.reads += 1
+        self.wanted = wanted
         return replace(self.next, at=self.clock.now)
 
     def close(self):
@@ -158,7 +163,7 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     """One that hung while the settings changed: what it brings is not shown over the new lab, nor told."""
 
-    def late():
+    def late(_wanted, /):
         desk.monitor.stop(0.0)
         return BUSY
 
@@ -166,6 +171,21 @@ def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     desk.monitor._poller.tick()
     desk.monitor.housekeep()
     assert (desk.shown, desk.popups.shown, desk.store.saved_state().alerts) == ([], [], ())
+
+
+def test_memory_of_free_gpus_is_asked_for_while_somebody_waits_for_it(desk):
+    """With the first poll after a start too; without such a reminder a poll asks for nothing more."""
+    reminders = LabReminders(desk.store, desk.clock.instant)
+    desk.poll(WELL)
+    assert desk.wanted == ()
+    reminders.add_free(2, "gpu*", WELL, memory=40 * GIB)
+    desk.poll(WELL, 2)
+    assert desk.wanted == (RoomWanted(40 * GIB, 2),)
+    again = create_lab_engine(desk.context, desk.store, desk.clock.instant)
+    assert room_wanted(again.reminders) == desk.wanted
+    reminders.cancel(1)
+    desk.poll(WELL, 2)
+    assert desk.wanted == ()
 
 
 def test_explain_names_what_the_exporters_do_not_tell(desk):
@@ -246,7 +266,7 @@ class FakeSource:
 
     name = "test"
 
-    def read(self):
+    def read(self, _wanted=(), /):
         return WELL
 
     def close(self):

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     UNKNOWN,
+    UNSUPPORTED,
     FeedState,
     HostState,
     HostView,
@@ -18,6 +19,7 @@ from gpuwatch_tray.model import (
     Severity,
     Snapshot,
 )
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.menu_host import ROOT
@@ -185,12 +187,14 @@ def test_a_host_is_asked_when_its_list_opens():
     assert row.opening == MenuAction(ActionKind.ASK_HOST, "a")
     before = find(rows_of(lab), "Free", "a · ").children
     asking = find(rows_of(lab, LabExtras({"a": HostDetail(NOW)})), "Free", "a · ").children
-    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, told())})), "Free", "a · ").children
+    read = replace(told(), at=NOW - 7)
+    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, read)})), "Free", "a · ").children
     assert [row.key for row in before] == [row.key for row in asking] == [row.key for row in after]
     assert [bool(row.children) for row in before] == [bool(row.children) for row in after]
     assert "Read its GPUs now" in labels_of(before)
     assert "reading…" in labels_of(asking)
-    assert next(label for label in labels_of(after) if label.startswith("as of "))
+    as_of = [label for label in labels_of(after) if label.startswith("as of ")]
+    assert as_of == [f"as of {local_time(NOW - 7, '%H:%M:%S')}"]  # when it was read, not when it was asked
     (gpu,) = [row for row in after if row.label.startswith("GPU 0 · ")]
     assert any("PID 4711" in label for label in labels_of(gpu.children))
 
@@ -303,10 +307,10 @@ def test_gpus_that_look_free_can_be_waited_for_and_are_called_so():
 @pytest.mark.parametrize(
     ("hosts", "looks", "why"),
     [
-        ((well("a", free=UNKNOWN, expected=UNKNOWN),), False, "no exporter tells which GPUs are free"),
+        ((well("a", free=UNSUPPORTED, expected=UNKNOWN),), False, "no exporter tells which GPUs are free"),
         ((well("a", gpus=UNKNOWN, free=UNKNOWN),), False, "a list names processes, not idle GPUs"),
         ((well("a", free=UNKNOWN),), False, "is not known now"),
-        ((well("a", free=UNKNOWN, expected=UNKNOWN), away("b")), False, "is not known now"),
+        ((well("a", free=UNSUPPORTED), away("b")), False, "is not known now"),
         ((away("a"),), True, "is not known now"),
     ],
 )

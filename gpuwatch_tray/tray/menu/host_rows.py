@@ -106,7 +106,8 @@ def _told_row(key: str, host: HostView, detail: HostDetail | None, offered: froz
         return text_row(row, _("reading…"))
     if detail.snapshot.problem is not None:
         return text_row(row, redact.text(str(detail.snapshot.problem)))
-    return text_row(row, _("as of {time}").format(time=local_time(detail.at, "%H:%M:%S")))
+    # When it was read there, and not when we asked.
+    return text_row(row, _("as of {time}").format(time=local_time(detail.snapshot.at, "%H:%M:%S")))
 
 
 def _gpu_rows(key: str, host: HostView, detail: HostDetail | None) -> list[MenuRow]:
