@@ -196,7 +196,7 @@ def describe_lab_free(condition: LabGpusFree) -> str:
         )
     said = text.format(count=condition.count, hosts=_where(condition), span=duration(condition.hold))
     if condition.looks:
-        said = _("{said}, or look so").format(said=said)
+        said = _("{said} (GPUs that look free count)").format(said=said)
     if not condition.memory:
         return said
     return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))
