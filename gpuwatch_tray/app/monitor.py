@@ -222,9 +222,9 @@ class Monitor:
         with self._lock:
             self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot
-        self._notify(result)
         if self._recorder is not None:
             self._recorder.record(snapshot, result.status.alerts)
+        self._notify(result)
         if self._outputs.on_snapshot is not None:
             self._outputs.on_snapshot(snapshot)
 

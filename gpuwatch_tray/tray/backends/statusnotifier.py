@@ -363,7 +363,9 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
     def describe(self, title: str, details: tuple[str, ...]) -> None:
         """Show the tooltip: its title, and the lines below it."""
-        self.title, self.details = title, details
+        if (title, details) == (self.title, self.details):
+            return  # a job for the loop is a wakeup of it
+        self.details, self.title = details, title
         self._update_title()  # pystray does where the title has changed
 
     def _update_icon(self) -> None:
