@@ -330,6 +330,82 @@ class StatusNotifierBackend:
     The constructor exports everything, so that what a bus refuses is known before the loop runs.
     """
 
+    HAS_DEFAULT_ACTION = False
+    HAS_NOTIFICATION = False  # popups go over the same bus
+
+    def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
+        self.look = drawing.IconLook(Level.NO_DATA)
+        self.details: tuple[str, ...] = ()
+        super().__init__(name, self.look, name)  # pystray only asks whether there is an icon
+        self._bus = bus
+        self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
+        self.dbus_menu = DBusMenu(bus.loop, lambda: bus.caller)
+        self._update_icon()
+        bus.export(MENU_PATH, self.dbus_menu)
+        bus.export(ITEM_PATH, self._item)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._item.repeat_icon)
+
+    def register(self) -> None:
+        """Register with the panel, unless that is done already: there is something to show."""
+        self._bus.post(self._registration.start)
+
+    def _new_host(self, program: str) -> None:
+        log.info("the panel's program: %s", program or "?")
+        self._item.program = program
+        self.dbus_menu.new_host(program)
+
+    def draw(self, look: drawing.IconLook) -> None:
+        """Draw the icon by `look`; where that raises, the look stays as it was."""
+        drawing.icon_pixmaps(look)
+        self.look = self.icon = look
+        self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
+
+    def describe(self, title: str, details: tuple[str, ...]) -> None:
+        """Show the tooltip: its title, and the lines below it."""
+        if (title, details) == (self.title, self.details):
+            return  # a job for the loop is a wakeup of it
+        self.details, self.title = details, title
+        self._update_title()  # pystray does where the title has changed
+
+    def _update_icon(self) -> None:
+        look = self.look
+        words = i18n.translate_key(drawing.NAMES[look.level])
+        if look.badge is not None:
+            words = _("{state}, {count} in use").format(state=words, count=look.badge)
+        self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
+        self._icon_valid = True
+
+    def _update_title(self) -> None:
+        title, details = self.title, self.details
+        self._bus.post(lambda: self._item.show_text(title, details))
+
+    def _update_menu(self) -> None:
+        self.dbus_menu.update(widened(toolkit.host_entries(self.menu, self)))
+
+    def _show(self) -> None:
+        self._update_title()
+        self._bus.post(lambda: self._bus.loop.call_later(FIRST_VIEW, self._registration.start))
+
+    def _hide(self) -> None:
+        """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
+
+    def _run(self) -> None:
+        self._mark_ready()
+        try:
+            self._bus.run()
+        finally:
+            self._running = False
+
+    def _run_detached(self) -> None:
+        raise NotImplementedError("the bus's loop needs a thread of its own: use run")
+
+    def _stop(self) -> None:
+        self._bus.stop()
+
+
+class StatusNotifierBackend:
+    """The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's."""
+
     needs_panel = True
 
     def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
