@@ -35,9 +35,10 @@ from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.lab.login import LabSecret
+    from gpuwatch_tray.settings import LabSettings
 
 MOST_BYTES = 8 * 2**20  # of one answer, unpacked: 500 hosts are 60 KB a question
 CONNECT_SECONDS = 4.0  # a host that drops packets must leave time for the next one
@@ -60,11 +61,12 @@ class LabServer:
     One server of the lab, over connections that are kept.
 
     `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
-    token with each question. `seconds` bounds what can be bounded here: who must not wait longer for a server
-    that sends its headers byte by byte, or for the resolver, asks on a thread beside.
+    token with each question, and told where that is refused. `seconds` bounds what can be bounded here: who
+    must not wait longer for a server that sends its headers byte by byte, or for the resolver, asks on a
+    thread beside.
     """
 
-    def __init__(self, address: str, settings: LabSettings, secret: Callable[[], Secret]) -> None:
+    def __init__(self, address: str, settings: LabSettings, secret: LabSecret) -> None:
         self.address = address.rstrip("/")
         self.name = redact.visible(urlsplit(address).netloc.rpartition("@")[2])
         self._settings = settings
@@ -178,6 +180,7 @@ class LabServer:
         if status == 401:  # noqa: PLR2004
             text, mend = _("{server} asks for a login, or does not take ours"), _("see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
+            self._secret.refused()
         elif status == 403:  # noqa: PLR2004
             text, mend = _("{server} does not let us in"), _("ask who keeps it; see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
@@ -255,11 +258,12 @@ class LabServer:
         login = self._settings.login
         if login is LabLogin.NONE:
             return {}
-        secret = self._secret().reveal()
+        secret = self._secret.read().reveal()
         if login is LabLogin.BEARER:
             # The library shows a header that it refuses, with the token in it.
             if not _TOKEN.fullmatch(secret):
-                raise LabError(LabFailure.CONFIGURATION, _("the token of LAB_PASS_FILE is none"))
+                text = _("what is kept as the token of LAB_AUTH=bearer is none")
+                raise LabError(LabFailure.CONFIGURATION, text, _("see LAB_AUTH in lab.env"))
             return {"Authorization": f"Bearer {secret}"}
         # Both servers compare bytes: a password beyond Latin-1 goes as UTF-8, as browsers send it.
         pair = f"{self._settings.user}:{secret}".encode().decode("latin-1")

@@ -44,8 +44,9 @@ from gpuwatch_tray.model.units import rough_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.silences_made import SilencesMade
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.settings import LabSettings
 
 T = TypeVar("T")
 
@@ -90,20 +91,21 @@ class PrometheusLab:
     """
     The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
 
-    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
-    called from several threads.
+    `secret` gives the password or the token of LAB_AUTH, and is closed with it; `made` are the silences made
+    here. All of it may be called from several threads.
     """
 
     def __init__(
         self,
         settings: LabSettings,
-        secret: Callable[[], Secret],
+        secret: LabSecret,
         made: SilencesMade,
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._secret = secret
         self._clock, self._steady = clock, steady
 
         def server(address: str) -> LabServer:
@@ -220,6 +222,7 @@ class PrometheusLab:
         for client in (*self._clients, *self._detail_clients.values()):
             client.server.close()
         self._alertmanagers.close()
+        self._secret.close()
 
     def _ask_first_fresh(self, end: float) -> PrometheusPoll:
         """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
