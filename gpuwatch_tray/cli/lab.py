@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
@@ -62,6 +63,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
 
 def run_password(context: RunContext, args: argparse.Namespace) -> int:
     """Store the password or the token of the lab in the keyring, or delete it there."""
+    from gpuwatch_tray.app.tray_client import try_request
     from gpuwatch_tray.lab import login
     from gpuwatch_tray.settings.system_keyring import KeyringEntry
 
@@ -86,8 +88,10 @@ def run_password(context: RunContext, args: argparse.Namespace) -> int:
                 key="LAB_PASS_FILE"
             )
         )
-    else:
-        print(_("`gpuwatch-tray lab test` tries it."))
+        return 0
+    print(_("`gpuwatch-tray lab test` tries it."))
+    with suppress(WorkError):  # one of another version, or that hangs: it asks again by itself
+        try_request(context, {"do": "lab check"})
     return 0
 
 

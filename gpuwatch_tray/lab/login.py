@@ -29,7 +29,9 @@ KEYRING_MEND = N_(
 )
 UNLOCK_SECONDS = 40.0  # for the keyring, which gives the person 30 to unlock it
 _QUESTION_SECONDS = 4.0  # for it within one question to a server: a poll has 10 for all of them
-_ASK_AGAIN = 10.0  # seconds until a keyring that had nothing, or what was refused, is asked again
+_ASK_AGAIN = (
+    3.0  # seconds until a keyring that had nothing, or what was refused, is asked again: a poll later
+)
 _MOST_BYTES = 2**16
 
 
