@@ -29,9 +29,7 @@ KEYRING_MEND = N_(
 )
 UNLOCK_SECONDS = 40.0  # for the keyring, which gives the person 30 to unlock it
 _QUESTION_SECONDS = 4.0  # for it within one question to a server: a poll has 10 for all of them
-_ASK_AGAIN = (
-    3.0  # seconds until a keyring that had nothing, or what was refused, is asked again: a poll later
-)
+_ASK_AGAIN = 1.0  # seconds after an answer of no use until the next: the other servers of a poll share it
 _MOST_BYTES = 2**16
 
 
@@ -80,7 +78,7 @@ class LabSecret:
         self._runner = SubprocessRunner(UNLOCK_SECONDS, _MOST_BYTES)
         self._lock = threading.Lock()
         self._answer: Future[Secret] | None = None  # of the keyring
-        self._asked_at = 0.0  # on the steady clock
+        self._answered_at = 0.0  # on the steady clock
         self._refused = False
 
     def read(self, seconds: float = _QUESTION_SECONDS) -> Secret:
@@ -111,18 +109,22 @@ class LabSecret:
             known = self._answer
             if known is not None:
                 useless = known.done() and (self._refused or known.exception() is not None)
-                if not useless or time.monotonic() - self._asked_at < _ASK_AGAIN:
+                if not useless or time.monotonic() - self._answered_at < _ASK_AGAIN:
                     return known
             answer: Future[Secret] = Future()
-            self._answer, self._asked_at, self._refused = answer, time.monotonic(), False
+            self._answer, self._refused = answer, False
             start_thread("lab keyring", self._ask, answer)
             return answer
 
     def _ask(self, answer: Future[Secret]) -> None:
         try:
-            answer.set_result(self._told())
+            secret = self._told()
         except Exception as error:  # noqa: BLE001  # raised where it is waited for
+            self._answered_at = time.monotonic()
             answer.set_exception(error)
+        else:
+            self._answered_at = time.monotonic()
+            answer.set_result(secret)
 
     def _told(self) -> Secret:
         account = keyring_account(self._settings)
