@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
-from gpuwatch_tray.cli.base import show, terminal_columns
+from gpuwatch_tray.cli.base import show, terminal_columns, warn
 from gpuwatch_tray.cli.password import add_delete, change_password
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings import LabLogin, SecretError, read_secret
@@ -52,6 +52,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
+    warn(context)
     lab = lab_context(context)
     if lab is not None and lab.settings.lab.prometheus:
         results = tuple(check_way(lab.settings.lab, lab.user))

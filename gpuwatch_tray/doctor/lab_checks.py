@@ -16,7 +16,7 @@ from gpuwatch_tray.rules.lab_rules import blind_text
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gpuwatch_tray.model import HostView, LabView
     from gpuwatch_tray.settings import LabSettings
@@ -37,7 +37,8 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
         yield problem(LAB_TOPIC, text, _("install the ssh client, or correct LAB_SSH"))
         return
     if lab.login is not LabLogin.NONE and lab.prometheus:
-        yield ok(LAB_TOPIC, _("the password is in {place}").format(place=secret_place(lab)))
+        text = _("LAB_AUTH={login}, with the password of {place}")
+        yield ok(LAB_TOPIC, text.format(login=lab.login.value, place=secret_place(lab)))
     view = read()
     if view.problem is not None:
         yield problem(LAB_TOPIC, view.problem.text, view.problem.mend)
@@ -50,6 +51,12 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
             LAB_TOPIC, view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
         )
     yield from (warning(LAB_TOPIC, note) for note in view.notes)
+
+
+def about_lab(results: Iterable[CheckResult]) -> Iterator[CheckResult]:
+    """Say of each result that it is about the lab: its outbox, say, is checked as that of this computer."""
+    for result in results:
+        yield replace(result, text=_("about the lab: {text}").format(text=result.text))
 
 
 def check_way(lab: LabSettings, user: str) -> Iterator[CheckResult]:

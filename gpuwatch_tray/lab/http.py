@@ -30,8 +30,9 @@ from urllib3.exceptions import (
 from urllib3.util import Timeout, make_headers
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
+from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ CONNECT_SECONDS = 4.0  # a host that drops packets must leave time for the next 
 _PIECE = 2**16
 _TOKEN = re.compile(r"[!-~]+")  # what a header can hold
 _LONGEST_ERROR = 200  # characters of what a server says
+_NO_PAGE = N_(
+    "see the address in lab.env: with the path that a server below one has, without a page such as /graph"
+)
 _MAX_DEPTH_ERROR = (ValueError, RecursionError)  # what json raises at no JSON, and at brackets without an end
 
 
@@ -178,7 +182,7 @@ class LabServer:
         status = response.status
         said = _said(value)
         if status == 401:  # noqa: PLR2004
-            text, mend = _("{server} asks for a login, or does not take ours"), _("see LAB_AUTH in lab.env")
+            text, mend = self._login_refused()
             kind = LabFailure.LOGIN
             self._secret.refused()
         elif status == 403:  # noqa: PLR2004
@@ -194,7 +198,7 @@ class LabServer:
             text = _("{server} sends us elsewhere, where our login is not sent")
             mend, kind = _("write the address that it leads to into lab.env"), LabFailure.OTHER_PROGRAM
         elif status == 404:  # noqa: PLR2004
-            text, mend = _("{server} has no such page"), _("see the address in lab.env, with its path")
+            text, mend = _("{server} has no such page"), _(_NO_PAGE)
             kind = LabFailure.OTHER_PROGRAM
         elif status in {400, 405, 415, 422}:
             text, mend, kind = _("{server} does not take the question"), "", LabFailure.QUERY
@@ -202,6 +206,17 @@ class LabServer:
             text, mend, kind = _("{server} cannot answer now (HTTP {status})"), "", LabFailure.BUSY
         line = text.format(server=self.name, status=status)
         return LabError(kind, f"{line}: {said}" if said else line, mend)
+
+    def _login_refused(self) -> tuple[str, str]:
+        login = self._settings.login
+        if login is LabLogin.NONE:
+            return _("{server} asks for a login"), _(
+                "set LAB_AUTH in lab.env; `gpuwatch-tray lab password` stores the password or the token"
+            )
+        mend = _("see LAB_AUTH and LAB_USER in lab.env, and the password in {place}")
+        if login is LabLogin.BEARER:
+            mend = _("see LAB_AUTH in lab.env, and the token in {place}")
+        return _("{server} does not take our login"), mend.format(place=secret_place(self._settings))
 
     def _failure(self, error: HTTPError, seconds: float) -> LabError:
         """Say what went wrong below HTTP; urllib3's own texts hold whole addresses."""

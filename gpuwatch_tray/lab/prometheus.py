@@ -27,7 +27,7 @@ from gpuwatch_tray.lab.host_states import (
 )
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
+from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll, recognised
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
 from gpuwatch_tray.model import (
     FeedState,
@@ -234,7 +234,7 @@ class PrometheusLab:
             try:
                 poll = client.poll(time.monotonic() + share)
             except LabError as error:
-                failure = failure or error
+                failure = failure or recognised(error, client.server, time.monotonic() + share)
             else:
                 if _is_fresh(poll):
                     return poll  # it stays in front for the next poll

@@ -79,7 +79,7 @@ def test_a_write_is_never_sent_twice():
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "asks for a login"),
+        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "does not take our login"),
         (reply("", "403 Forbidden"), LabFailure.LOGIN, "does not let us in"),
         (reply("404 page not found", "404 Not Found"), LabFailure.OTHER_PROGRAM, "no such page"),
         (reply("", "503 Service Unavailable"), LabFailure.BUSY, "HTTP 503"),

@@ -76,7 +76,7 @@ def test_a_page_in_between_and_a_login_are_told_apart(rig):
     for answer, words in (
         (reply("<html>proxy</html>"), "answers with a page and not with JSON"),
         (reply("", "302 Found", Location="https://login.example"), "sends us elsewhere"),
-        (reply("", "401 Unauthorized"), "asks for a login, or does not take ours (see LAB_AUTH"),
+        (reply("", "401 Unauthorized"), "does not take our login (see LAB_AUTH"),
     ):
         with ScriptedServer(lambda _head, answer=answer: [answer]) as server:
             lines = steps(rig, prometheus=(server.url,), alertmanager=(), login=LabLogin.BASIC, user="ada")

@@ -77,9 +77,16 @@ def test_with_the_password_and_the_authority_both_answer(settings, tmp_path):
 def test_without_or_with_another_password_it_is_told(settings, tmp_path):
     """401 is a matter of LAB_AUTH, and nothing is known."""
     settings.password_file.write_text("wrong")
-    for asked in (settings, replace(settings, login=LabLogin.NONE)):
+    place = f"LAB_PASS_FILE {settings.password_file}"
+    for asked, words in (
+        (
+            settings,
+            f"does not take our login (see LAB_AUTH and LAB_USER in lab.env, and the password in {place}",
+        ),
+        (replace(settings, login=LabLogin.NONE), "asks for a login (set LAB_AUTH in lab.env"),
+    ):
         view = read(asked, tmp_path)
-        assert "asks for a login, or does not take ours" in str(view.problem)
+        assert words in str(view.problem)
         assert view.feed.value == "unreachable"
 
 
@@ -165,7 +172,7 @@ def test_the_password_of_the_keyring_logs_in_and_a_new_one_is_taken_over(
     account = f"{SERVICE}/ada@{settings.prometheus[0].removeprefix('https://')}"
     ring.keep(account, "an old one")
     with closing(PrometheusLab(asked, LabSecret(asked), SilencesMade(tmp_path / "made.json"))) as lab:
-        assert "asks for a login, or does not take ours" in str(lab.read().problem)
+        assert "does not take our login" in str(lab.read().problem)
         ring.keep(account, PASSWORD)
         view = lab.read()
     assert "no target of the job" in str(view.problem)
