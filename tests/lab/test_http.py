@@ -137,7 +137,7 @@ DRIPPING = {
 
 def left_and_asked_anew(server, settings=None, url="", seconds=0.5):
     """A question is given up when its time is over, and the next one is answered over a new connection."""
-    client = LabServer(url or server.url, settings or LabSettings(), lambda: Secret(SECRET))
+    client = LabServer(url or server.url, settings or LabSettings(), GivenSecret(SECRET))
     try:
         with pytest.raises(LabError, match="did not answer within") as caught:
             client.get("/api/v1/query", seconds)
@@ -183,7 +183,7 @@ def test_a_question_sent_twice_has_one_time():
     answers = iter([[reply("1")], [b""]])
     server = ScriptedServer(lambda _head: next(answers, None) or (server.end.wait(30), [b""])[1])
     with server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         assert client.get("/", 5).json == 1
         with pytest.raises(LabError, match="did not answer within"):
             client.get("/", 0.5)
