@@ -130,10 +130,7 @@ class LabMonitor:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
         with self._lock:
             view = self._view
-        if view is None:
-            return (_("nothing has been read yet"),)
-        notes = [_("note: {note}").format(note=note) for note in view.notes]
-        return (*notes, *self._engine.explain(view))
+        return (_("nothing has been read yet"),) if view is None else explain_view(self._engine, view)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck: what it brings later changes nothing."""
@@ -315,6 +312,11 @@ class LabWatch:
         self.monitor = self.lease = None
         self._running.close()
         return ended
+
+
+def explain_view(engine: LabEngine, view: LabView) -> tuple[str, ...]:
+    """Say what each rule makes of `view`, below what is to be noted of it."""
+    return (*(_("note: {note}").format(note=note) for note in view.notes), *engine.explain(view))
 
 
 def silences_file(context: RunContext) -> Path:

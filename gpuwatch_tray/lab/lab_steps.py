@@ -23,17 +23,20 @@ from gpuwatch_tray.lab.host_states import (
 from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clocks_off
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
+from gpuwatch_tray.lab.login import UNLOCK_SECONDS, secret_place
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
 from gpuwatch_tray.lab.promql import quote
 from gpuwatch_tray.model import FeedState, HostState
 from gpuwatch_tray.model.units import rough_duration
+from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.lab.alert_feed import AlertKey
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.settings import LabSettings
 
 STEP_SECONDS = 10.0  # for one server's part of a step
 
@@ -47,9 +50,16 @@ class LabStep(Struct, frozen=True):
 
 
 def prometheus_steps(
-    settings: LabSettings, secret: Callable[[], Secret], pause: Callable[[float], None] = time.sleep
+    settings: LabSettings, secret: LabSecret, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[LabStep]:
     """Go the way to each Prometheus and Alertmanager; `pause` waits between two looks at what is fed."""
+    if settings.login is not LabLogin.NONE:
+        try:
+            secret.read(UNLOCK_SECONDS)
+        except LabError as error:  # without it nobody would answer
+            yield _failed(error)
+            return
+        yield LabStep(True, _("the password is in {place}").format(place=secret_place(settings)))
     firing: set[AlertKey] | None = None
     servers = [LabServer(address, settings, secret) for address in settings.prometheus]
     for server in servers:

@@ -27,7 +27,7 @@ from gpuwatch_tray.lab.host_states import (
 from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clock_notes
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
+from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll, recognised
 from gpuwatch_tray.lab.promql import detail_query
 from gpuwatch_tray.model import (
     FeedState,
@@ -44,9 +44,10 @@ from gpuwatch_tray.model.units import rough_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.silences_made import SilencesMade
     from gpuwatch_tray.model import RoomWanted
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.settings import LabSettings
 
 T = TypeVar("T")
 
@@ -91,20 +92,21 @@ class PrometheusLab:
     """
     The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
 
-    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
-    called from several threads.
+    `secret` gives the password or the token of LAB_AUTH, and is closed with it; `made` are the silences made
+    here. All of it may be called from several threads.
     """
 
     def __init__(
         self,
         settings: LabSettings,
-        secret: Callable[[], Secret],
+        secret: LabSecret,
         made: SilencesMade,
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._secret = secret
         self._clock, self._steady = clock, steady
 
         def server(address: str) -> LabServer:
@@ -235,6 +237,7 @@ class PrometheusLab:
         for client in (*self._clients, *self._detail_clients.values()):
             client.server.close()
         self._alertmanagers.close()
+        self._secret.close()
 
     def _ask_first_fresh(self, end: float, wanted: Sequence[RoomWanted]) -> PrometheusPoll:
         """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
@@ -246,7 +249,7 @@ class PrometheusLab:
             try:
                 poll = client.poll(time.monotonic() + share, wanted)
             except LabError as error:
-                failure = failure or error
+                failure = failure or recognised(error, client.server, time.monotonic() + share)
             else:
                 if _is_fresh(poll):
                     return poll  # it stays in front for the next poll

@@ -17,8 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.queue_thread import QueueThread
 from gpuwatch_tray.common.text import escape_markup
-from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
 from gpuwatch_tray.notify.notification_registry import Click, NotificationRegistry, actions

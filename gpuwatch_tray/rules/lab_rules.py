@@ -388,7 +388,8 @@ LAB_RULES: dict[str, LabRule] = {
     LAB_FEED: LabRule(N_("Alertmanager: alerts may be missing"), judge_lab_feed,
         _blind_terms, (WARNING,), "LAB_ALERTMANAGER"),
     REMOTE: LabRule(N_("An alert of the lab"), judge_remote,
-        lambda _facts: Terms(clear=REMOTE_CLEAR, clear_samples=2), (INFO, WARNING, CRITICAL), "LAB_ALERTS"),
+        lambda _facts: Terms(clear=REMOTE_CLEAR, clear_samples=2), (INFO, WARNING, CRITICAL),
+        "LAB_ALERTMANAGER"),
 }
 # fmt: on
 

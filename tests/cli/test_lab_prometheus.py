@@ -51,6 +51,19 @@ def test_the_hosts_and_the_alertmanagers_alerts_are_listed(desk):
         ["ok", "4", "4", "0"],
     ]
     assert "a GPU of h2:9836 is lost, token=***" in listed.stdout
+    lines = desk.run("alerts", "explain").stdout.partition("The lab:")[2].splitlines()
+    assert "gpu_lost: h2: 3 of 4 GPUs answer" in lines
+    assert "temperature: nothing found" in lines
+    assert [line for line in lines if "fires when ." in line] == []
+
+
+def test_exchanged_servers_are_named_without_the_test_too(desk, rig):
+    """`lab` and `doctor` say so as well, where the page that is missing would only puzzle."""
+    desk.write("lab.env", f"LAB_PROMETHEUS={rig.manager.url}\nLAB_ALERTMANAGER={rig.prometheus.url}\n")
+    for words in (("lab",), ("doctor",)):
+        done = desk.run(*words)
+        assert done.returncode == 1
+        assert "exchange LAB_PROMETHEUS and LAB_ALERTMANAGER" in " ".join(done.stdout.split())
 
 
 def test_lab_test_goes_step_by_step(desk, rig):

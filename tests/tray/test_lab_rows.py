@@ -21,7 +21,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
@@ -160,7 +160,7 @@ def test_five_hundred_hosts_are_twelve_a_list_by_name():
     assert free[-1].label == f"… {count - MAX_HOSTS} more · Show details…"
     assert free[-1].action == MenuAction(ActionKind.SHOW_DETAILS)
     tree = MenuTree()
-    tree.update(toolkit.host_entries(toolkit.pystray_menu(rows, print, keyed_separators=True), None), 0.0)
+    tree.update(nodes.menu_entries(rows, print), 0.0)
     assert len(tree.nodes) <= MAX_ROWS
 
 
@@ -434,8 +434,7 @@ def test_the_answer_comes_into_the_open_list_and_moves_no_row(habits):
 
     def present(details):
         rows = rows_of(lab, LabExtras(details))
-        made = toolkit.pystray_menu(rows, asked.append, keyed_separators=True)
-        served.update(toolkit.host_entries(made, None))
+        served.update(nodes.menu_entries(rows, asked.append))
 
     present({})
     panel = Panel(served, habits)
