@@ -176,13 +176,20 @@ def _gpu(gpu: Gpu) -> str:
 
 def describe_lab_free(condition: LabGpusFree) -> str:
     """Put the condition into one line."""
-    if condition.spread:
+    everywhere = condition.on == EVERY_HOST
+    if condition.spread and everywhere:
+        text = ngettext(
+            "{count} GPU is free in the lab for {span}",
+            "{count} GPUs are free on all hosts of the lab together for {span}",
+            condition.count,
+        )
+    elif condition.spread:
         text = ngettext(
             "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )
-    elif condition.on == EVERY_HOST:
+    elif everywhere:
         text = ngettext(
             "{count} GPU is free on a host of the lab for {span}",
             "{count} GPUs are free on one host of the lab for {span}",
@@ -194,7 +201,7 @@ def describe_lab_free(condition: LabGpusFree) -> str:
             "{count} GPUs are free on one of {hosts} for {span}",
             condition.count,
         )
-    said = text.format(count=condition.count, hosts=_where(condition), span=duration(condition.hold))
+    said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
     if condition.looks:
         said = _("{said} (GPUs that look free count)").format(said=said)
     if not condition.memory:

@@ -295,8 +295,9 @@ def lab_pending_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[Me
         text = _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
         words = text.format(what=reminder.text)
         cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.LAB_WHEN_CANCEL, str(reminder.id))
-        below = tuple(offered_rows(offered, cancel))
         label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
+        whole = text_rows(f"text of {key}", words) if label != words else []
+        below = (*whole, *offered_rows(offered, cancel))
         rows.append(
             MenuRow(key, label, children=below, subject=key, gone=_("No longer"), enabled=bool(below))
         )
