@@ -75,7 +75,7 @@ def test_a_page_in_between_and_a_login_are_told_apart(rig):
     """A proxy's page, a redirect and a login that is asked for: each by its own words, no password in any."""
     for answer, words in (
         (reply("<html>proxy</html>"), "answers with a page and not with JSON"),
-        (reply("", "302 Found", Location="https://login.example"), "sends us elsewhere"),
+        (reply("", "302 Found", Location="https://login.example"), "leads to another address"),
         (reply("", "401 Unauthorized"), "does not take our login (see LAB_AUTH"),
     ):
         with ScriptedServer(lambda _head, answer=answer: [answer]) as server:
