@@ -45,7 +45,7 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
         return
     yield from _hosts(view)
     if view.feed is FeedState.FED:
-        yield ok(LAB_TOPIC, _("the Alertmanager answers, and gets its alerts"))
+        yield ok(LAB_TOPIC, _("the Alertmanager answers, and alerts reach it"))
     elif text := feed_text(view):
         yield (warning if view.feed is FeedState.UNKNOWN else problem)(LAB_TOPIC, text)
     said = clock_notes(view.hosts)  # host by host, with how far each is off

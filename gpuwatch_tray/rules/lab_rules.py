@@ -266,7 +266,7 @@ def judge_lab_feed(facts: LabFacts) -> Verdict:
 def feed_text(view: LabView) -> str:
     """Say why what the Alertmanager says cannot be believed; empty where it can, or where there is none."""
     if view.feed is FeedState.UNKNOWN:
-        return view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
+        return view.feed_problem or _("it is not known yet whether alerts reach the Alertmanager")
     text = {
         FeedState.UNFED: _("Alerts do not reach the Alertmanager"),
         FeedState.UNREACHABLE: _("The Alertmanager does not answer"),

@@ -32,7 +32,7 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
         )
         _problem(reader, schema.LAB_HOSTS, text)
     if lab.alertmanager and not lab.prometheus:
-        text = _("needs LAB_PROMETHEUS, which alone tells whether the Alertmanager gets its alerts")
+        text = _("needs LAB_PROMETHEUS, which alone tells whether alerts reach the Alertmanager")
         _problem(reader, schema.LAB_ALERTMANAGER, text)
     if lab.silence and not lab.alertmanager:
         _problem(reader, schema.LAB_SILENCE, _("needs LAB_ALERTMANAGER: that is where silences are kept"))

@@ -31,7 +31,7 @@ def test_a_clock_that_is_off_is_told_once_with_how_far():
 @pytest.mark.parametrize(
     ("feed", "state", "text"),
     [
-        (FeedState.FED, CheckState.OK, "the Alertmanager answers, and gets its alerts"),
+        (FeedState.FED, CheckState.OK, "the Alertmanager answers, and alerts reach it"),
         (FeedState.UNFED, CheckState.PROBLEM, "Alerts do not reach the Alertmanager: one is missing"),
         (FeedState.UNREACHABLE, CheckState.PROBLEM, "The Alertmanager does not answer: one is missing"),
         (FeedState.UNKNOWN, CheckState.WARNING, "one is missing"),

@@ -32,7 +32,7 @@ def test_all_is_well_where_it_is(rig):
         "+ their GPUs are told by gpuwatch-tray",
         "+ 8 of 8 hosts are read",
         f"+ {manager} is an Alertmanager, and has 2 alerts",
-        "+ it is fed: it has what fires in Prometheus",
+        "+ alerts reach it: it has what fires in Prometheus",
         "+ alerts can be silenced for everyone, as LAB_SILENCE is on",
     ]
 
@@ -67,7 +67,7 @@ def test_an_alertmanager_that_is_not_fed_is_a_minus(rig):
     with Alertmanager() as idle:
         line = steps(rig, alertmanager=(idle.url,))[-2]
     assert line.startswith(
-        "- nobody feeds it: 2 alerts fire in Prometheus that it does not have (see `alerting:`"
+        "- alerts do not reach it: 2 alerts that fire in Prometheus are missing there (see `alerting:`"
     )
 
 
