@@ -26,8 +26,8 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
         text = _("{count} machines, and ssh is for {most} at most: use LAB_PROMETHEUS for more")
         _problem(reader, schema.LAB_HOSTS, text.format(count=len(lab.hosts), most=MOST_HOSTS))
     if lab.hosts and lab.prometheus:
-        # Those by ssh are judged here, those by a Prometheus there: neither terms nor what is unknown are alike.
-        text = _("LAB_PROMETHEUS is set too: keep one of the two, and have that Prometheus read these machines")
+        # Those by ssh are judged here, those by a Prometheus there: a rule has one way to be over for all.
+        text = _("LAB_PROMETHEUS is set too: keep one of the two, and have it read these machines as well")
         _problem(reader, schema.LAB_HOSTS, text)
     if lab.alertmanager and not lab.prometheus:
         text = _("needs LAB_PROMETHEUS, which alone tells whether the Alertmanager gets its alerts")
