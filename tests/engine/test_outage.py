@@ -48,7 +48,7 @@ def visit(bench, way):
 
 
 def test_a_thousand_alerts_during_a_day_without_the_server_are_one_digest(away):
-    """Nothing is lost, not by a restart either; the caps hold at every moment; one mail tells all, with times."""
+    """Nothing is lost, not by a restart either; the caps hold at every moment; one mail tells all."""
     way, pids = Down(), set()
     for number in range(POLLS):
         away.look(crowd(number), EVERY)
