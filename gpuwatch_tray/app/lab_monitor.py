@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.alerts.lab_reminders import room_wanted
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -143,10 +144,14 @@ class LabMonitor:
             outbox.tick()
         return ended
 
+    def withdraw_popups(self) -> None:
+        """Take its popups off the screen, after `stop`: no engine knows any more what they tell of."""
+        self._teller.withdraw()
+
     def _poll(self) -> None:
         if self._monotonic() < self._not_before:
             return
-        view = self._source.read()
+        view = self._source.read(room_wanted(self._engine.reminders))
         # A server that does not answer is not asked at each poll.
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._context.settings.lab.poll)
         if view.problem is None:
@@ -280,6 +285,8 @@ class LabWatch:
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
+            if monitor is not None:
+                monitor.withdraw_popups()
             self.start(context)
 
     def explain(self) -> tuple[str, ...]:

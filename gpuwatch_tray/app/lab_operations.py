@@ -90,7 +90,7 @@ def end_silences_for_everyone(context: RunContext) -> str:
         for silence_id in made:
             source.expire(silence_id)
     if not made:
-        return _("no silence for everyone that was made here lasts")
+        return _("there is no silence for everyone that was made here")
     text = ngettext("{count} silence for everyone ended", "{count} silences for everyone ended", len(made))
     return text.format(count=len(made))
 

@@ -13,16 +13,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_runtime_path
-
+from gpuwatch_tray.common import user_folders
 from gpuwatch_tray.common.session_folder import (
-    NAME,
     ForeignFolderError,
     make_own_folder,
     runtime_folders,
     state_digest,
     temporary_folder,
 )
+from gpuwatch_tray.common.user_folders import NAME
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import MIB
 
@@ -162,7 +161,7 @@ def key_file(address: str) -> Path | None:
     """Return the file of a named pipe's key: a pipe is in no folder that could guard it."""
     if not address.startswith(PIPE):
         return None
-    return Path(user_runtime_path(NAME, appauthor=False)) / f"{address.removeprefix(PIPE)}.key"
+    return Path(user_folders.runtime_folders()[0]) / f"{address.removeprefix(PIPE)}.key"
 
 
 def ensure_private(folder: Path) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from msgspec import Struct
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -31,11 +32,13 @@ from urllib3.util import Timeout, make_headers
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.lab.bounded_sockets import BoundedSocket, BoundedTlsSocket, ending_at, seconds_left
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from gpuwatch_tray.lab.login import LabSecret
@@ -65,9 +68,9 @@ class LabServer:
     One server of the lab, over connections that are kept.
 
     `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
-    token with each question, and told where that is refused. `seconds` bounds what can be bounded here: who
-    must not wait longer for a server that sends its headers byte by byte, or for the resolver, asks on a
-    thread beside.
+    token with each question, and told where that is refused. `seconds` bounds all of a
+    question but the resolver, and a connection to a name with several addresses of which none answers: who
+    must not wait longer for these asks on a thread beside.
     """
 
     def __init__(self, address: str, settings: LabSettings, secret: LabSecret) -> None:
@@ -80,11 +83,12 @@ class LabServer:
     def get(self, path: str, seconds: float, fields: Sequence[tuple[str, str]] = ()) -> HttpAnswer:
         """Ask for `path`, which begins with a slash; raises LabError."""
         query = f"?{urlencode(fields)}" if fields else ""
+        end = time.monotonic() + seconds
         try:
             return self._ask("GET", path + query, seconds)
         except _ConnectionLostError:  # one that was kept, and that the server closed meanwhile
             try:
-                return self._ask("GET", path + query, seconds)
+                return self._ask("GET", path + query, end - time.monotonic())
             except _ConnectionLostError as error:
                 raise self._lost() from error
 
@@ -122,23 +126,26 @@ class LabServer:
         headers |= self._login()
         pool = self._pool_of()
         try:
-            response = pool.request(
-                method,
-                self.address + path,
-                body=body,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                timeout=Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds),
-                preload_content=False,
-            )
-            try:
-                text = self._read(response, end, seconds)
-            except BaseException:
-                response.close()  # a connection with half an answer in it is of no use
-                raise
-            response.release_conn()
+            with ending_at(end):
+                response = pool.request(
+                    method,
+                    self.address + path,
+                    body=body,
+                    headers=headers,
+                    redirect=False,
+                    retries=False,
+                    timeout=Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds),
+                    preload_content=False,
+                )
+                try:
+                    text = self._read(response, end, seconds)
+                except BaseException:
+                    response.close()  # a connection with half an answer in it is of no use
+                    raise
+                response.release_conn()
         except HTTPError as error:
+            if time.monotonic() >= end:  # whatever the library makes of the step that it ended in
+                raise self._too_slow(seconds) from None
             raise self._failure(error, seconds) from None
         return self._parse(response, text)
 
@@ -287,10 +294,15 @@ class LabServer:
     def _pool_of(self) -> urllib3.PoolManager:
         if self._pool is None:
             context = self._context() if self.address.startswith("https:") else None
-            if self._settings.proxy:
-                self._pool = urllib3.ProxyManager(self._settings.proxy, maxsize=1, ssl_context=context)
+            proxy = self._settings.proxy
+            if proxy:
+                to_proxy = self._context() if proxy.startswith("https:") else None
+                self._pool = urllib3.ProxyManager(
+                    proxy, maxsize=1, ssl_context=context, proxy_ssl_context=to_proxy
+                )
             else:
                 self._pool = urllib3.PoolManager(maxsize=1, ssl_context=context)
+            self._pool.pool_classes_by_scheme = {"http": _Connections, "https": _TlsConnections}
         return self._pool
 
     def _context(self) -> ssl.SSLContext:
@@ -305,7 +317,40 @@ class LabServer:
                 context.load_cert_chain(settings.client_cert, settings.client_key, password="")
             except (OSError, ssl.SSLError) as error:
                 raise _unusable("LAB_CLIENT_CERT", settings.client_cert, error) from None
+        context.sslsocket_class = BoundedTlsSocket
         return context
+
+
+class _Connection(HTTPConnection):
+    """A connection that ends with the question, the answer of a proxy included."""
+
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
+
+
+class _TlsConnection(HTTPSConnection):
+    """The same with TLS, whose greetings take the time-out of the socket for all of them."""
+
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
+
+
+class _Connections(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsConnections(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def _bounded(plain: socket.socket) -> socket.socket:
+    bounded = BoundedSocket.in_place_of(plain)
+    try:
+        bounded.settimeout(seconds_left())
+    except TimeoutError:
+        bounded.close()
+        raise
+    return bounded
 
 
 class _ConnectionLostError(Exception):

@@ -15,17 +15,17 @@ from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, missing_notes
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clocks_off
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.login import UNLOCK_SECONDS, secret_place
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, quote
+from gpuwatch_tray.lab.promql import quote
 from gpuwatch_tray.model import FeedState, HostState
 from gpuwatch_tray.model.units import rough_duration
 from gpuwatch_tray.settings import LabLogin
@@ -101,7 +101,7 @@ def _target_steps(client: PrometheusClient, settings: LabSettings, poll: Prometh
     text = ngettext("{count} target has the job {job}", "{count} targets have the job {job}", count)
     yield LabStep(True, text.format(count=count, job=settings.job))
     if age > oldest_allowed(poll.interval):
-        text = _("it has asked none of them for {time}: what it answers is old")
+        text = _("it last asked one of them {time} ago: its answers are old")
         yield LabStep(
             False, text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
         )

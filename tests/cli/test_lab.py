@@ -119,7 +119,7 @@ def test_free_gpus_and_an_end_are_told(desk, lab, two):
     assert asked.returncode == 0, asked.stderr
     assert asked.stdout.startswith("L1: ")
     assert "nothing is watching now" in asked.stdout
-    assert desk.run("when", "free", "3", "--on", "gpu*").stderr.count("only 1 GPU") == 1
+    assert desk.run("when", "free", "3", "--on", "gpu*").stderr.count("none of gpu* has more than 1 GPU") == 1
     assert "no host is called" in desk.run("when", "free", "1", "--on", "other").stderr
     assert desk.run("when", "ends", f"gpu1:{two[1]}").returncode == 1
     assert desk.run("when", "ends", f"gpu1:{two[0]}").stdout.startswith("L2: ")

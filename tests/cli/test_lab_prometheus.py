@@ -75,6 +75,23 @@ def test_lab_test_goes_step_by_step(desk, rig):
     assert "set LAB_JOB to one" in " ".join(tested.stdout.split())
 
 
+def test_free_gpus_with_memory_and_an_end_are_waited_for(desk, rig):
+    """`when free 4 --memory --on` and `when ends HOST:PID` over a Prometheus: asked for, listed, and told."""
+    asked = desk.run("when", "free", "4", "--on", "h*", "--memory", "60G", "--for", "1s")
+    assert asked.stdout.startswith("L1: you will be notified when 4 GPUs are free on one of h*"), asked.stderr
+    ends = desk.run("when", "ends", "h1:1")
+    assert ends.stdout.startswith("L2: you will be notified when PID 1 (python) on h1 ends"), ends.stderr
+    assert "process 7 is not on a GPU of h1" in desk.run("when", "ends", "h1:7").stderr
+
+    def mails():
+        return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
+
+    with desk.watching():
+        told = wait_until(lambda: [one for one in mails() if "free" in one], "they are free", pause=0.3)
+    assert [subject.split(": ")[0] for subject in told] == ["[GPU Watchdog] 4 GPUs free"]
+    assert [line.split()[0] for line in desk.run("when", "list").stdout.splitlines()] == ["L2"]
+
+
 def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
     """By its number, once, with author and comment; it stays an alert; what is no such alert is refused."""
     with desk.watching():

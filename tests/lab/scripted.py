@@ -112,3 +112,39 @@ class ScriptedServer:
                 connection.sendall(piece)
             if not sized:
                 return
+
+
+DRIPPING_HEAD = b"HTTP/1.1 200 OK\r\nX-Long: "
+
+
+class DrippingServer(ScriptedServer):
+    """
+    Its first connection gets `begin` and then one byte after the other for ever, the next ones `answers`.
+
+    With `greeting` those bytes come before any question, in place of a TLS server's.
+    """
+
+    def __init__(
+        self,
+        begin: bytes = DRIPPING_HEAD,
+        drop: bytes = b"a",
+        *,
+        greeting: bool = False,
+        answers: Callable[[str], Iterable[bytes]] = lambda _head: [reply("2")],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(lambda head: self._drip() if self.connections == 1 else answers(head), tls)
+        self._begin, self._drop, self._greeting = begin, drop, greeting
+
+    def _drip(self) -> Iterable[bytes]:
+        yield self._begin
+        while not self.end.wait(0.02):
+            yield self._drop
+
+    def _serve(self, plain: socket.socket) -> None:
+        if not self._greeting or self.connections > 1:
+            super()._serve(plain)
+            return
+        with contextlib.suppress(OSError), plain:
+            for piece in self._drip():
+                plain.sendall(piece)

@@ -11,11 +11,12 @@ import traceback
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.http import MOST_BYTES, LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.settings import LabLogin, LabSettings
-from tests.lab.scripted import GivenSecret, ScriptedServer, reply
+from tests.lab.scripted import DRIPPING_HEAD, DrippingServer, GivenSecret, ScriptedServer, reply
 from tests.support.installed import closed_port
 
 SECRET = "geheim-und-lang-4711"
@@ -127,19 +128,66 @@ def test_an_answer_that_is_too_large_is_broken_off():
         assert "more than 8 MiB" in str(error)
 
 
-def test_a_server_that_drips_is_left():
-    """Bytes that come one by one do not stretch the time: each is before the read's time-out."""
-    server = ScriptedServer(lambda _head: drip())
+DRIPPING = {
+    "headers": DRIPPING_HEAD,
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "chunk's length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+}
 
-    def drip():
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        while not server.end.wait(0.02):
-            yield b" "
 
+def left_and_asked_anew(server, settings=None, url="", seconds=0.5):
+    """A question is given up when its time is over, and the next one is answered over a new connection."""
+    client = LabServer(url or server.url, settings or LabSettings(), GivenSecret(SECRET))
+    try:
+        with pytest.raises(LabError, match="did not answer within") as caught:
+            client.get("/api/v1/query", seconds)
+        assert caught.value.kind is LabFailure.UNREACHABLE
+        assert client.get("/api/v1/query", 30).json == 2
+    finally:
+        client.close()
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("place", DRIPPING)
+def test_a_server_that_drips_is_left(place):
+    """Bytes that come one by one do not stretch the time, wherever in the answer they come."""
+    with DrippingServer(DRIPPING[place]) as server:
+        left_and_asked_anew(server)
+
+
+@pytest.mark.parametrize("place", ["headers", "body"])
+def test_a_server_that_drips_within_tls_is_left(place, authority, tmp_path):
+    """The same where each byte is a record of its own."""
+    with DrippingServer(DRIPPING[place], tls=context(authority, "localhost")) as server:
+        left_and_asked_anew(server, LabSettings(ca_file=tmp_path / "ca.pem"), seconds=2)
+
+
+def test_a_server_that_drips_its_tls_greeting_is_left(authority, tmp_path):
+    """Of the record that it announces one byte after the other comes, and never the last."""
+    begin = b"\x16\x03\x03\x3f\xff\x02"  # a handshake record of 16 KB
+    with DrippingServer(begin, b"\0", greeting=True, tls=context(authority, "localhost")) as server:
+        left_and_asked_anew(server, LabSettings(ca_file=tmp_path / "ca.pem"))
+
+
+def test_a_proxy_that_drips_is_left(authority, tmp_path):
+    """Its answer to CONNECT is waited for no longer than any other."""
+    ours = LabSettings(ca_file=tmp_path / "ca.pem")
+    with DrippingServer(DRIPPING_HEAD) as proxy:
+        settings = replace(ours, proxy=proxy.url)
+        assert "did not answer within" in str(failure("https://localhost:9", settings, seconds=0.5))
+    assert proxy.heads[0].startswith("CONNECT localhost:9")
+
+
+def test_a_question_sent_twice_has_one_time():
+    """A kept connection that breaks is opened again within the time that was given, not for as long anew."""
+    answers = iter([[reply("1")], [b""]])
+    server = ScriptedServer(lambda _head: next(answers, None) or (server.end.wait(30), [b""])[1])
     with server:
-        error = failure(server.url, seconds=0.3)
-    assert error.kind is LabFailure.UNREACHABLE
-    assert "did not answer within" in str(error)
+        client = LabServer(server.url, LabSettings(), GivenSecret())
+        assert client.get("/", 5).json == 1
+        with pytest.raises(LabError, match="did not answer within"):
+            client.get("/", 0.5)
+        client.close()
 
 
 def test_a_server_that_says_nothing_is_left():

@@ -415,13 +415,22 @@ class Driver(DeviceValues):
         self._call("nvmlDeviceRegisterEvents", handle.raw, "nvmlEventTypeXidCriticalError", events)
 
     def wait(self, events: Any, seconds: float) -> tuple[int, int] | None:
-        """Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time."""
+        """
+        Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time.
+
+        Without pynvml, for which the end of that time is an error to be made, worded and raised: of all
+        answers it is the usual one.
+        """
+        event = self._nvml.c_nvmlEventData_t()
         try:
-            event = self._call("nvmlEventSetWait_v2", events, round(1000 * seconds))
-        except DriverError as error:
-            if error.code == Code.TIMEOUT:
+            wait = self._nvml.nvmlLib.nvmlEventSetWait_v2
+            code = wait(events, ctypes.byref(event), ctypes.c_uint(round(1000 * seconds)))
+            if code == Code.TIMEOUT:
                 return None
-            raise
+            if code:
+                raise self._nvml.NVMLError(int(code))
+        except self._errors as error:
+            raise self._converted(error) from None
         if not event.eventType & self._nvml.nvmlEventTypeXidCriticalError:
             return None
         return address_of(event.device), int(event.eventData)
