@@ -26,7 +26,7 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
         text = _("{count} machines, and ssh is for {most} at most: use LAB_PROMETHEUS for more")
         _problem(reader, schema.LAB_HOSTS, text.format(count=len(lab.hosts), most=MOST_HOSTS))
     if lab.hosts and lab.prometheus:
-        # Those by ssh are judged here, those by a Prometheus there: neither terms nor what is unknown are alike.
+        # Those by ssh are judged here, those by a Prometheus there: the terms differ, and what is unknown.
         text = _(
             "LAB_PROMETHEUS is set too: keep one of the two, and have that Prometheus read these machines"
         )
