@@ -81,6 +81,16 @@ def test_a_message_that_failed_for_a_day_is_given_up(store):
     assert store.outbox_summary(late, PHONE).dead_error == "no connection"
 
 
+def test_what_is_held_is_free_again_once_the_rest_of_its_digest_is_given_up(store):
+    """A message over the limit outlives those it was gathered with, and its alert is told in the end."""
+    store.commit(step(chat(1), chat(2), chat(3, names=("c",), created=START + 80_000, held=True)))
+    late = START + outbox.CHAT_TRIED + 1
+    (digest,) = store.lease_due(late, 60, lambda _messages, _now: message(99), channel=PHONE)
+    store.mark_retry(digest.id, late + 60, "no answer", failure="ambiguous")
+    assert [(row.id, row.state) for row in store.unsent()] == [(1, "dead"), (2, "dead"), (3, "held")]
+    assert [row.id for row in store.held_mails(PHONE)] == [3]
+
+
 def test_making_due_is_of_one_channel(store):
     """A mended password says nothing of a chat's token."""
     store.commit(step(mail(1), chat(2)))
