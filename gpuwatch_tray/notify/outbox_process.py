@@ -44,8 +44,8 @@ class OutboxProcess:
     Call `tick` about once a second, or after the seconds of `idle_for`. The child leases the mails itself;
     while the outbox is in memory, it gets `--handed` and the mails by a pipe, and `gather` makes one of a
     stale backlog. Where the command does not start, as its program was replaced, `fallback` names another;
-    without one the mails wait with that reason. `clock` is wall time. Each `channel` has a process of its own,
-    so that one that hangs holds up no other.
+    without one the mails wait with that reason. `clock` is wall time. Each `channel` has a process of its
+    own, so that one that hangs holds up no other.
     """
 
     def __init__(
