@@ -60,6 +60,9 @@ COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageK
 FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
 EMAIL = Channel.EMAIL.value
 CHAT_TRIED = DAY  # seconds for which a message to a chat is tried again: after that it is no news any more
+# And how often at the least, which takes some 8 minutes: a computer that was asleep for the weekend, or whose
+# clock was set, is not yet on the network when it tries first.
+CHAT_ATTEMPTS = 5
 COLUMNS = (
     "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
     " state, digest, channel"
@@ -332,7 +335,8 @@ def mark_retry(
     """
     Put a row back, to be sent at `at`; `blocked` where a person has to fix something first.
 
-    A message to a chat that has failed for CHAT_TRIED is given up instead, and stays as any that is.
+    A message to a chat that has failed for CHAT_TRIED, CHAT_ATTEMPTS times, is given up instead, and stays as
+    any that is.
     """
     # `set_at` stays the time of the lease. A digest that may have been accepted, now or before (see
     # `outbox_lease`), is sent again as it was; any other is put together anew.
@@ -344,10 +348,10 @@ def mark_retry(
         " digest = CASE WHEN ? IN (?, failure) THEN digest ELSE '' END WHERE id = ?",
         [(state, at, error, failure, AMBIGUOUS, failure, number) for number, *_ in rows],
     )
-    late = "channel <> :email AND set_at - created >= :tried AND state IN ('queued', 'blocked')"
+    late = f"channel <> ? AND set_at - created >= ? AND attempts >= ? AND {OPEN}"
     database.executemany(
-        f"UPDATE outbox SET state = 'dead', sent_at = set_at, digest = '' WHERE id = :id AND {late}",
-        [{"id": number, "email": EMAIL, "tried": CHAT_TRIED} for number, *_ in rows],
+        f"UPDATE outbox SET state = 'dead', sent_at = set_at, digest = '' WHERE id = ? AND {late}",
+        [(number, EMAIL, CHAT_TRIED, CHAT_ATTEMPTS) for number, *_ in rows],
     )
     _free_held(database)
 
