@@ -26,8 +26,10 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
         text = _("{count} machines, and ssh is for {most} at most: use LAB_PROMETHEUS for more")
         _problem(reader, schema.LAB_HOSTS, text.format(count=len(lab.hosts), most=MOST_HOSTS))
     if lab.hosts and lab.prometheus:
-        # Those by ssh are judged here, those by a Prometheus there: a rule has one way to be over for all.
-        text = _("LAB_PROMETHEUS is set too: keep one of the two, and have it read these machines as well")
+        # Those by ssh are judged here, those by a Prometheus there: the terms differ, and what is unknown.
+        text = _(
+            "LAB_PROMETHEUS is set too: keep one of the two, and have that Prometheus read these machines"
+        )
         _problem(reader, schema.LAB_HOSTS, text)
     named = {*lab.hosts, *(host.rpartition("@")[2] for host in lab.hosts)}
     strange = [pin for pin in lab.pins if pin not in named]
