@@ -30,12 +30,12 @@ from gpuwatch_tray.model import (
     Verdict,
 )
 from gpuwatch_tray.model.units import HOUR, MINUTE
-from gpuwatch_tray.rules import RuleHistory, rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.model import HostView, Instant, LabView
+    from gpuwatch_tray.rules import RuleHistory
 
 
 LAB_BLIND, HOST_BLIND, HOST_GONE = "lab_blind", "host_blind", "host_gone"
@@ -408,8 +408,3 @@ LAB_RULES: dict[str, LabRule] = {
         "LAB_ALERTMANAGER"),
 }
 # fmt: on
-
-
-def title(name: str) -> str:
-    """Return the title of an alert of a rule about the lab, or about one host."""
-    return _(LAB_RULES[name].title) if name in LAB_RULES else rule_title(name)

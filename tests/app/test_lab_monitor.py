@@ -22,8 +22,10 @@ from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_s
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
 from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
-from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
+from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
+from gpuwatch_tray.app.lab_watch import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
@@ -117,7 +119,7 @@ def test_its_popups_have_keys_of_their_own(desk):
     """Two states number their alerts alike: a button finds the lab's by the beginning of the key."""
     desk.poll(BUSY)
     (popup,) = desk.popups.shown
-    assert popup.key.startswith(PREFIX)
+    assert popup.key.startswith(LAB_PREFIX)
     assert "gpu1" in popup.body
     assert desk.monitor.alerts_of_popup(popup.key) == ("lab/gpu_limit/gpu1/",)
     assert desk.shown[-1].level is Level.WARNING
@@ -344,7 +346,7 @@ def test_popups_of_a_lab_that_is_no_longer_watched_leave_the_screen(tmp_path, so
     watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
     assert popups.closed == []
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
-    assert popups.closed == [f"{PREFIX}a1"]
+    assert popups.closed == [f"{LAB_PREFIX}a1"]
     assert not late._teller._show(Popup("a2", "too late", "", Severity.WARNING), lambda _shown: None)
     watch.stop(1.0)
 
