@@ -317,11 +317,11 @@ class ActionDispatcher:
     def _snooze_all(self, seconds: float) -> None:
         """Snooze what this computer and the lab tell."""
         self._operate(self._operations.snooze, seconds)
-        self._lab.operate(lambda of: of.snooze(seconds))
+        self._lab.operate_too(lambda of: of.snooze(seconds))
 
     def _resume(self) -> None:
         self._operate(self._operations.resume)
-        self._lab.operate(lambda of: of.resume())
+        self._lab.operate_too(lambda of: of.resume())
 
     def _when_free(self, count: str) -> None:
         self._remind(self._reminders.add_gpus_free, int(count), self._monitor.status.snapshot)

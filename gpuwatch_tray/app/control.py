@@ -335,6 +335,12 @@ def messages_waiting(monitor: Monitor, lab: LabWatch | None) -> tuple[int, dict[
     return monitor.mails_waiting + of_lab.get(Channel.EMAIL.value, 0), dict(chats)
 
 
+def _check_lab(lab: LabWatch | None, _request: Mapping[str, Any]) -> dict[str, Any]:
+    if lab is not None:
+        lab.check_now()
+    return {}
+
+
 @contextmanager
 def answering(
     context: RunContext,
@@ -397,6 +403,7 @@ def answering(
         REQUEST: partial(_metrics, monitor),
         "status": status,
         "lab": lambda _request: lab_answer(monitor.status.lab),
+        "lab check": partial(_check_lab, lab),
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,
         "follow": lambda request: feed.follow(Path(str(request["folder"]))),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.alerts.lab_reminders import room_wanted
 from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     acquire_store,
@@ -129,10 +130,7 @@ class LabMonitor:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
         with self._lock:
             view = self._view
-        if view is None:
-            return (_("nothing has been read yet"),)
-        notes = [_("note: {note}").format(note=note) for note in view.notes]
-        return (*notes, *self._engine.explain(view))
+        return (_("nothing has been read yet"),) if view is None else explain_view(self._engine, view)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck: what it brings later changes nothing."""
@@ -146,10 +144,14 @@ class LabMonitor:
             outbox.tick()
         return ended
 
+    def withdraw_popups(self) -> None:
+        """Take its popups off the screen, after `stop`: no engine knows any more what they tell of."""
+        self._teller.withdraw()
+
     def _poll(self) -> None:
         if self._monotonic() < self._not_before:
             return
-        view = self._source.read()
+        view = self._source.read(room_wanted(self._engine.reminders))
         # A server that does not answer is not asked at each poll.
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._context.settings.lab.poll)
         if view.problem is None:
@@ -283,6 +285,8 @@ class LabWatch:
             return
         if (new, self.monitor) != (None, None):
             self.stop(HOUSEKEEPING)
+            if monitor is not None:
+                monitor.withdraw_popups()
             self.start(context)
 
     def explain(self) -> tuple[str, ...]:
@@ -308,6 +312,11 @@ class LabWatch:
         self.monitor = self.lease = None
         self._running.close()
         return ended
+
+
+def explain_view(engine: LabEngine, view: LabView) -> tuple[str, ...]:
+    """Say what each rule makes of `view`, below what is to be noted of it."""
+    return (*(_("note: {note}").format(note=note) for note in view.notes), *engine.explain(view))
 
 
 def silences_file(context: RunContext) -> Path:

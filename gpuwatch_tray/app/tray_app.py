@@ -256,8 +256,9 @@ def _show(
     welcome = Welcome(context, store, popups, dispatcher.welcome_buttons)
 
     def show_status(status: Status) -> None:
-        tray.show(replace(status, mail_possible=dispatcher.mails))
         dispatcher.refresh_extras()
+        # The last act: it wakes the main thread, and two that run at once take turns at a price.
+        tray.show(replace(status, mail_possible=dispatcher.mails))
 
     start_detector = partial(presence.start_detector, bus, os.environ)
     with (

@@ -138,12 +138,11 @@ class _Dialogue(Struct):
 
     def _keep_password(self, smtp: SmtpSettings) -> str:
         """Keep the password in the keyring, else in a file of mode 600; return the file, '' without one."""
-        from gpuwatch_tray.notify.email import secrets
-        from gpuwatch_tray.notify.transport import TransportError
+        from gpuwatch_tray.notify.email.secrets import smtp_entry
 
         try:
-            name = secrets.store_password(secrets.keyring_account(smtp), smtp.password.reveal())
-        except TransportError:
+            name = smtp_entry(smtp).store(smtp.password.reveal())
+        except settings.SecretError:
             file = self.files[SMTP].resolve().with_name(PASSWORD_FILE)
             file.unlink(missing_ok=True)
             write_private(file, smtp.password.reveal() + "\n")

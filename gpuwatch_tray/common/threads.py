@@ -19,11 +19,13 @@ class PeriodicThread:
     Calls `work` every `interval` seconds on a daemon thread, first after `delay`; logs its errors.
 
     The ticks do not drift: slow work shortens the wait after it, and ticks that were missed are left out.
+    Where `work` returns a number, the next tick comes so many seconds later instead: who has nothing to do
+    need not wake to find that out.
     """
 
     def __init__(
         self,
-        work: Callable[[], None],
+        work: Callable[[], float | None],
         interval: float,
         name: str,
         *,
@@ -67,10 +69,11 @@ class PeriodicThread:
         """Return the seconds since `work` last returned without an error, or since the start."""
         return self._clock() - self._last_success
 
-    def tick(self) -> None:
-        """Call `work` once; its errors end here, in the log."""
+    def tick(self) -> float | None:
+        """Call `work` once, and return what it does; its errors end here, in the log."""
+        rest = None
         try:
-            self._work()
+            rest = self._work()
             self._last_success = self._clock()
         except Exception as error:
             if repr(error) != self._last_error:  # the same error again would only fill the log
@@ -78,6 +81,7 @@ class PeriodicThread:
             self._last_error = repr(error)
         else:
             self._last_error = ""
+        return rest
 
     def _run(self) -> None:
         due = self._clock() + self._delay
@@ -88,9 +92,10 @@ class PeriodicThread:
             if self._stopping.is_set():  # checked after the clearing, so that no stop is lost
                 return
             due = min(due, self._clock())  # woken early: the ticks count from here
-            self.tick()
-            due = max(due + self._interval, self._clock())
-            self._wake.wait(due - self._clock())
+            rest = self.tick()
+            now = self._clock()
+            due = max(due + self._interval, now) if rest is None else now + rest
+            self._wake.wait(due - now)
 
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.model import FeedState, HostState, Missing
 from gpuwatch_tray.rules.lab_rules import blind_text
+from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gpuwatch_tray.model import HostView, LabView
     from gpuwatch_tray.settings import LabSettings
@@ -33,6 +36,9 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
         text = _("the program {program} of LAB_SSH is not found").format(program=lab.ssh[0])
         yield problem(LAB_TOPIC, text, _("install the ssh client, or correct LAB_SSH"))
         return
+    if lab.login is not LabLogin.NONE and lab.prometheus:
+        text = _("LAB_AUTH={login}, with the password of {place}")
+        yield ok(LAB_TOPIC, text.format(login=lab.login.value, place=secret_place(lab)))
     view = read()
     if view.problem is not None:
         yield problem(LAB_TOPIC, view.problem.text, view.problem.mend)
@@ -47,16 +53,23 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
     yield from (warning(LAB_TOPIC, note) for note in view.notes)
 
 
+def about_lab(results: Iterable[CheckResult]) -> Iterator[CheckResult]:
+    """Say of each result that it is about the lab: its outbox, say, is checked as that of this computer."""
+    for result in results:
+        yield replace(result, text=_("about the lab: {text}").format(text=result.text))
+
+
 def check_way(lab: LabSettings, user: str) -> Iterator[CheckResult]:
     """Go the way to a Prometheus and its Alertmanager step by step; `user` is this account's name."""
     from gpuwatch_tray.lab.lab_steps import prometheus_steps
-    from gpuwatch_tray.lab.login import read_login
+    from gpuwatch_tray.lab.login import LabSecret
 
-    for step in prometheus_steps(replace(lab, me=lab.me or user), lambda: read_login(lab)):
-        if step.ok:
-            yield ok(LAB_TOPIC, step.text)
-        else:
-            yield (warning if step.ok is None else problem)(LAB_TOPIC, step.text, step.mend)
+    with closing(LabSecret(lab)) as secret:
+        for step in prometheus_steps(replace(lab, me=lab.me or user), secret):
+            if step.ok:
+                yield ok(LAB_TOPIC, step.text)
+            else:
+                yield (warning if step.ok is None else problem)(LAB_TOPIC, step.text, step.mend)
 
 
 def _hosts(view: LabView) -> Iterator[CheckResult]:

@@ -64,6 +64,7 @@ from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.engine.rule_book import RuleBook
     from gpuwatch_tray.notify.render import MailIdentity
 
@@ -116,6 +117,11 @@ class Engine(Generic[R, H]):
     def knows_devices(self) -> bool:
         """Whether a GPU was ever read here that is not forgotten."""
         return any(not row.forgotten for row in self._inputs.gpus)
+
+    @property
+    def reminders(self) -> tuple[Reminder, ...]:
+        """What is waited for, as it was on file when that was last read."""
+        return tuple(self._inputs.reminders)
 
     @property
     def popups(self) -> bool:

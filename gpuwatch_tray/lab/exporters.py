@@ -34,17 +34,34 @@ class Exporter(Struct, frozen=True):
     sign: str  # a metric that it always has
     queries: Mapping[str, str]
     lacks: tuple[str, ...] = ()  # what it cannot tell, for people
+    # GPUs that are free, or look so, with $BYTES ($MIB) of memory free; empty where it cannot tell.
+    roomy: str = ""
+    looks_roomy: str = ""
 
 
-def _looks_free(used: str, total: str, use: str, labels: str) -> str:
-    """Count the GPUs with next to no memory in use that have not computed for ten minutes."""
+def _looking(used: str, total: str, use: str, labels: str) -> str:
+    """Ask for the GPUs with next to no memory in use that have not computed for ten minutes."""
     idle = f"max by ({labels}) (max_over_time({use}[{IDLE}])) == 0"
     # Seen for all of that time: a GPU, or an exporter, that has just come has no past.
     seen = f"{use} offset {IDLE}"
     small = f"max by ({labels}) ({used}) / max by ({labels}) ({total}) < {IDLE_MEMORY}"
-    looking = f"count by (instance) (({small}) and on ({labels}) ({idle}) and on ({labels}) {seen})"
-    # A host of which none looks free has a row as well.
-    return f"{looking} or on (instance) (0 * count by (instance) ({use}))"
+    return f"({small}) and on ({labels}) ({idle}) and on ({labels}) {seen}"
+
+
+def _looks_free(used: str, total: str, use: str, labels: str) -> str:
+    """Count those GPUs; a host of which none looks free has a row as well."""
+    looking = _looking(used, total, use, labels)
+    return f"count by (instance) ({looking}) or on (instance) (0 * count by (instance) ({use}))"
+
+
+def _roomy(free: str, used: str, total: str, labels: str, least: str = "$BYTES") -> str:
+    """
+    Count the GPUs of `free` with so much memory free; a host without any has no row.
+
+    Of two targets with one name the worse counts: they would else make the question one without an answer.
+    """
+    room = f"min by ({labels}) ({total}) - on ({labels}) max by ({labels}) ({used}) >= {least}"
+    return f"count by (instance) (({room}) and on ({labels}) ({free}))"
 
 
 _MINE = "sum by (instance) (gpuwatch_user_gpus{$JOB,user=~$NAMES})"
@@ -69,6 +86,19 @@ GPUWATCH = Exporter(
         " - timestamp(gpuwatch_host_clock_timestamp_seconds{$JOB}))",
         "hottest": "max by (instance) (gpuwatch_hottest_gpu_celsius{$JOB})",
     },
+    roomy=_roomy(
+        "min by (instance, gpu, uuid) (gpuwatch_gpu_free{$JOB}) == 1 and on (instance, gpu, uuid)"
+        " min by (instance, gpu, uuid) (gpuwatch_gpu_list_complete{$JOB}) == 1",
+        "gpuwatch_gpu_memory_used_bytes{$JOB}",
+        "gpuwatch_gpu_memory_total_bytes{$JOB}",
+        "instance, gpu, uuid",
+    ),
+)
+_DCGM_MEMORY = (
+    "DCGM_FI_DEV_FB_USED{$JOB}",
+    "(DCGM_FI_DEV_FB_USED{$JOB} + DCGM_FI_DEV_FB_FREE{$JOB})",
+    "DCGM_FI_DEV_GPU_UTIL{$JOB}",
+    "instance, UUID",
 )
 DCGM = Exporter(
     "dcgm-exporter",
@@ -78,19 +108,18 @@ DCGM = Exporter(
         "reading": "0 * count by (instance) (DCGM_FI_DEV_GPU_UTIL{$JOB})",
         "gpus": "count by (instance) (count by (instance, UUID) (DCGM_FI_DEV_GPU_UTIL{$JOB}))",
         "hottest": "max by (instance) (DCGM_FI_DEV_GPU_TEMP{$JOB})",
-        "looks_free": _looks_free(
-            "DCGM_FI_DEV_FB_USED{$JOB}",
-            "(DCGM_FI_DEV_FB_USED{$JOB} + DCGM_FI_DEV_FB_FREE{$JOB})",
-            "DCGM_FI_DEV_GPU_UTIL{$JOB}",
-            "instance, UUID",
-        ),
+        "looks_free": _looks_free(*_DCGM_MEMORY),
     },
     (
-        N_("processes and their owners, so neither free GPUs nor yours"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("when it last read its GPUs"),
+        N_("which processes run, and whose: free GPUs and yours are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("when it last read the GPUs"),
     ),
+    looks_roomy="count by (instance) (min by (instance, UUID) (DCGM_FI_DEV_FB_FREE{$JOB}) >= $MIB"
+    f" and on (instance, UUID) ({_looking(*_DCGM_MEMORY)}))",
 )
+_NVITOP_MEMORY = ("gpu_memory_used_MiB{$JOB}", "gpu_memory_total_MiB{$JOB}")
+_NVITOP_USE = ("gpu_utilization_Percentage{$JOB}", "instance, uuid")
 NVITOP = Exporter(
     "nvitop-exporter",
     "gpu_",
@@ -104,19 +133,17 @@ NVITOP = Exporter(
         "hottest": "max by (instance) (gpu_temperature_C{$JOB})",
         # None is no 0: a process whose owner it cannot read is left out.
         "mine": "count by (instance) (count by (instance, uuid) (process_gpu_memory_MiB{$JOB,username=$ME}))",
-        "looks_free": _looks_free(
-            "gpu_memory_used_MiB{$JOB}",
-            "gpu_memory_total_MiB{$JOB}",
-            "gpu_utilization_Percentage{$JOB}",
-            "instance, uuid",
-        ),
+        "looks_free": _looks_free(*_NVITOP_MEMORY, *_NVITOP_USE),
     },
     (
-        N_("which processes compute, and whether it lists all of them, so no free GPUs"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("that none of your processes is on a host: only that some are"),
+        N_("which processes compute, and whether it lists all of them: free GPUs are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("on which hosts you have no process, only on which you have some"),
     ),
+    looks_roomy=_roomy(_looking(*_NVITOP_MEMORY, *_NVITOP_USE), *_NVITOP_MEMORY, "instance, uuid", "$MIB"),
 )
+_SMI_MEMORY = ("nvidia_smi_memory_used_bytes{$JOB}", "nvidia_smi_memory_total_bytes{$JOB}")
+_SMI_USE = ("nvidia_smi_utilization_gpu_ratio{$JOB}", "instance, uuid")
 NVIDIA_SMI = Exporter(
     "nvidia_gpu_exporter",
     "nvidia_smi_",
@@ -130,17 +157,19 @@ NVIDIA_SMI = Exporter(
         # With --collect.compute-apps.
         "free": "sum by (instance) ((nvidia_smi_compute_apps{$JOB} == bool 0) and on (instance)"
         " (nvidia_smi_compute_apps_last_collect_success{$JOB} == 1))",
-        "looks_free": _looks_free(
-            "nvidia_smi_memory_used_bytes{$JOB}",
-            "nvidia_smi_memory_total_bytes{$JOB}",
-            "nvidia_smi_utilization_gpu_ratio{$JOB}",
-            "instance, uuid",
-        ),
+        "looks_free": _looks_free(*_SMI_MEMORY, *_SMI_USE),
     },
     (
-        N_("the owners of processes, so none of yours; free GPUs only with --collect.compute-apps"),
-        N_("how many GPUs the host should have, so no lost one"),
+        N_("whose the processes are: yours are unknown, and free GPUs too without --collect.compute-apps"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
     ),
+    roomy=_roomy(
+        "max by (instance, uuid) (nvidia_smi_compute_apps{$JOB}) == 0 and on (instance)"
+        " (nvidia_smi_compute_apps_last_collect_success{$JOB} == 1)",
+        *_SMI_MEMORY,
+        "instance, uuid",
+    ),
+    looks_roomy=_roomy(_looking(*_SMI_MEMORY, *_SMI_USE), *_SMI_MEMORY, "instance, uuid"),
 )
 EXPORTERS = (GPUWATCH, DCGM, NVITOP, NVIDIA_SMI)  # a host that has two is read by the first
 
@@ -153,7 +182,7 @@ def found_exporters(names: Iterable[str]) -> tuple[Exporter, ...]:
 
 def missing_notes(exporters: tuple[Exporter, ...]) -> tuple[str, ...]:
     """Say for each exporter that is not ours what it does not tell."""
-    text = _("{exporter} does not tell {what}")
+    text = _("{exporter} does not say {what}")
     return tuple(
         text.format(exporter=exporter.name, what=_(what)) for exporter in exporters for what in exporter.lacks
     )

@@ -27,14 +27,18 @@ from gpuwatch_tray.lab.promql import (
     exporters_query,
     host_alerts_query,
     host_queries,
+    roomy_queries,
     scrapes_query,
     target_queries,
 )
 from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpuwatch_tray.lab.alert_feed import AlertKey
     from gpuwatch_tray.lab.http import LabServer
+    from gpuwatch_tray.model import RoomWanted
     from gpuwatch_tray.settings import LabSettings
 
 QUERY_SECONDS = 5.0  # after which the server itself gives a query up
@@ -78,8 +82,12 @@ class PrometheusClient:
         answer = self.server.get("/api/v1/query", seconds, fields)
         return answer.json, answer.size, answer.clock
 
-    def poll(self, end: float) -> PrometheusPoll:
-        """Ask all of a poll until the steady time `end`; raises LabError where the targets are not known."""
+    def poll(self, end: float, wanted: Sequence[RoomWanted] = ()) -> PrometheusPoll:
+        """
+        Ask all of a poll until the steady time `end`; raises LabError where the targets are not known.
+
+        GPUs with so much memory free are asked for while that is `wanted` alone.
+        """
         job, me = self._settings.job, self._settings.me
         sizes: list[int] = []
         notes: list[str] = []
@@ -109,16 +117,29 @@ class PrometheusClient:
         down = by_instance(samples(targets["down"], at)[0])
         gone = by_instance(unless_refused("gone", targets["gone"], at) or [])
         values: dict[str, dict[str, float]] = {}
-        for name, text in host_queries(job, me, exporters).items() if scraped else ():
-            if name == "looks_free" and not self._settings.looks_free:
+        untold = {"free"}
+        queries = host_queries(job, me, exporters) | roomy_queries(job, exporters, wanted)
+        for name, text in queries.items() if scraped else ():
+            if name.startswith("looks_") and not self._settings.looks_free:
                 continue
             # Without these nothing is known of any host.
             rows = samples(text, at)[0] if name in _REQUIRED else unless_refused(name, text, at)
             values[name] = by_instance(rows or [])
+            if rows != []:
+                untold.discard(name)
         host_alerts = unless_refused("gpuwatch_alert", host_alerts_query(job), at)
         rules = unless_refused("ALERTS", ALERTS, at)
         return PrometheusPoll(
-            LabAnswers(at, scraped, down, gone, values, parse_host_alerts(host_alerts or [])),
+            LabAnswers(
+                at,
+                scraped,
+                down,
+                gone,
+                values,
+                parse_host_alerts(host_alerts or []),
+                frozenset(untold),
+                tuple(room.memory for room in wanted),
+            ),
             self._interval or USUAL_INTERVAL,
             exporters,
             _alert_keys(rules, "firing"),
@@ -161,13 +182,18 @@ def is_prometheus(client: PrometheusClient, end: float) -> None:
         if [sample.value for sample in client.query("vector(1)", end)] != [1.0]:
             raise no_answer(client.server.name, "Prometheus")
     except LabError as error:
-        if error.kind is LabFailure.OTHER_PROGRAM and is_alertmanager(client.server, end):
-            raise LabError(
-                error.kind,
-                _("{server} is an Alertmanager, not a Prometheus").format(server=client.server.name),
-                _("exchange LAB_PROMETHEUS and LAB_ALERTMANAGER in lab.env"),
-            ) from None
-        raise
+        raise recognised(error, client.server, end) from None
+
+
+def recognised(error: LabError, server: LabServer, end: float) -> LabError:
+    """Return why a server gave no answer of a Prometheus: that it is an Alertmanager, where it is one."""
+    if error.kind is not LabFailure.OTHER_PROGRAM or not is_alertmanager(server, end):
+        return error
+    return LabError(
+        error.kind,
+        _("{server} is an Alertmanager, not a Prometheus").format(server=server.name),
+        _("exchange LAB_PROMETHEUS and LAB_ALERTMANAGER in lab.env"),
+    )
 
 
 def is_alertmanager(server: LabServer, end: float) -> bool:

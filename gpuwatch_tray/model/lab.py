@@ -27,6 +27,13 @@ class HostState(Enum):
     UNKNOWN = "unknown"  # not asked yet, or who should know does not answer
 
 
+class RoomWanted(Struct, frozen=True):
+    """Free GPUs with `memory` bytes free each that are waited for; fewer than `least` on a host are none."""
+
+    memory: int
+    least: int
+
+
 class HostAlert(Struct, frozen=True):
     """What a rule of the host itself has found there, as its exporter tells it."""
 
@@ -47,6 +54,8 @@ class HostView(Struct, frozen=True):
     free: Field[int] = UNKNOWN  # without a compute process, where their lists are complete
     largest_free: Field[int] = UNKNOWN  # bytes that are free on the emptiest of them
     looks_free: Field[int] = UNKNOWN  # idle by memory and use, where nobody tells the processes
+    # How many of those that are free, or look so, have so many bytes free; only where that was asked.
+    roomy: tuple[tuple[int, int], ...] = ()
     mine: Field[int] = UNKNOWN  # on which LAB_ME computes
     oldest_start: Field[float] = UNKNOWN  # of LAB_ME's oldest process, by the host's clock
     clock: Field[float] = UNKNOWN  # the host's wall time less that of who reads it, in s
@@ -57,7 +66,9 @@ class HostView(Struct, frozen=True):
     def __post_init__(self) -> None:
         use = (self.free, self.largest_free, self.looks_free, self.mine, self.oldest_start)
         counts = (self.gpus, *use, self.hottest, self.firing)
-        if self.state is not HostState.OK and not all(isinstance(count, Missing) for count in counts):
+        if self.state is not HostState.OK and not (
+            all(isinstance(count, Missing) for count in counts) and not self.roomy
+        ):
             raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
 
 

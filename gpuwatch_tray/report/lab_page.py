@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.lab_sums import HostCounts, free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import HostState
 from gpuwatch_tray.report.present import clip, level_words, mib
 from gpuwatch_tray.rules import rule_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 MOST_ALERTS = 5  # of a host, in its row
@@ -43,9 +45,19 @@ def lab_data(answer: Mapping[str, Any]) -> dict[str, Any]:
             {"level": level, "word": words[level], "text": text} for level, text in alerts[:MOST_AT_THE_TOP]
         ],
         "more": max(len(alerts) - MOST_AT_THE_TOP, 0),
+        "sums": _sums(answer["hosts"]),
         "notes": [clip(redact.text(str(note))) for note in answer["notes"]],
         "hosts": list(_hosts(answer)),
     }
+
+
+def _sums(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is free, one's own and not answering over all hosts, in the words of the menu."""
+    if not hosts:
+        return []
+    keys = ("gpus", "free", "looks_free", "mine")
+    counts = [HostCounts(HostState(host["state"]), *(host[key] for key in keys)) for host in hosts]
+    return [text for text in (mine_text(counts), free_text(counts), unread_text(counts)) if text]
 
 
 def _hosts(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -53,6 +65,7 @@ def _hosts(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for alert in (*answer["alerts"], *answer["alertmanager"]["alerts"]):
         if alert["host"]:
             text = str(alert["text"]) or str(alert.get("name", ""))
+            text = text.removeprefix(f"{alert['host']}: ")  # whose row it is
             by_host.setdefault(alert["host"], []).append((str(alert["severity"]), text))
     for host in answer["hosts"]:
         told = by_host.get(host["name"], [])

@@ -339,6 +339,14 @@ def password(text: str) -> Secret:
     return Secret(plain)
 
 
+def secret(text: str) -> Secret:
+    """Return a password or a token with the blanks that are in it, as other servers than mail's take it."""
+    plain = text.strip()
+    if _CONTROL.search(plain):
+        raise ValueError(_("contains a control character: write the password again"))
+    return Secret(plain)
+
+
 def odd_characters(secret: Secret) -> str:
     """Name the kinds of characters that nobody types into a password; empty if there are none."""
     text = secret.reveal()

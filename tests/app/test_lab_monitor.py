@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.alerts.lab_reminders import room_wanted
 from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
@@ -18,6 +19,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.common import host
+from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
 from gpuwatch_tray.model import (
     Button,
@@ -25,11 +27,15 @@ from gpuwatch_tray.model import (
     LabStatus,
     Level,
     Limits,
+    Popup,
     Presence,
     PresenceResult,
     Problem,
+    RoomWanted,
+    Severity,
     Snapshot,
 )
+from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
 from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
@@ -66,8 +72,9 @@ class Desk:
     def sighting(self):
         return PresenceResult(Presence.PRESENT, "test")
 
-    def read(self):
+    def read(self, wanted=(), /):
         self.reads += 1
+        self.wanted = wanted
         return replace(self.next, at=self.clock.now)
 
     def close(self):
@@ -156,7 +163,7 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     """One that hung while the settings changed: what it brings is not shown over the new lab, nor told."""
 
-    def late():
+    def late(_wanted, /):
         desk.monitor.stop(0.0)
         return BUSY
 
@@ -164,6 +171,21 @@ def test_a_read_that_ends_after_the_stop_changes_nothing(desk):
     desk.monitor._poller.tick()
     desk.monitor.housekeep()
     assert (desk.shown, desk.popups.shown, desk.store.saved_state().alerts) == ([], [], ())
+
+
+def test_memory_of_free_gpus_is_asked_for_while_somebody_waits_for_it(desk):
+    """With the first poll after a start too; without such a reminder a poll asks for nothing more."""
+    reminders = LabReminders(desk.store, desk.clock.instant)
+    desk.poll(WELL)
+    assert desk.wanted == ()
+    reminders.add_free(2, "gpu*", WELL, memory=40 * GIB)
+    desk.poll(WELL, 2)
+    assert desk.wanted == (RoomWanted(40 * GIB, 2),)
+    again = create_lab_engine(desk.context, desk.store, desk.clock.instant)
+    assert room_wanted(again.reminders) == desk.wanted
+    reminders.cancel(1)
+    desk.poll(WELL, 2)
+    assert desk.wanted == ()
 
 
 def test_explain_names_what_the_exporters_do_not_tell(desk):
@@ -244,7 +266,7 @@ class FakeSource:
 
     name = "test"
 
-    def read(self):
+    def read(self, _wanted=(), /):
         return WELL
 
     def close(self):
@@ -276,6 +298,22 @@ def test_settings_begin_change_and_end_it(tmp_path, sources):
     assert (sources.opened, sources.closed) == (2, 1)
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
     assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
+    watch.stop(1.0)
+
+
+def test_popups_of_a_lab_that_is_no_longer_watched_leave_the_screen(tmp_path, sources):
+    """No engine would know what their buttons are about; those of this computer stay."""
+    popups = FakePopups()
+    watch = LabWatch("tray", lambda _status: None, popups)
+    watch.start(context_of(tmp_path))
+    popups.show(Popup("a1", "of this computer", "", Severity.WARNING))
+    watch.monitor._teller._show(Popup("a1", "of the lab", "", Severity.WARNING), lambda _shown: None)
+    late = watch.monitor
+    watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
+    assert popups.closed == []
+    watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
+    assert popups.closed == [f"{PREFIX}a1"]
+    assert not late._teller._show(Popup("a2", "too late", "", Severity.WARNING), lambda _shown: None)
     watch.stop(1.0)
 
 

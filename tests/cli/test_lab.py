@@ -55,6 +55,9 @@ def test_the_machines_are_listed(desk, lab, two):
     assert (hosts["gpu1"]["free"], hosts["gpu1"]["mine"], hosts["gpu3"]["free"]) == (1, 1, None)
     assert hosts["gpu3"]["state"] == "down"
     assert answer["state"] == "no_data"
+    explained = desk.run("alerts", "explain").stdout.partition("The lab:")[2]
+    assert "nobody is told anything of it now" in explained
+    assert "gpu_limit: gpu1: 1 GPU in use; gpu2: 0 GPUs in use; cannot be checked everywhere: " in explained
 
 
 def test_without_a_lab_it_says_what_to_set(desk):
@@ -115,7 +118,7 @@ def test_free_gpus_and_an_end_are_told(desk, lab, two):
     assert asked.returncode == 0, asked.stderr
     assert asked.stdout.startswith("L1: ")
     assert "nothing is watching now" in asked.stdout
-    assert desk.run("when", "free", "3", "--on", "gpu*").stderr.count("only 1 GPU") == 1
+    assert desk.run("when", "free", "3", "--on", "gpu*").stderr.count("none of gpu* has more than 1 GPU") == 1
     assert "no host is called" in desk.run("when", "free", "1", "--on", "other").stderr
     assert desk.run("when", "ends", f"gpu1:{two[1]}").returncode == 1
     assert desk.run("when", "ends", f"gpu1:{two[0]}").stdout.startswith("L2: ")
@@ -134,6 +137,7 @@ def test_free_gpus_and_an_end_are_told(desk, lab, two):
         "[GPU Watchdog] GPU free",
         "[GPU Watchdog] Process ended",
     ]
+    assert "about the lab: 2 mails wait since" in " ".join(desk.run("doctor").stdout.split())
     assert "2 mails dropped" in desk.run("mail", "drop", "L1", "L2").stdout
 
 

@@ -51,6 +51,19 @@ def test_the_hosts_and_the_alertmanagers_alerts_are_listed(desk):
         ["ok", "4", "4", "0"],
     ]
     assert "a GPU of h2:9836 is lost, token=***" in listed.stdout
+    lines = desk.run("alerts", "explain").stdout.partition("The lab:")[2].splitlines()
+    assert "gpu_lost: h2: 3 of 4 GPUs answer" in lines
+    assert "temperature: nothing found" in lines
+    assert [line for line in lines if "fires when ." in line] == []
+
+
+def test_exchanged_servers_are_named_without_the_test_too(desk, rig):
+    """`lab` and `doctor` say so as well, where the page that is missing would only puzzle."""
+    desk.write("lab.env", f"LAB_PROMETHEUS={rig.manager.url}\nLAB_ALERTMANAGER={rig.prometheus.url}\n")
+    for words in (("lab",), ("doctor",)):
+        done = desk.run(*words)
+        assert done.returncode == 1
+        assert "exchange LAB_PROMETHEUS and LAB_ALERTMANAGER" in " ".join(done.stdout.split())
 
 
 def test_lab_test_goes_step_by_step(desk, rig):
@@ -69,6 +82,23 @@ def test_lab_test_goes_step_by_step(desk, rig):
     tested = desk.run("lab", "test")
     assert tested.returncode == 1
     assert "set LAB_JOB to one" in " ".join(tested.stdout.split())
+
+
+def test_free_gpus_with_memory_and_an_end_are_waited_for(desk, rig):
+    """`when free 4 --memory --on` and `when ends HOST:PID` over a Prometheus: asked for, listed, and told."""
+    asked = desk.run("when", "free", "4", "--on", "h*", "--memory", "60G", "--for", "1s")
+    assert asked.stdout.startswith("L1: you will be notified when 4 GPUs are free on one of h*"), asked.stderr
+    ends = desk.run("when", "ends", "h1:1")
+    assert ends.stdout.startswith("L2: you will be notified when PID 1 (python) on h1 ends"), ends.stderr
+    assert "process 7 is not on a GPU of h1" in desk.run("when", "ends", "h1:7").stderr
+
+    def mails():
+        return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
+
+    with desk.watching():
+        told = wait_until(lambda: [one for one in mails() if "free" in one], "they are free", pause=0.3)
+    assert [subject.split(": ")[0] for subject in told] == ["[GPU Watchdog] 4 GPUs free"]
+    assert [line.split()[0] for line in desk.run("when", "list").stdout.splitlines()] == ["L2"]
 
 
 def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):

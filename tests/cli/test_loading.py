@@ -111,5 +111,5 @@ def test_the_tray_loads_what_it_needs(installed, tmp_path):
         wait_until(registered, "the icon")
         modules = set(loaded(app.log.read_text())) - bare()
         mapped = Path(f"/proc/{app.process.pid}/maps").read_text()
-    check(modules, 490, (*MAIL, *SHOWN, "_ssl", "PIL", "html", "plyer"))
+    check(modules, 490, (*MAIL, *SHOWN, "_ssl", "PIL", "html", "plyer", "pystray"))
     assert [name for name in ("libssl", "libcrypto", "_hashlib") if name in mapped] == []

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
+from tests.lab.scripted import GivenSecret
 from tests.support.fleet import Fleet, FleetHost
 from tests.support.prometheus import Alertmanager, Prometheus
 from tests.support.timing import wait_until
@@ -76,7 +77,7 @@ class Rig:
         def clock() -> float:
             return start + speed * (time.time() - start)
 
-        lab = PrometheusLab(replace(self.settings, **settings), lambda: Secret(""), made, clock=clock)
+        lab = PrometheusLab(replace(self.settings, **settings), GivenSecret(), made, clock=clock)
         self._open.callback(lab.close)
         return lab
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gpuwatch_tray.notify import outbox_process as outbox_module
-from gpuwatch_tray.notify.outbox_process import OutboxProcess
+from gpuwatch_tray.notify.outbox_process import CHECK_EVERY, OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.store.commits import mail, step
 from tests.support.fakes import START, Clock
@@ -107,6 +107,29 @@ def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
     clock.advance(30)
     outbox_process.tick()
     assert outbox_process._child is not None
+
+
+def test_it_says_for_how_long_a_tick_would_find_nothing_to_do(parts, ended):
+    """Until a retry is due or the outbox is looked at again; not at all after a kick, or beside a child."""
+    store, clock, monotonic = parts
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
+    assert outbox_process.idle_for == 0  # the first look is still to come
+    outbox_process.tick()
+    assert outbox_process.idle_for == CHECK_EVERY
+    queue(store)
+    (row,) = store.lease_due(START, 60)
+    store.mark_retry(row.id, START + 30, "refused")
+    outbox_process.kick()
+    assert outbox_process.idle_for == 0
+    outbox_process.tick()
+    assert outbox_process.idle_for == 30
+    clock.advance(50)
+    assert outbox_process.idle_for == 0
+    outbox_process.tick()
+    monotonic.advance(1000)
+    assert outbox_process._child is not None
+    assert outbox_process.idle_for == 0
 
 
 def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tmp_path):

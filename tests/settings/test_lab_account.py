@@ -57,7 +57,6 @@ def test_a_prometheus_with_a_login(house, tmp_path):
         ("LAB_ALERTMANAGER=http://localhost", 1, "LAB_ALERTMANAGER", "needs LAB_PROMETHEUS"),
         ("LAB_PROMETHEUS=http://localhost\nLAB_SILENCE=on", 2, "LAB_SILENCE", "needs LAB_ALERTMANAGER"),
         ("LAB_CLIENT_KEY=/k", 1, "LAB_CLIENT_KEY", "needs LAB_CLIENT_CERT"),
-        ("LAB_AUTH=bearer", 1, "LAB_AUTH", "needs LAB_PASS_FILE"),
         ("LAB_AUTH=basic\nLAB_PASS_FILE=/p", 1, "LAB_AUTH", "needs LAB_USER"),
         ("LAB_PROMETHEUS=prometheus:9090", 1, "LAB_PROMETHEUS", "expected an address"),
         ("LAB_PROMETHEUS=https://host/?q=1", 1, "LAB_PROMETHEUS", "without ? and #"),

@@ -367,12 +367,12 @@ class Driver(DeviceValues):
     def wait(self, events: c_void_p, seconds: float) -> tuple[int, int] | None:
         """Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time."""
         event = EventData()
-        try:
-            self._call("nvmlEventSetWait_v2", events, byref(event), c_uint(round(1000 * seconds)))
-        except DriverError as error:
-            if error.code == Code.TIMEOUT:
-                return None
-            raise
+        milliseconds = c_uint(round(1000 * seconds))
+        code = self._library.code("nvmlEventSetWait_v2", events, byref(event), milliseconds)
+        if code == Code.TIMEOUT:  # no error is made of what is the usual answer
+            return None
+        if code:
+            raise self._library.error(code)
         return (event.device or 0, int(event.data)) if event.kind & _XID else None
 
     def free_events(self, events: c_void_p) -> None:

@@ -14,16 +14,20 @@ from gpuwatch_tray.tray.menu.alert_rows import local_alert_row
 from gpuwatch_tray.tray.menu.lab_rows import (
     ShownHosts,
     lab_alert_row,
+    lab_free_rows,
     lab_line,
-    lab_reminder_rows,
+    lab_pending_rows,
     lab_rows,
+    lab_troubles,
     link_rows,
     remote_rows,
 )
 from gpuwatch_tray.tray.menu.process_rows import (
     ShownProcesses,
+    free_gpu_rows,
     gpu_rows,
     kill_rows,
+    pending_rows,
     reminder_rows,
     rest_row,
     user_rows,
@@ -158,13 +162,13 @@ def build_menu(
     details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
     return (
         text_row("status", status_line(status, labels.MAX_COLUMNS)),
-        *_note_rows((*status.notes, *(() if lab is None else lab.notes)), offered, extras),
+        *_note_rows((*status.notes, *(() if lab is None else lab_troubles(lab))), offered, extras),
         _attention_row(attention, others, unknown),
         MenuRow("line:gpus"),
         *gpus,
         MenuRow("line:acts"),
         *snooze_all_rows(status, offered),
-        *_when_rows(status, offered),
+        *_when_rows(status, offered, extras),
         *offered_rows(offered, details),
         MenuRow("more", _("More"), children=tuple(_rows_under_more(status, offered, extras))),
         *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
@@ -186,14 +190,17 @@ def _rows_beside_lab(
     return [MenuRow("gpus", label, children=tuple(below), gone=_("No data"))]
 
 
-def _when_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+def _when_rows(status: Status, offered: Collection[ActionKind], extras: MenuExtras) -> list[MenuRow]:
     """Return the submenu of what one can be told of, here and in the lab."""
-    here = reminder_rows(status, offered)
-    lab = [] if status.lab is None else lab_reminder_rows(status.lab, offered)
-    if not lab:
-        return here
-    rows = (*(here[0].children if here else ()), *lab)
-    return [MenuRow("when free", _("Notify me when…"), children=rows)]
+    if status.lab is None:
+        return reminder_rows(status, offered)
+    rows = (
+        *pending_rows(status, offered),
+        *lab_pending_rows(status.lab, offered),
+        *submenu("when here", _("On this computer"), free_gpu_rows(status, offered)),
+        *lab_free_rows(status.lab, offered, looks=extras.lab.looks_free),
+    )
+    return [MenuRow("when free", _("Notify me when…"), children=rows)] if rows else []
 
 
 def _note_rows(
