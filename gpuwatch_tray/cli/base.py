@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -79,8 +78,11 @@ HIGHEST_PORT = 65535
 
 def terminal_columns(stream: TextIO | None) -> int | None:
     """Return how wide the terminal behind `stream` is; None where it goes elsewhere."""
-    # None in a windowed start on Windows
-    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+    if stream is None or not stream.isatty():  # None in a windowed start on Windows
+        return None
+    import shutil  # late: with it come bz2 and lzma
+
+    return shutil.get_terminal_size().columns
 
 
 def show(text: str, *, stream: TextIO | None = None, hang: int = 0) -> None:
