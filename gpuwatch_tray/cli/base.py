@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from msgspec import Struct
 
-from gpuwatch_tray.cli.help import HelpFormatter
+from gpuwatch_tray.cli.help import HelpFormatter, terminal_width
 from gpuwatch_tray.common.text import wrap_hanging
 from gpuwatch_tray.i18n import _
 
@@ -78,11 +78,8 @@ HIGHEST_PORT = 65535
 
 def terminal_columns(stream: TextIO | None) -> int | None:
     """Return how wide the terminal behind `stream` is; None where it goes elsewhere."""
-    if stream is None or not stream.isatty():  # None in a windowed start on Windows
-        return None
-    import shutil  # late: with it come bz2 and lzma
-
-    return shutil.get_terminal_size().columns
+    # None in a windowed start on Windows
+    return terminal_width() if stream is not None and stream.isatty() else None
 
 
 def show(text: str, *, stream: TextIO | None = None, hang: int = 0) -> None:
