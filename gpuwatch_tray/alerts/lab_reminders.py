@@ -15,7 +15,7 @@ from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import HostState, Missing, ReminderNotice, RoomWanted, known
+from gpuwatch_tray.model import UNSUPPORTED, HostState, Missing, ReminderNotice, RoomWanted, known
 from gpuwatch_tray.model.units import duration, memory_text
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
+EVERY_HOST = "*"  # `on` of a wait for any host of the lab
 MOST_ROOM = 8  # amounts of memory that are asked for at a time
 SAME_START = 60.0  # seconds by which two estimates of one start may differ
 
@@ -55,6 +56,44 @@ def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
             wanted = 1 if condition.spread else condition.count
             least[condition.memory] = min(wanted, least.get(condition.memory, wanted))
     return tuple(RoomWanted(memory, count) for memory, count in sorted(least.items())[:MOST_ROOM])
+
+
+def why_never_free(condition: LabGpusFree, view: LabView) -> str:
+    """Say why no waiting brings these GPUs; empty where it may."""
+    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
+    if not hosts:
+        names = ", ".join(host.name for host in view.hosts[:20])
+        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
+    well = [host for host in hosts if host.state is HostState.OK]
+    if len(well) < len(hosts):
+        return ""  # what the others have is not known
+    where = _where(condition)
+    sizes = [known(host.gpus) for host in well]
+    if all(size is None for size in sizes) and not condition.looks:
+        text = _("which GPUs are free on {hosts} cannot be known: a list names processes, not idle GPUs")
+        return text.format(hosts=where)
+    if not condition.looks and all(host.free == UNSUPPORTED for host in well):
+        text = _(
+            "no exporter tells which GPUs are free on {hosts}: with LAB_LOOKS_FREE=on in lab.env, "
+            "those that look free count"
+        )
+        return text.format(hosts=where)
+    told = [size for size in sizes if size is not None]
+    most = sum(told) if condition.spread else max(told, default=0)
+    if len(told) == len(sizes) and most < condition.count:
+        text = ngettext(
+            "none of {hosts} has more than {count} GPU", "none of {hosts} has more than {count} GPUs", most
+        )
+        if condition.spread:
+            text = ngettext(
+                "there is only {count} GPU on {hosts}", "there are only {count} GPUs on {hosts}", most
+            )
+        return text.format(count=most, hosts=where)
+    return ""
+
+
+def _where(condition: LabGpusFree) -> str:
+    return _("the hosts of the lab") if condition.on == EVERY_HOST else condition.on
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
@@ -137,18 +176,34 @@ def _gpu(gpu: Gpu) -> str:
 
 def describe_lab_free(condition: LabGpusFree) -> str:
     """Put the condition into one line."""
-    text = ngettext(
-        "{count} GPU is free on {hosts} for {span}",
-        "{count} GPUs are free on one of {hosts} for {span}",
-        condition.count,
-    )
-    if condition.spread:
+    everywhere = condition.on == EVERY_HOST
+    if condition.spread and everywhere:
+        text = ngettext(
+            "{count} GPU is free in the lab for {span}",
+            "{count} GPUs are free on all hosts of the lab together for {span}",
+            condition.count,
+        )
+    elif condition.spread:
         text = ngettext(
             "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )
+    elif everywhere:
+        text = ngettext(
+            "{count} GPU is free on a host of the lab for {span}",
+            "{count} GPUs are free on one host of the lab for {span}",
+            condition.count,
+        )
+    else:
+        text = ngettext(
+            "{count} GPU is free on {hosts} for {span}",
+            "{count} GPUs are free on one of {hosts} for {span}",
+            condition.count,
+        )
     said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
+    if condition.looks:
+        said = _("{said} (GPUs that look free count)").format(said=said)
     if not condition.memory:
         return said
     return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 10.0  # seconds; what is the same at two looks is no longer being replaced
+AT_REST = 3  # times as long to the next look while nothing has changed
 TRY_AGAIN = 60.0  # seconds between two trials of an installation that does not work
 TRIAL_TIMEOUT = 60.0  # seconds for the trial's imports, on a busy machine
 RESTART_DISTANCE = 600.0  # seconds from a start by itself to the next: files that never come to rest
@@ -104,7 +105,7 @@ def trial() -> str:
 
 class InstallationWatch:
     """
-    Looks at the program's files every 10 s, on a thread of its own: their disk may hang.
+    Looks at the program's files every 30 s, on a thread of its own: their disk may hang.
 
     `restart` ends the program so that `start_anew` follows; `may_restart` says whether nothing would be lost
     by it at present. The other arguments stand for the machine.
@@ -139,10 +140,14 @@ class InstallationWatch:
         """End the thread."""
         self._thread.stop(STOP_TIMEOUT)
 
-    def check(self) -> None:
-        """Look; say what is wrong, or start anew; on the thread."""
-        seen, before = self._look(), self._last
-        self._last = seen
+    def check(self) -> float | None:
+        """Look; say what is wrong, or start anew; on the thread. Return the seconds to the next look."""
+        seen = self._look()
+        self._consider(seen)
+        return AT_REST * LOOK_EVERY if seen == self._running else None
+
+    def _consider(self, seen: Installation) -> None:
+        before, self._last = self._last, seen
         if seen != before or seen == self._running:  # under way; or as it was, perhaps again
             self._why = None
             if seen == self._running:

@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from contextlib import ExitStack, closing
-from functools import partial
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.lab_reminders import room_wanted
-from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
-    acquire_store,
-    create_lab_engine,
-    create_outboxes,
-    create_policy,
-)
-from gpuwatch_tray.app.channel_changes import make_changed_channels_due
-from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
+from gpuwatch_tray.app.bootstrap import create_lab_engine, create_outboxes, create_policy
+from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.monitor import HOUSEKEEPING
-from gpuwatch_tray.app.telling import ResultTeller
-from gpuwatch_tray.common.threads import PeriodicThread, run_forever, start_thread
+from gpuwatch_tray.app.telling import LAB_PREFIX, ResultTeller
+from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.notify.outbox_process import chat_notes, mail_notes
-from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import StoreLease
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.engine import EvaluationResult, LabEngine
     from gpuwatch_tray.lab.source import LabSource
     from gpuwatch_tray.model import PresenceResult, Snapshot
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
+    from gpuwatch_tray.store import Store
 
-
-log = logging.getLogger(__name__)
-
-PREFIX = "lab:"  # begins the keys of the lab's popups
-TRY_AGAIN = 15.0  # seconds between two tries to watch a lab that another process watches
 LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
 
 
@@ -72,7 +56,7 @@ class LabMonitor:
         self._show = show
         self._outboxes = outboxes
         self._monotonic = monotonic
-        self._teller = ResultTeller(engine, popups, monotonic, PREFIX)
+        self._teller = ResultTeller(engine, popups, monotonic, LAB_PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
         self._housekeeper = PeriodicThread(self.housekeep, 1.0, "lab housekeeper", delay=1.0)
         self._lock = threading.Lock()
@@ -125,17 +109,14 @@ class LabMonitor:
         return self._source
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
-        """Return the fingerprints of the alerts that the popup with this key, PREFIX included, tells of."""
-        return self._engine.alerts_of_popup(key.removeprefix(PREFIX))
+        """Return the fingerprints of the alerts that the popup tells of; its key begins with LAB_PREFIX."""
+        return self._engine.alerts_of_popup(key.removeprefix(LAB_PREFIX))
 
     def explain(self) -> tuple[str, ...]:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
         with self._lock:
             view = self._view
-        if view is None:
-            return (_("nothing has been read yet"),)
-        notes = [_("note: {note}").format(note=note) for note in view.notes]
-        return (*notes, *self._engine.explain(view))
+        return (_("nothing has been read yet"),) if view is None else explain_view(self._engine, view)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck: what it brings later changes nothing."""
@@ -148,6 +129,10 @@ class LabMonitor:
             outbox.kick()
             outbox.tick()
         return ended
+
+    def withdraw_popups(self) -> None:
+        """Take its popups off the screen, after `stop`: no engine knows any more what they tell of."""
+        self._teller.withdraw()
 
     def _poll(self) -> None:
         if self._monotonic() < self._not_before:
@@ -231,127 +216,22 @@ class LabMonitor:
             yield from chat_notes(chat, outbox.waiting, now) if chat else mail_notes(outbox.waiting, now)
 
 
-class LabWatch:
-    """
-    The lab beside the monitor of this computer: started, ended and started anew as the settings have it.
+def create_monitor(
+    lab: RunContext,
+    store: Store,
+    show: Callable[[LabStatus], None],
+    popups: PopupSink | None,
+    presence: Callable[[], PresenceResult] | None,
+) -> LabMonitor:
+    """Make the monitor of the lab on the `store` of its state. Raises StoreError."""
+    engine = create_lab_engine(lab, store, presence=presence)
+    source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
+    return LabMonitor(lab, source, engine, show, create_outboxes(lab, store), popups)
 
-    `show` gets its status, None where there is no lab. One that another process watches, or whose state
-    cannot be had, is tried again every `try_again` seconds: that goes on from the state as the other left it.
-    """
 
-    def __init__(
-        self,
-        face: str,
-        show: Callable[[LabStatus | None], None],
-        popups: PopupSink | None = None,
-        presence: Callable[[], PresenceResult] | None = None,
-        try_again: float = TRY_AGAIN,
-    ) -> None:
-        self._face = face
-        self._show = show
-        self._popups = popups
-        self._presence = presence
-        self._try_again = try_again
-        self._running = ExitStack()
-        self._context: RunContext | None = None
-        self._changing = threading.Lock()
-        self._given_up = threading.Event()  # ends the tries
-        self._obstacle = ""  # the last that was logged
-        self.monitor: LabMonitor | None = None
-        self.lease: StoreLease | None = None
-
-    def start(self, context: RunContext) -> None:
-        """Watch the lab of these settings, if they name one: now, or as soon as that can be."""
-        with self._changing:
-            lab = self._context = lab_context(context)
-            self._given_up = given_up = threading.Event()
-            if lab is None:
-                self._show(None)
-            elif not self._begin(lab):
-                wait = partial(self._wait, lab, given_up)
-                start_thread("lab turn", run_forever, "lab turn", wait, given_up)
-
-    def _wait(self, lab: RunContext, given_up: threading.Event) -> None:
-        """Try again and again, until the lab is watched here or that is no longer wanted."""
-        while not given_up.wait(self._try_again):
-            with self._changing:
-                if given_up.is_set() or self._begin(lab):
-                    return
-
-    def _begin(self, lab: RunContext) -> bool:
-        """Watch the lab; False where that cannot be now, which is shown."""
-        try:
-            with ExitStack() as stack:
-                lease = stack.enter_context(acquire_store(lab, self._face))
-                engine = create_lab_engine(lab, lease.store, presence=self._presence)
-                source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
-                outboxes = create_outboxes(lab, lease.store)
-                self._running = stack.pop_all()
-        except AlreadyRunningError as other:
-            text = _("another process watches the lab, and tells of it: {holder}").format(holder=other.holder)
-            self._show_obstacle(text, elsewhere=True)
-            return False
-        except (StoreError, LockError) as error:
-            self._show_obstacle(_("The lab is not watched: {why}").format(why=error))
-            return False
-        if self._obstacle:
-            log.warning("the lab is watched now")
-            self._obstacle = ""
-        self.lease = lease
-        self.monitor = LabMonitor(lab, source, engine, self._show, outboxes, self._popups)
-        self.monitor.start()
-        return True
-
-    def _show_obstacle(self, text: str, *, elsewhere: bool = False) -> None:
-        if text != self._obstacle:  # the same at each try would only fill the log
-            self._obstacle = text
-            log.log(logging.INFO if elsewhere else logging.WARNING, "%s", text)
-            self._show(LabStatus(Level.NO_DATA, text, time.time(), elsewhere=elsewhere))
-
-    def reconfigure(self, context: RunContext) -> None:
-        """Go by changed settings; where the lab itself is another now, begin anew."""
-        new, old = lab_context(context), self._context
-        monitor, lease = self.monitor, self.lease
-        same = new is not None and old is not None and new.settings.lab == old.settings.lab
-        if same and new and old and monitor is not None and lease is not None:
-            self._context = new
-            make_changed_channels_due(lease.store, old.settings, new.settings)
-            monitor.reconfigure(new, create_outboxes(new, lease.store))
-            return
-        if (new, old) != (None, None):
-            self.stop(HOUSEKEEPING)
-            self.start(context)
-
-    def explain(self) -> tuple[str, ...]:
-        """Say of each rule what it makes of the lab, below a heading; nothing where there is none."""
-        if self.monitor is None:
-            return ()
-        return ("", _("The lab:"), "", *self.monitor.explain())
-
-    @property
-    def waiting(self) -> dict[str, int]:
-        """How many mails and messages about the lab wait, by channel."""
-        monitor = self.monitor
-        return {} if monitor is None else monitor.waiting
-
-    def check_now(self) -> None:
-        """Poll the lab now."""
-        if self.monitor is not None:
-            self.monitor.check_now()
-
-    def stop(self, timeout: float) -> bool:
-        """End it; False where its thread is stuck."""
-        self._given_up.set()
-        if not self._changing.acquire(timeout=timeout):  # by a try that hangs in the state's folder
-            return False
-        try:
-            ended = self.monitor is None or self.monitor.stop(timeout)
-            self.monitor = self.lease = None
-            self._obstacle = ""
-            self._running.close()
-            return ended
-        finally:
-            self._changing.release()
+def explain_view(engine: LabEngine, view: LabView) -> tuple[str, ...]:
+    """Say what each rule makes of `view`, below what is to be noted of it."""
+    return (*(_("note: {note}").format(note=note) for note in view.notes), *engine.explain(view))
 
 
 def silences_file(context: RunContext) -> Path:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOUSEKEEP_EVERY = 2.0  # seconds; what was queued is sent at once
+# Seconds between two rounds of the housekeeper: while there is something to look after, and at rest. What is
+# queued wakes it; the clock may be set, or the machine sleep, while a mail waits for its time.
+HOUSEKEEP_EVERY, HOUSEKEEP_AT_REST = 2.0, 20.0
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
@@ -54,6 +56,12 @@ class Outputs(Struct, frozen=True):
     def outboxes(self) -> tuple[OutboxProcess, ...]:
         """What sends, the mail first."""
         return (*([] if self.mail is None else [self.mail]), *self.chats)
+
+
+def housekeeping_rest(left: float, outboxes: Iterable[OutboxProcess]) -> float:
+    """Return the seconds to the housekeeper's next round; the data is too old in `left` seconds."""
+    soonest = min([left, *(outbox.idle_for for outbox in outboxes)])
+    return min(max(soonest, HOUSEKEEP_EVERY), HOUSEKEEP_AT_REST)
 
 
 class Monitor:
@@ -214,9 +222,9 @@ class Monitor:
         with self._lock:
             self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot
-        self._notify(result)
         if self._recorder is not None:
             self._recorder.record(snapshot, result.status.alerts)
+        self._notify(result)
         if self._outputs.on_snapshot is not None:
             self._outputs.on_snapshot(snapshot)
 
@@ -232,8 +240,8 @@ class Monitor:
             self._lab = lab
         self._publish()
 
-    def housekeep(self) -> None:
-        """Check whether the data is too old and whether mail is to be sent; every other second."""
+    def housekeep(self) -> float:
+        """Check whether the data is too old and whether mail is to be sent; the seconds to the next time."""
         silence = self._poller.seconds_since_success()
         if silence > self._context.stale_after:
             if not self.is_stale:
@@ -249,6 +257,7 @@ class Monitor:
             self._teller.tell_mail_health(
                 process.waiting, changed=process in changed, channel=process.channel
             )
+        return housekeeping_rest(self._context.stale_after - silence, self._outputs.outboxes)
 
     def _evaluate_blind(self) -> None:
         """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.notify.sinks import PopupSink
-    from gpuwatch_tray.settings import Changes
+    from gpuwatch_tray.settings import Changes, ConfigProblem, Settings
 
 
 log = logging.getLogger(__name__)
 
-CHECK_INTERVAL = 2.0  # seconds between two checks of the files
+CHECK_INTERVAL, CHECK_AGAIN = 4.0, 2.0  # seconds to the next check of the files; after one that saw a change
 STOP_TIMEOUT = 0.2  # seconds that the last check may take at the end
 PROBLEM_KEY = "settings"
 
@@ -50,7 +50,7 @@ class SettingsReloader:
         self._changes = changes
         self._reconfigure = reconfigure
         self._popups = popups
-        self._thread = PeriodicThread(self.check, CHECK_INTERVAL, "settings", delay=CHECK_INTERVAL)
+        self._thread = PeriodicThread(self.check, CHECK_INTERVAL, "settings", delay=CHECK_AGAIN)
 
     def start(self) -> None:
         """Start the thread."""
@@ -60,11 +60,14 @@ class SettingsReloader:
         """End the thread."""
         self._thread.stop(STOP_TIMEOUT)
 
-    def check(self) -> None:
-        """Take over the settings if a file has changed; on the thread."""
+    def check(self) -> float | None:
+        """Take over the settings if a file has changed; on the thread. Return the seconds to the next check."""
         loaded = self._changes.check()
-        if loaded is None:
-            return
+        if loaded is not None:
+            self._take_over(loaded)
+        return CHECK_AGAIN if self._changes.pending else None
+
+    def _take_over(self, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> None:
         new = with_settings(self._context, loaded)
         if new.problems:
             self._refuse(new)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +19,13 @@ class PeriodicThread:
     Calls `work` every `interval` seconds on a daemon thread, first after `delay`; logs its errors.
 
     The ticks do not drift: slow work shortens the wait after it, and ticks that were missed are left out.
+    Where `work` returns a number, the next tick comes so many seconds later instead: who has nothing to do
+    need not wake to find that out.
     """
 
     def __init__(
         self,
-        work: Callable[[], None],
+        work: Callable[[], float | None],
         interval: float,
         name: str,
         *,
@@ -69,10 +69,11 @@ class PeriodicThread:
         """Return the seconds since `work` last returned without an error, or since the start."""
         return self._clock() - self._last_success
 
-    def tick(self) -> None:
-        """Call `work` once; its errors end here, in the log."""
+    def tick(self) -> float | None:
+        """Call `work` once, and return what it does; its errors end here, in the log."""
+        rest = None
         try:
-            self._work()
+            rest = self._work()
             self._last_success = self._clock()
         except Exception as error:
             if repr(error) != self._last_error:  # the same error again would only fill the log
@@ -80,6 +81,7 @@ class PeriodicThread:
             self._last_error = repr(error)
         else:
             self._last_error = ""
+        return rest
 
     def _run(self) -> None:
         due = self._clock() + self._delay
@@ -90,9 +92,10 @@ class PeriodicThread:
             if self._stopping.is_set():  # checked after the clearing, so that no stop is lost
                 return
             due = min(due, self._clock())  # woken early: the ticks count from here
-            self.tick()
-            due = max(due + self._interval, self._clock())
-            self._wake.wait(due - self._clock())
+            rest = self.tick()
+            now = self._clock()
+            due = max(due + self._interval, now) if rest is None else now + rest
+            self._wake.wait(due - now)
 
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off
@@ -136,50 +139,18 @@ def start_thread(name: str, run: Callable[..., object], *args: object) -> thread
 
 def call_with_timeout(seconds: float, call: Callable[[], T], name: str) -> T:
     """Return or raise what `call` does, on a thread of this name; raise TimeoutError after `seconds`."""
-    answer: Future[T] = Future()
+    answers: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            answer.set_result(call())
-        except Exception as error:  # noqa: BLE001  # raised in the caller's thread
-            answer.set_exception(error)
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001  # raised in the caller's thread
+            errors.append(error)
 
-    start_thread(name, run)
-    return answer.result(max(seconds, 0.0))
-
-
-class QueueThread(Generic[T]):
-    """Calls `handle` for one item after the other on a daemon thread; at most `room` wait (0: no limit)."""
-
-    def __init__(self, handle: Callable[[T], None], name: str, room: int = 0) -> None:
-        self._handle = handle
-        self._name = name
-        self._items: queue.Queue[tuple[T] | None] = queue.Queue()
-        self._room = room
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def put(self, item: T) -> bool:
-        """Have the item handled soon; False where too many wait. Never blocks."""
-        with self._lock:
-            if 0 < self._room <= self._items.qsize():
-                return False
-            self._items.put((item,))
-            if self._thread is None:
-                self._thread = start_thread(self._name, self._run)
-        return True
-
-    def stop(self, timeout: float = 0.0) -> bool:
-        """End the thread after the items that wait; False where that takes longer than `timeout` seconds."""
-        self._items.put(None)
-        if self._thread is None:
-            return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while (entry := self._items.get()) is not None:
-            try:
-                self._handle(*entry)
-            except Exception:
-                log.exception("%s: an item could not be handled", self._name)
+    start_thread(name, run).join(max(seconds, 0.0))
+    if errors:
+        raise errors.pop()  # held by nothing here: its frames hold this one
+    if not answers:
+        raise TimeoutError
+    return answers[0]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, devices_of, matches, room_wanted
+from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, devices_of, room_wanted, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
 from gpuwatch_tray.alerts.reminders import describe_reminder
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.engine.operations import HOLD, ReminderError, ReminderList, clipped
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import UNSUPPORTED, HostState, Missing, known
+from gpuwatch_tray.model import Missing
 from gpuwatch_tray.model.units import memory_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LabReminders(ReminderList):
         Raises ReminderError where that can never be told.
         """
         condition = LabGpusFree(count, hold, on=on, spread=spread, memory=memory, looks=looks)
-        if view is not None and view.problem is None and (why := _why_never(condition, view)):
+        if view is not None and view.problem is None and (why := why_never_free(condition, view)):
             raise ReminderError(why)
         amounts = {room.memory for room in room_wanted(self._store.reminders())}
         if memory and memory not in amounts and len(amounts) >= MOST_ROOM:
@@ -68,28 +68,3 @@ class LabReminders(ReminderList):
             if describe_reminder(other) == what and other.notice is None:
                 return self._already(other)
         return self._add(condition)
-
-
-def _why_never(condition: LabGpusFree, view: LabView) -> str:
-    """Say why no waiting brings these GPUs; empty where it may."""
-    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
-    if not hosts:
-        names = ", ".join(host.name for host in view.hosts[:20])
-        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
-    well = [host for host in hosts if host.state is HostState.OK]
-    if len(well) < len(hosts):
-        return ""  # what the others have is not known
-    sizes = [known(host.gpus) for host in well]
-    if all(size is None for size in sizes) and not condition.looks:
-        return _("idle GPUs cannot be seen on {hosts}: a list names processes, not GPUs").format(
-            hosts=condition.on
-        )
-    if not condition.looks and all(host.free == UNSUPPORTED for host in well):
-        return _(
-            "which GPUs are free is not told of {hosts}: with LAB_LOOKS_FREE=on those count that look free"
-        ).format(hosts=condition.on)
-    told = [size for size in sizes if size is not None]
-    most = sum(told) if condition.spread else max(told, default=0)
-    if len(told) == len(sizes) and most < condition.count:
-        return _("there are only {count} GPUs on {hosts}").format(count=most, hosts=condition.on)
-    return ""

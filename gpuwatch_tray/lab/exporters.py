@@ -108,9 +108,9 @@ DCGM = Exporter(
         "looks_free": _looks_free(*_DCGM_MEMORY),
     },
     (
-        N_("processes and their owners, so neither free GPUs nor yours"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("when it last read its GPUs"),
+        N_("which processes run, and whose: free GPUs and yours are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("when it last read the GPUs"),
     ),
     looks_roomy="count by (instance) (min by (instance, UUID) (DCGM_FI_DEV_FB_FREE{$JOB}) >= $MIB"
     f" and on (instance, UUID) ({_looking(*_DCGM_MEMORY)}))",
@@ -133,9 +133,9 @@ NVITOP = Exporter(
         "looks_free": _looks_free(*_NVITOP_MEMORY, *_NVITOP_USE),
     },
     (
-        N_("which processes compute, and whether it lists all of them, so no free GPUs"),
-        N_("how many GPUs the host should have, so no lost one"),
-        N_("that none of your processes is on a host: only that some are"),
+        N_("which processes compute, and whether it lists all of them: free GPUs are unknown"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
+        N_("on which hosts you have no process, only on which you have some"),
     ),
     looks_roomy=_roomy(_looking(*_NVITOP_MEMORY, *_NVITOP_USE), *_NVITOP_MEMORY, "instance, uuid", "$MIB"),
 )
@@ -157,8 +157,8 @@ NVIDIA_SMI = Exporter(
         "looks_free": _looks_free(*_SMI_MEMORY, *_SMI_USE),
     },
     (
-        N_("the owners of processes, so none of yours; free GPUs only with --collect.compute-apps"),
-        N_("how many GPUs the host should have, so no lost one"),
+        N_("whose the processes are: yours are unknown, and free GPUs too without --collect.compute-apps"),
+        N_("how many GPUs a host should have: lost ones are not noticed"),
     ),
     roomy=_roomy(
         "max by (instance, uuid) (nvidia_smi_compute_apps{$JOB}) == 0 and on (instance)"
@@ -179,7 +179,7 @@ def found_exporters(names: Iterable[str]) -> tuple[Exporter, ...]:
 
 def missing_notes(exporters: tuple[Exporter, ...]) -> tuple[str, ...]:
     """Say for each exporter that is not ours what it does not tell."""
-    text = _("{exporter} does not tell {what}")
+    text = _("{exporter} does not say {what}")
     return tuple(
         text.format(exporter=exporter.name, what=_(what)) for exporter in exporters for what in exporter.lacks
     )

@@ -124,7 +124,7 @@ def snapshot_of(source: str, samples: Sequence[Sample], me: str, now: float) -> 
         facts.add(sample)
     times = _Times.of(facts, now)
     if "reading_ok" not in facts.alone:
-        return Snapshot(source, now, problem=Problem(_("its exporter tells no details")))
+        return Snapshot(source, now, problem=Problem(_("its exporter gives no details")))
     if facts.alone["reading_ok"] != 1:
         return Snapshot(source, times.ours, problem=Problem(_("the host cannot read its GPUs")))
     age = now - times.ours
@@ -152,7 +152,7 @@ def _gpu(key: _GpuKey, values: Mapping[str, float]) -> Gpu:
     if values.get("gpu_list_complete") != 1:
         process_problem: str | None = _("the host does not know all of its processes")
     elif omitted:
-        process_problem = _("{count} more processes are not told").format(count=omitted)
+        process_problem = _("{count} more processes are not listed").format(count=omitted)
     else:
         process_problem = None
     return Gpu(

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
 from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, FIRING, LASTING, roomy_name
+from gpuwatch_tray.lab.promql import roomy_name
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
@@ -152,19 +153,19 @@ def _state(
         text = _("the answer of Prometheus is not whole: {why}")
         return HostState.UNKNOWN, text.format(why=answers.partial)
     if scraped is None:
-        return HostState.GONE, _("Prometheus has it on its list no more")
+        return HostState.GONE, _("Prometheus no longer asks it")
     age = answers.at - scraped
     if age > oldest_allowed(interval):
-        text = _("Prometheus has not asked it for {time}")
+        text = _("Prometheus last asked it {time} ago")
         return HostState.STALE, text.format(time=rough_duration(age))
     if instance in answers.down:
-        return HostState.DOWN, _("it does not answer")
+        return HostState.DOWN, _("Prometheus cannot reach its exporter")
     if instance not in answers.values.get("reading", {}):
         if instance in answers.values.get("blind", {}):
-            return HostState.BLIND, _("it answers, but cannot read its GPUs")
-        return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+            return HostState.BLIND, _("its exporter answers, but the driver there does not")
+        return HostState.UNKNOWN, _("it answers, but says nothing about GPUs")
     if "gpus" in seen.told - answers.told(instance):
-        return HostState.UNKNOWN, _("it answers, but tells no more how many GPUs it has")
+        return HostState.UNKNOWN, _("it answers, but no longer says how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
@@ -182,7 +183,7 @@ def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostStat
     age = scraped - seen.reading if seen.reading >= _EPOCH else 0.0
     if abs(age) > READING_AGE:
         return HostState.STALE, text.format(time=rough_duration(age)) if age > 0 else _(
-            "it read its GPUs in the future: its clock is off"
+            "its last reading lies in the future: its clock is off"
         )
     return HostState.OK, ""
 
@@ -254,13 +255,6 @@ def _count(value: float | None, most: float = _MOST) -> Field[int]:
     if not math.isfinite(value) or not 0 <= value <= most:
         return _TOO_MANY
     return int(value)
-
-
-def clocks_off(views: Iterable[HostView]) -> tuple[HostView, ...]:
-    """Return the hosts whose clocks are off by more than a scrape takes."""
-    return tuple(
-        view for view in views if not isinstance(view.clock, Missing) and abs(view.clock) > CLOCK_TOLERANCE
-    )
 
 
 def host_names(instances: Iterable[str]) -> dict[str, str]:

@@ -31,22 +31,27 @@ from urllib3.exceptions import (
 from urllib3.util import Timeout, make_headers
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.bounded_sockets import BoundedSocket, BoundedTlsSocket, ending_at, seconds_left
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
+from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.lab.login import LabSecret
+    from gpuwatch_tray.settings import LabSettings
 
 MOST_BYTES = 8 * 2**20  # of one answer, unpacked: 500 hosts are 60 KB a question
 CONNECT_SECONDS = 4.0  # a host that drops packets must leave time for the next one
 _PIECE = 2**16
 _TOKEN = re.compile(r"[!-~]+")  # what a header can hold
 _LONGEST_ERROR = 200  # characters of what a server says
+_NO_PAGE = N_(
+    "see the address in lab.env: with the path that a server below one has, without a page such as /graph"
+)
 _MAX_DEPTH_ERROR = (ValueError, RecursionError)  # what json raises at no JSON, and at brackets without an end
 
 
@@ -63,11 +68,12 @@ class LabServer:
     One server of the lab, over connections that are kept.
 
     `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
-    token with each question. `seconds` bounds all of a question but the resolver, and a connection to a name
-    with several addresses of which none answers: who must not wait longer for these asks on a thread beside.
+    token with each question, and told where that is refused. `seconds` bounds all of a
+    question but the resolver, and a connection to a name with several addresses of which none answers: who
+    must not wait longer for these asks on a thread beside.
     """
 
-    def __init__(self, address: str, settings: LabSettings, secret: Callable[[], Secret]) -> None:
+    def __init__(self, address: str, settings: LabSettings, secret: LabSecret) -> None:
         self.address = address.rstrip("/")
         self.name = redact.visible(urlsplit(address).netloc.rpartition("@")[2])
         self._settings = settings
@@ -183,10 +189,11 @@ class LabServer:
         status = response.status
         said = _said(value)
         if status == 401:  # noqa: PLR2004
-            text, mend = _("{server} asks for a login, or does not take ours"), _("see LAB_AUTH in lab.env")
+            text, mend = self._login_refused()
             kind = LabFailure.LOGIN
+            self._secret.refused()
         elif status == 403:  # noqa: PLR2004
-            text, mend = _("{server} does not let us in"), _("ask who keeps it; see LAB_AUTH in lab.env")
+            text, mend = _("{server} refuses access"), _("ask who keeps it; see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
         elif status == 407:  # noqa: PLR2004
             text, mend, kind = (
@@ -195,17 +202,28 @@ class LabServer:
                 LabFailure.LOGIN,
             )
         elif 300 <= status < 400:  # noqa: PLR2004
-            text = _("{server} sends us elsewhere, where our login is not sent")
+            text = _("{server} leads to another address, where the login is not sent")
             mend, kind = _("write the address that it leads to into lab.env"), LabFailure.OTHER_PROGRAM
         elif status == 404:  # noqa: PLR2004
-            text, mend = _("{server} has no such page"), _("see the address in lab.env, with its path")
+            text, mend = _("{server} has no such page"), _(_NO_PAGE)
             kind = LabFailure.OTHER_PROGRAM
         elif status in {400, 405, 415, 422}:
-            text, mend, kind = _("{server} does not take the question"), "", LabFailure.QUERY
+            text, mend, kind = _("{server} refuses the question"), "", LabFailure.QUERY
         else:
             text, mend, kind = _("{server} cannot answer now (HTTP {status})"), "", LabFailure.BUSY
         line = text.format(server=self.name, status=status)
         return LabError(kind, f"{line}: {said}" if said else line, mend)
+
+    def _login_refused(self) -> tuple[str, str]:
+        login = self._settings.login
+        if login is LabLogin.NONE:
+            return _("{server} asks for a login"), _(
+                "set LAB_AUTH in lab.env; `gpuwatch-tray lab password` stores the password or the token"
+            )
+        mend = _("see LAB_AUTH and LAB_USER in lab.env, and the password in {place}")
+        if login is LabLogin.BEARER:
+            mend = _("see LAB_AUTH in lab.env, and the token in {place}")
+        return _("{server} does not take our login"), mend.format(place=secret_place(self._settings))
 
     def _failure(self, error: HTTPError, seconds: float) -> LabError:
         """Say what went wrong below HTTP; urllib3's own texts hold whole addresses."""
@@ -262,11 +280,12 @@ class LabServer:
         login = self._settings.login
         if login is LabLogin.NONE:
             return {}
-        secret = self._secret().reveal()
+        secret = self._secret.read().reveal()
         if login is LabLogin.BEARER:
             # The library shows a header that it refuses, with the token in it.
             if not _TOKEN.fullmatch(secret):
-                raise LabError(LabFailure.CONFIGURATION, _("the token of LAB_PASS_FILE is none"))
+                text = _("what is stored for LAB_AUTH=bearer is no token")
+                raise LabError(LabFailure.CONFIGURATION, text, _("see LAB_AUTH in lab.env"))
             return {"Authorization": f"Bearer {secret}"}
         # Both servers compare bytes: a password beyond Latin-1 goes as UTF-8, as browsers send it.
         pair = f"{self._settings.user}:{secret}".encode().decode("latin-1")

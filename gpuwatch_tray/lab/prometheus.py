@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.alert_feed import FeedJudge
 from gpuwatch_tray.lab.alertmanager import Alertmanagers, AlertsRead
 from gpuwatch_tray.lab.answers import harmless, host_of
@@ -19,16 +19,16 @@ from gpuwatch_tray.lab.host_detail import snapshot_of
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clock_notes
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
+from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll, recognised
+from gpuwatch_tray.lab.promql import detail_query
 from gpuwatch_tray.model import (
     FeedState,
     HostState,
@@ -44,9 +44,10 @@ from gpuwatch_tray.model.units import rough_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.silences_made import SilencesMade
     from gpuwatch_tray.model import RoomWanted
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.settings import LabSettings
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class SingleFlight:
         For the end of that one it waits `wait` seconds.
         """
         if not self._busy.acquire(timeout=wait):
-            raise LabError(LabFailure.UNREACHABLE, _("the last question is still without an answer"))
+            raise LabError(LabFailure.UNREACHABLE, _("the last question has not been answered yet"))
 
         def run() -> T:
             try:
@@ -91,20 +92,21 @@ class PrometheusLab:
     """
     The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
 
-    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
-    called from several threads.
+    `secret` gives the password or the token of LAB_AUTH, and is closed with it; `made` are the silences made
+    here. All of it may be called from several threads.
     """
 
     def __init__(
         self,
         settings: LabSettings,
-        secret: Callable[[], Secret],
+        secret: LabSecret,
         made: SilencesMade,
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._secret = secret
         self._clock, self._steady = clock, steady
 
         def server(address: str) -> LabServer:
@@ -235,6 +237,7 @@ class PrometheusLab:
         for client in (*self._clients, *self._detail_clients.values()):
             client.server.close()
         self._alertmanagers.close()
+        self._secret.close()
 
     def _ask_first_fresh(self, end: float, wanted: Sequence[RoomWanted]) -> PrometheusPoll:
         """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
@@ -246,7 +249,7 @@ class PrometheusLab:
             try:
                 poll = client.poll(time.monotonic() + share, wanted, first=not self._memory.hosts)
             except LabError as error:
-                failure = failure or error
+                failure = failure or recognised(error, client.server, time.monotonic() + share)
             else:
                 if _is_fresh(poll):
                     return poll  # it stays in front for the next poll
@@ -296,7 +299,7 @@ class PrometheusLab:
             text = _("Prometheus has no target of the job {job}").format(job=self._settings.job)
             return Problem(text, _("see LAB_JOB in lab.env, and `gpuwatch-tray setup prometheus`"))
         if age > oldest_allowed(poll.interval):
-            text = _("Prometheus has asked no host for {time}: what it answers is old")
+            text = _("Prometheus last asked a host {time} ago: its answers are old")
             return Problem(
                 text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
             )
@@ -307,16 +310,7 @@ class PrometheusLab:
         if poll.clock is not None and abs(poll.clock) > CLOCK_TOLERANCE:
             text = _("the clocks of this computer and of Prometheus differ by {time}")
             notes.append(text.format(time=rough_duration(abs(poll.clock))))
-        off = clocks_off(hosts)
-        if off:
-            text = ngettext(
-                "the clock of {count} host is off: {hosts}",
-                "the clocks of {count} hosts are off: {hosts}",
-                len(off),
-            )
-            shown = ", ".join(view.name for view in off[:3]) + (" …" if len(off) > 3 else "")  # noqa: PLR2004
-            notes.append(text.format(count=len(off), hosts=shown))
-        return tuple(notes)
+        return (*notes, *clock_notes(hosts))
 
     def _with_alerts(self, view: LabView, poll: PrometheusPoll | None, read: AlertsRead | None) -> LabView:
         if read is None:

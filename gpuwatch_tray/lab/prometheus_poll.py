@@ -306,13 +306,18 @@ def is_prometheus(client: PrometheusClient, end: float) -> None:
         if [sample.value for sample in client.query("vector(1)", end)] != [1.0]:
             raise no_answer(client.server.name, "Prometheus")
     except LabError as error:
-        if error.kind is LabFailure.OTHER_PROGRAM and is_alertmanager(client.server, end):
-            raise LabError(
-                error.kind,
-                _("{server} is an Alertmanager, not a Prometheus").format(server=client.server.name),
-                _("exchange LAB_PROMETHEUS and LAB_ALERTMANAGER in lab.env"),
-            ) from None
-        raise
+        raise recognised(error, client.server, end) from None
+
+
+def recognised(error: LabError, server: LabServer, end: float) -> LabError:
+    """Return why a server gave no answer of a Prometheus: that it is an Alertmanager, where it is one."""
+    if error.kind is not LabFailure.OTHER_PROGRAM or not is_alertmanager(server, end):
+        return error
+    return LabError(
+        error.kind,
+        _("{server} is an Alertmanager, not a Prometheus").format(server=server.name),
+        _("exchange LAB_PROMETHEUS and LAB_ALERTMANAGER in lab.env"),
+    )
 
 
 def is_alertmanager(server: LabServer, end: float) -> bool:

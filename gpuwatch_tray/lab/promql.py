@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import RoomWanted
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
-CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
 SCRAPED = "gpuwatch_scraped"
 _ALERT_LABELS = ", ".join(("alertname", "alertstate", *HOST_LABELS))
 # What fires always and does not now says that the rules are gone; who has just started has not seen it fire.

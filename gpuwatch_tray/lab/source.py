@@ -43,12 +43,12 @@ def open_lab(settings: LabSettings, user: str, silences: Path) -> LabSource:
     """
     # Late imports: who asks by ssh needs no HTTP library.
     if settings.prometheus:
-        from gpuwatch_tray.lab.login import read_login
+        from gpuwatch_tray.lab.login import LabSecret
         from gpuwatch_tray.lab.prometheus import PrometheusLab
         from gpuwatch_tray.lab.silences_made import SilencesMade
 
         known = replace(settings, me=settings.me or user)
-        return PrometheusLab(known, lambda: read_login(settings), SilencesMade(silences))
+        return PrometheusLab(known, LabSecret(settings), SilencesMade(silences))
     from gpuwatch_tray.lab.ssh_hosts import SshHosts
 
     return SshHosts(settings, user)

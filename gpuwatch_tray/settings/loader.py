@@ -132,7 +132,10 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
 
 class Changes:
     """
-    Detects changes of the files. One thread polls it every other second or so, at a `stat` of each file.
+    Detects changes of the files.
+
+    One thread polls it every few seconds, at a `stat` of each file; sooner while a change is `pending`, seen
+    and not yet read.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
     recipient. So a change counts once two polls in a row found the files the same. The first poll that does
@@ -144,6 +147,7 @@ class Changes:
         self._environ = environ
         self._folders = folders or paths.settings_folders()
         self._files = paths.files_to_check(environ, self._folders)
+        self.pending = True
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
@@ -153,7 +157,8 @@ class Changes:
         """Read the files if they have changed and are at rest; return None otherwise."""
         now = self._stamps()
         at_rest, self._before = now == self._before, now
-        if now == self._read or not at_rest:
+        self.pending = now != self._read
+        if not self.pending or not at_rest:
             return None
         settings, problems = load(self._environ, self._folders)
         if self._stamps() != now:

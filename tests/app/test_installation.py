@@ -55,13 +55,14 @@ class Machine:
             self.files = files
         for _ in range(number):
             self.clock.advance(10)
-            self.watch.check()
+            self.rest = self.watch.check()
 
 
 def test_nothing_changes_and_nothing_happens():
     """No trial is made: that costs a process."""
     machine = Machine()
     machine.looks(20)
+    assert machine.rest == 30
     assert (machine.trials, machine.restarts, machine.monitor.told, machine.popups.shown) == (0, [], [], [])
 
 
@@ -69,6 +70,7 @@ def test_a_new_version_that_has_come_to_rest_is_started():
     """Not while it is being written: what is the same at two looks counts."""
     machine = Machine()
     machine.looks(1, GONE)
+    assert machine.rest is None
     machine.looks(1, Installation("1.1", None, (5, 50)))
     machine.looks(1, NEW)
     assert (machine.trials, machine.restarts) == (0, [])

@@ -22,8 +22,10 @@ from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_s
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
 from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
-from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
+from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
+from gpuwatch_tray.app.lab_watch import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
@@ -33,10 +35,12 @@ from gpuwatch_tray.model import (
     LabStatus,
     Level,
     Limits,
+    Popup,
     Presence,
     PresenceResult,
     Problem,
     RoomWanted,
+    Severity,
     Snapshot,
 )
 from gpuwatch_tray.model.units import GIB
@@ -115,7 +119,7 @@ def test_its_popups_have_keys_of_their_own(desk):
     """Two states number their alerts alike: a button finds the lab's by the beginning of the key."""
     desk.poll(BUSY)
     (popup,) = desk.popups.shown
-    assert popup.key.startswith(PREFIX)
+    assert popup.key.startswith(LAB_PREFIX)
     assert "gpu1" in popup.body
     assert desk.monitor.alerts_of_popup(popup.key) == ("lab/gpu_limit/gpu1/",)
     assert desk.shown[-1].level is Level.WARNING
@@ -328,6 +332,22 @@ def test_settings_begin_change_and_end_it(tmp_path, sources):
     assert (sources.opened, sources.closed) == (2, 1)
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
     assert (watch.monitor, shown[-1], sources.closed) == (None, None, 2)
+    watch.stop(1.0)
+
+
+def test_popups_of_a_lab_that_is_no_longer_watched_leave_the_screen(tmp_path, sources):
+    """No engine would know what their buttons are about; those of this computer stay."""
+    popups = FakePopups()
+    watch = LabWatch("tray", lambda _status: None, popups)
+    watch.start(context_of(tmp_path))
+    popups.show(Popup("a1", "of this computer", "", Severity.WARNING))
+    watch.monitor._teller._show(Popup("a1", "of the lab", "", Severity.WARNING), lambda _shown: None)
+    late = watch.monitor
+    watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
+    assert popups.closed == []
+    watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
+    assert popups.closed == [f"{LAB_PREFIX}a1"]
+    assert not late._teller._show(Popup("a2", "too late", "", Severity.WARNING), lambda _shown: None)
     watch.stop(1.0)
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.alerts import ChatRoute, RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, create_engine
 from gpuwatch_tray.app.context import RunContext, SourceKind
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_AT_REST, HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.engine.operations import Reminders
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
@@ -26,6 +26,7 @@ CALM = snapshot(process(1, 0))
 
 class FakeOutboxProcess:
     channel = "email"
+    idle_for = 60.0
 
     def __init__(self):
         self.waiting = OutboxSummary()
@@ -192,6 +193,30 @@ def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
     loop.poll(CALM)
     assert loop.last.level is Level.OK
     loop.store.close()
+
+
+def test_the_housekeeper_rests_until_there_is_something_to_look_after(loop):
+    """Until the data would be too old or a mail is due; every other second while no data comes."""
+    loop.poll(CALM)
+    assert loop.monitor.housekeep() == 15  # three polls
+    loop.mail.idle_for = 7.0
+    assert loop.monitor.housekeep() == 7
+    loop.mail.idle_for = 0.0
+    assert loop.monitor.housekeep() == HOUSEKEEP_EVERY
+    loop.mail.idle_for = 60.0
+    loop.monotonic.advance(14.5)
+    assert loop.monitor.housekeep() == HOUSEKEEP_EVERY
+    loop.monotonic.advance(2)
+    assert loop.monitor.housekeep() == HOUSEKEEP_EVERY
+    assert loop.last.level is Level.NO_DATA
+
+
+def test_the_housekeeper_of_a_slow_monitor_looks_three_times_a_minute(tmp_path):
+    """The clock may be set, or the machine may have slept, while a mail waited for its time."""
+    slow = Loop(tmp_path, poll=3600.0)
+    with closing(slow.store):
+        slow.poll(CALM)
+        assert slow.monitor.housekeep() == HOUSEKEEP_AT_REST
 
 
 def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):

@@ -13,13 +13,12 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.app.bootstrap import create_engine
 from gpuwatch_tray.app.context import RunContext, SourceKind
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.model import FaultLimits, Gpu, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.store import Store
 from tests.support.fakes import Clock, process, snapshot
 
-ROUND = 1.0  # seconds between the housekeeper's rounds
 HOT = snapshot(
     process(1, 0, identity="1", memory=8 << 30),
     gpus=(Gpu(0, "GPU-0000", "Test GPU", temperature=95, utilisation=3, slowdown_at=98),),
@@ -54,8 +53,7 @@ class Timeline:
         end = self.now + seconds
         while self.round_at <= end:
             self._pass(self.round_at)
-            self.monitor.housekeep()
-            self.round_at += ROUND
+            self.round_at += self.monitor.housekeep()
         self._pass(end)
 
     def _pass(self, until):
@@ -99,7 +97,7 @@ def test_every_hang_fires_after_its_hold(poll, hold, phase, took):
         limits = Limits(faults=FaultLimits(blind_hold=hold))
         line = Timeline(Path(folder), limits, poll, phase)
         line.readings(3 * poll, took)
-        line.advance(max(5.0, 3 * poll) + max(hold, 3 * poll) + 2 * 6.0 + ROUND)
+        line.advance(max(5.0, 3 * poll) + max(hold, 3 * poll) + 2 * 6.0 + HOUSEKEEP_EVERY)
         assert "monitor_blind" in line.rules
         line.store.close()
 

@@ -12,7 +12,7 @@ from gpuwatch_tray.app import bootstrap
 from gpuwatch_tray.app.bootstrap import StoreLease
 from gpuwatch_tray.app.context import RunContext, SourceKind, with_settings
 from gpuwatch_tray.app.monitor import Monitor, Outputs
-from gpuwatch_tray.app.reload import PROBLEM_KEY, SettingsReloader
+from gpuwatch_tray.app.reload import CHECK_AGAIN, CHECK_INTERVAL, PROBLEM_KEY, SettingsReloader
 from gpuwatch_tray.app.tray_app import Welcome
 from gpuwatch_tray.ipc.lock import LockHolder
 from gpuwatch_tray.model import Button, Level, Limits, Problem
@@ -42,6 +42,7 @@ class Running:
         self.monitor = Monitor(context, self, judge, outputs, Clock(0.0))
         self.held = StoreLease(self.store, LockHolder(mails=False), self)
         self.adopted, self.next, self.holder = [], None, None
+        self.pending = False
         self.reloading = SettingsReloader(
             context, self.held, self.monitor, self, self.adopted.append, self.popups
         )
@@ -82,6 +83,14 @@ def test_what_is_right_is_taken_over(running):
     assert running.poll().level is Level.WARNING
     assert running.monitor._poller._interval == 0.5
     assert [context.settings.poll for context in running.adopted] == [0.5]
+
+
+def test_a_change_that_is_not_read_yet_is_looked_at_sooner(running):
+    """It counts once it is at rest, which two looks in a row tell."""
+    assert running.reloading.check() is None
+    running.pending = True
+    assert running.reloading.check() == CHECK_AGAIN
+    assert CHECK_AGAIN < CHECK_INTERVAL
 
 
 def test_what_says_the_same_changes_nothing(running):

@@ -51,6 +51,10 @@ def test_the_hosts_and_the_alertmanagers_alerts_are_listed(desk):
         ["ok", "4", "4", "0"],
     ]
     assert "a GPU of h2:9836 is lost, token=***" in listed.stdout
+    lines = desk.run("alerts", "explain").stdout.partition("The lab:")[2].splitlines()
+    assert "gpu_lost: h2: 3 of 4 GPUs answer" in lines
+    assert "temperature: nothing found" in lines
+    assert [line for line in lines if "fires when ." in line] == []
 
 
 def test_lab_test_goes_step_by_step(desk, rig):
@@ -60,7 +64,7 @@ def test_lab_test_goes_step_by_step(desk, rig):
     for words in (
         "is a Prometheus, and answers us",
         "8 targets have the job",
-        "it is fed",
+        "alerts reach it",
         "8 of 8 hosts are read",
     ):
         assert words in tested.stdout
@@ -100,6 +104,7 @@ def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
         assert (there["createdBy"].partition("@")[0], there["comment"]) == ("ada", "in repair")
         assert desk.run("alerts", "snooze", number, "1h", "--everyone").returncode == 0
         assert len(silences(rig)) == 1
+        desk.poll_lab()
         wait_until(lambda: "silenced by ada@" in desk.run("lab").stdout, "the next poll shows it", pause=0.3)
         assert lost(desk) is not None
     refused = desk.run("alerts", "snooze", "L999", "2h", "--everyone")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
 
-from gpuwatch_tray.common.threads import PeriodicThread, QueueThread, call_with_timeout
+from gpuwatch_tray.common.queue_thread import QueueThread
+from gpuwatch_tray.common.threads import PeriodicThread, call_with_timeout
 from tests.support.fakes import Clock
 
 WAIT = 5.0  # seconds: an upper bound for events, never slept through
@@ -110,6 +112,29 @@ def test_the_first_tick_can_wait(monkeypatch):
     assert starts == [3, 8]
 
 
+def test_work_can_ask_for_another_rest(monkeypatch):
+    """What it returns counts from its end, once; without, and after an error, the interval does."""
+    clock = Clock(0.0)
+    starts = []
+    answers = iter([20.0, None, OSError("once"), 0.5])
+
+    def work():
+        starts.append(clock.now)
+        clock.advance(1)
+        if len(starts) == 5:
+            thread.stop(0)
+            return None
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    thread = PeriodicThread(work, 5.0, "resting", clock=clock)
+    monkeypatch.setattr(thread._wake, "wait", clock.advance)
+    thread._run()
+    assert starts == [0, 21, 26, 31, 32.5]
+
+
 def test_a_changed_interval_counts_from_a_tick_at_once():
     """Who asks for another interval need not wait for the old one."""
     ticks = threading.Semaphore(0)
@@ -127,6 +152,8 @@ def test_a_call_that_hangs_is_left_behind():
     assert call_with_timeout(WAIT, lambda: 3, "call") == 3
     with pytest.raises(KeyError):
         call_with_timeout(WAIT, lambda: {}["nowhere"], "call")
+    with pytest.raises(SystemExit):
+        call_with_timeout(WAIT, sys.exit, "call")
     with pytest.raises(TimeoutError):
         call_with_timeout(0.01, lambda: release.wait(WAIT), "call")
     release.set()

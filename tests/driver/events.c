@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 enum { MAX_SETS = 64 };
+enum { FIRST_WATCH = 1 }; /* of an inotify instance */
+enum { LOOK_AGAIN = 400 }; /* ms, where the kernel watches no folder for us */
 
 typedef struct {
     Handle device;
@@ -64,6 +66,7 @@ void forget_events(void)
         if (sets[i].waiting)
             note("while_waiting");
         sets[i].session = 0;
+        inotify_rm_watch(sets[i].moved, FIRST_WATCH); /* which is an event, too: it ends the wait */
         close(sets[i].moved);
     }
 }
@@ -76,8 +79,10 @@ static int watch_scenario(void)
     if (path == NULL || strlen(path) >= sizeof folder)
         return -1;
     int moved = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO);
-    return moved;
+    if (inotify_add_watch(moved, dirname(strcpy(folder, path)), IN_MOVED_TO) == FIRST_WATCH)
+        return moved;
+    close(moved);
+    return -1;
 }
 
 API nvmlEventSetCreate(Handle *handle)
@@ -159,7 +164,8 @@ API nvmlEventSetWait_v2(Handle handle, EventData *data, unsigned timeout)
             return end(TIMEOUT);
         set->waiting++;
         end(SUCCESS);
-        await_scenario(set->moved, timeout - passed < 400 ? (int)(timeout - passed) : 400);
+        int left = (int)(timeout - passed);
+        await_scenario(set->moved, set->moved < 0 && left > LOOK_AGAIN ? LOOK_AGAIN : left);
         scenario = resume();
         set->waiting--;
         if (scenario == NULL || set_of(handle) != set)

@@ -35,7 +35,9 @@ def test_several_gpus_with_memory_can_be_waited_for_where_hosts_have_no_details(
 @pytest.mark.parametrize("memory", [0, GIB])
 def test_what_no_exporter_tells_is_refused_with_the_reason(reminders, memory):
     """Free GPUs where processes are not told, unless those count that look free, or a host may tell yet."""
-    with pytest.raises(ReminderError, match="not told of gpu1: with LAB_LOOKS_FREE=on"):
+    with pytest.raises(
+        ReminderError, match="no exporter tells which GPUs are free on gpu1: with LAB_LOOKS_FREE=on"
+    ):
         reminders.add_free(1, "gpu1", lab(UNTOLD), memory=memory)
     assert reminders.add_free(1, "gpu1", lab(UNTOLD), memory=memory, looks=True)
     mixed = lab(UNTOLD, replace(counted("gpu2"), free=UNKNOWN))

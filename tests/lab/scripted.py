@@ -8,6 +8,9 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from gpuwatch_tray.lab.login import LabSecret
+from gpuwatch_tray.settings import LabSettings, Secret
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
@@ -25,6 +28,17 @@ def vector(*rows: tuple[dict[str, str], str], at: float = 1000.0) -> bytes:
     """Prometheus's answer to an instant query."""
     result = [{"metric": labels, "value": [at, value]} for labels, value in rows]
     return reply(json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}))
+
+
+class GivenSecret(LabSecret):
+    """A secret that is at hand."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(LabSettings())
+        self._text = text
+
+    def read(self, seconds: float = 0.0) -> Secret:
+        return Secret(self._text)
 
 
 class ScriptedServer:

@@ -49,7 +49,7 @@ def test_processes_that_are_left_out_make_a_list_that_is_not_whole():
     """How many is told; what is no number is not."""
     whole = sample("gpu_list_complete", **GPU)
     (gpu,) = told(whole, sample("gpu_processes_omitted", 3.0, **GPU)).gpus
-    assert gpu.process_problem == "3 more processes are not told"
+    assert gpu.process_problem == "3 more processes are not listed"
     (gpu,) = told(whole, sample("gpu_processes_omitted", float("nan"), **GPU)).gpus
     assert gpu.process_problem is None
 

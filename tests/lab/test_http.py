@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.lab.http import MOST_BYTES, LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.settings import LabLogin, LabSettings, Secret
-from tests.lab.scripted import DRIPPING_HEAD, DrippingServer, ScriptedServer, reply
+from gpuwatch_tray.settings import LabLogin, LabSettings
+from tests.lab.scripted import DRIPPING_HEAD, DrippingServer, GivenSecret, ScriptedServer, reply
 from tests.support.installed import closed_port
 
 SECRET = "geheim-und-lang-4711"
@@ -24,7 +24,7 @@ BASIC = LabSettings(login=LabLogin.BASIC, user="ada", password_file=None)
 
 
 def ask(url, settings=None, seconds=5.0):
-    server = LabServer(url, settings or LabSettings(), lambda: Secret(SECRET))
+    server = LabServer(url, settings or LabSettings(), GivenSecret(SECRET))
     try:
         return server.get("/api/v1/query", seconds, [("query", "up")])
     finally:
@@ -55,14 +55,14 @@ def test_the_answer_comes_with_its_size_and_the_servers_clock():
 def test_one_connection_serves_many_questions_and_a_closed_one_is_opened_again():
     """A poll is one connection; a server that closes it between two polls costs nothing but a new one."""
     with serving(reply("1")) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         for _ in range(3):
             client.get("/", 5)
         assert server.connections == 1
         client.close()
     answers = iter([[reply("1")], [b""], [reply("2")]])
     with ScriptedServer(lambda _head: next(answers)) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         assert [client.get("/", 5).json, client.get("/", 5).json] == [1, 2]
         client.close()
 
@@ -70,7 +70,7 @@ def test_one_connection_serves_many_questions_and_a_closed_one_is_opened_again()
 def test_a_write_is_never_sent_twice():
     """A connection that breaks after a silence was posted may have made it: it is told, not repeated."""
     with ScriptedServer(lambda _head: [b""]) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         with pytest.raises(LabError, match="broke the connection off"):
             client.post("/", 5, {"a": 1})
         client.close()
@@ -80,8 +80,8 @@ def test_a_write_is_never_sent_twice():
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "asks for a login"),
-        (reply("", "403 Forbidden"), LabFailure.LOGIN, "does not let us in"),
+        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "does not take our login"),
+        (reply("", "403 Forbidden"), LabFailure.LOGIN, "refuses access"),
         (reply("404 page not found", "404 Not Found"), LabFailure.OTHER_PROGRAM, "no such page"),
         (reply("", "503 Service Unavailable"), LabFailure.BUSY, "HTTP 503"),
         (reply('{"error": "parse error"}', "400 Bad Request"), LabFailure.QUERY, "parse error"),
@@ -137,7 +137,7 @@ DRIPPING = {
 
 def left_and_asked_anew(server, settings=None, url="", seconds=0.5):
     """A question is given up when its time is over, and the next one is answered over a new connection."""
-    client = LabServer(url or server.url, settings or LabSettings(), lambda: Secret(SECRET))
+    client = LabServer(url or server.url, settings or LabSettings(), GivenSecret(SECRET))
     try:
         with pytest.raises(LabError, match="did not answer within") as caught:
             client.get("/api/v1/query", seconds)
@@ -183,7 +183,7 @@ def test_a_question_sent_twice_has_one_time():
     answers = iter([[reply("1")], [b""]])
     server = ScriptedServer(lambda _head: next(answers, None) or (server.end.wait(30), [b""])[1])
     with server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         assert client.get("/", 5).json == 1
         with pytest.raises(LabError, match="did not answer within"):
             client.get("/", 0.5)
@@ -236,7 +236,7 @@ def test_the_login_is_in_the_header_alone(caplog):
 def test_a_token_that_is_none_is_refused_and_not_shown(character):
     """A header cannot hold it, and what the library says of such a header has the token in it."""
     secret = f"{SECRET}{character}{SECRET}"
-    server = LabServer("http://127.0.0.1:9", LabSettings(login=LabLogin.BEARER), lambda: Secret(secret))
+    server = LabServer("http://127.0.0.1:9", LabSettings(login=LabLogin.BEARER), GivenSecret(secret))
     with pytest.raises(LabError) as caught:
         server.get("/", 5)
     assert caught.value.kind is LabFailure.CONFIGURATION

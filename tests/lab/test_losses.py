@@ -22,9 +22,10 @@ from gpuwatch_tray.lab.silences_made import SilencesMade
 from gpuwatch_tray.model import HostState, LabLimits, Level, Limits, Missing, RoomWanted
 from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.render import MailIdentity
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
 from gpuwatch_tray.store import Store
 from tests.lab.lost_world import FREE, INTERVAL, LOSSES, MINE, LostWorld, WorldHost
+from tests.lab.scripted import GivenSecret
 from tests.support.fakes import Clock
 from tests.support.folders import memory_folder
 
@@ -53,7 +54,7 @@ class Desk:
         self.store = Store(self.folder, "lab", self.clock.uptime)
         made = SilencesMade(self.folder / "none.json")
         self.source = PrometheusLab(
-            SETTINGS, lambda: Secret(""), made, clock=lambda: self.clock.instant().wall, steady=self._steady
+            SETTINGS, GivenSecret(), made, clock=lambda: self.clock.instant().wall, steady=self._steady
         )
         server = SimpleNamespace(name="test", address="test", close=lambda: None)
         self.source._clients = deque([SimpleNamespace(poll=world.poll, server=server)])

@@ -285,9 +285,9 @@ def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatc
 
 
 def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
-    """Each says that it has no such page: nothing is known, and no alert list is believed."""
+    """Each is told by its name: nothing is known, and no alert list is believed."""
     view = rig.desk(prometheus=(rig.manager.url,), alertmanager=(rig.prometheus.url,)).read()
-    assert "no such page" in str(view.problem)
+    assert "is an Alertmanager, not a Prometheus" in str(view.problem)
     assert (view.feed, view.hosts, view.alerts) == (FeedState.UNREACHABLE, (), ())
 
 

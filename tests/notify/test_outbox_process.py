@@ -10,9 +10,9 @@ import time
 import pytest
 
 from gpuwatch_tray.notify import outbox_process as outbox_module
-from gpuwatch_tray.notify.outbox_process import OutboxProcess
+from gpuwatch_tray.notify.outbox_process import CHECK_EVERY, OutboxProcess
 from gpuwatch_tray.store import Store
-from tests.store.commits import mail, step
+from tests.store.commits import mail, message, step
 from tests.support.fakes import START, Clock
 from tests.support.timing import slowness
 
@@ -109,6 +109,29 @@ def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
     assert outbox_process._child is not None
 
 
+def test_it_says_for_how_long_a_tick_would_find_nothing_to_do(parts, ended):
+    """Until a retry is due or the outbox is looked at again; not at all after a kick, or beside a child."""
+    store, clock, monotonic = parts
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
+    assert outbox_process.idle_for == 0  # the first look is still to come
+    outbox_process.tick()
+    assert outbox_process.idle_for == CHECK_EVERY
+    queue(store)
+    (row,) = store.lease_due(START, 60)
+    store.mark_retry(row.id, START + 30, "refused")
+    outbox_process.kick()
+    assert outbox_process.idle_for == 0
+    outbox_process.tick()
+    assert outbox_process.idle_for == 30
+    clock.advance(50)
+    assert outbox_process.idle_for == 0
+    outbox_process.tick()
+    monotonic.advance(1000)
+    assert outbox_process._child is not None
+    assert outbox_process.idle_for == 0
+
+
 def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tmp_path):
     """A child that leaves the outbox as it was costs one start a minute, not one a second."""
     store, clock, monotonic = parts
@@ -188,6 +211,22 @@ def test_neither_this_program_nor_the_other_one_starts(parts):
     (row,) = store.unsent_mails()
     assert "restart gpuwatch-tray" in row.error
     assert row.attempts in (2, 3)
+
+
+def test_a_program_that_was_replaced_leaves_a_digest_as_it_was(parts):
+    """It may have been accepted before: the same mails go again under one Message-ID, one attempt later."""
+    store, clock, monotonic = parts
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"])))
+
+    def gather(_messages, _now):
+        return message(99)
+
+    clock.advance(7200)
+    (digest,) = store.lease_due(clock.now, 60, gather)
+    clock.advance(61)
+    play(OutboxProcess(store, GONE, clock, monotonic), clock, monotonic, 3)
+    waiting = [(row.digest, row.attempts) for row in store.unsent_mails()]
+    assert waiting == [(digest.message.message_id, 1)] * 2
 
 
 def test_on_a_full_disk_too_a_program_that_was_replaced_is_told(parts, disk):

@@ -27,6 +27,16 @@ def test_a_change_counts_once_it_is_at_rest(installed_house, changes):
     assert changes.check() is None
 
 
+def test_a_change_is_pending_from_the_look_that_sees_it_to_the_one_after_its_reading(
+    installed_house, changes
+):
+    """Until then it is looked at more often."""
+    assert not changes.pending
+    installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    seen = [(changes.check() is not None, changes.pending) for _ in range(4)]
+    assert seen == [(False, True), (True, True), (False, False), (False, False)]
+
+
 def test_a_file_that_is_still_being_written_is_not_read(installed_house, changes):
     """An editor that empties the file first does not switch anything off in between."""
     installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)

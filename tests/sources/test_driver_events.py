@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from gpuwatch_tray.model import Xid
-from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.events import XidListener
+from gpuwatch_tray.sources.nvml.library import Code, DriverError
 from tests.driver.scenario import (
     FUNCTION_NOT_FOUND,
     NOT_SUPPORTED,
@@ -106,16 +106,22 @@ def test_the_thread_ends_with_the_source_within_a_second(rig):
     assert (calls["event_free"], calls["shutdown"], calls["while_waiting"]) == (1, 1, 0)
 
 
-def test_a_source_in_use_closes_within_a_second_at_its_own_pace(rig):
-    """With the wait as users have it."""
-    source = rig.another(event_wait=0.4)
+def test_a_source_in_use_closes_at_once_and_the_thread_shuts_the_driver_down(rig):
+    """With a long wait under way: whoever closes does not wait for it, and nothing is shut down beside it."""
+    source = rig.another(event_wait=60)
+    rig.play(ZERO)
     source.read()
     source.read()
-    until(lambda: rig.calls()["event_create"])
+    until(lambda: rig.calls()["event_wait"])
     before = time.monotonic()
     source.close()
     assert time.monotonic() - before < 0.9 * slowness()
-    assert threads() == []
+    assert len(threads()) == 1
+    assert rig.calls()["shutdown"] == 0
+    rig.play(ZERO, events=[FakeEvent(1, ZERO.uuid, 79)])  # the wait ends
+    until(lambda: not threads())
+    calls = rig.calls()
+    assert (calls["event_free"], calls["shutdown"], calls["while_waiting"]) == (1, 1, 0)
 
 
 def test_a_wait_that_hangs_delays_the_close_by_little_and_leaves_the_driver_be(rig):

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpuwatch_tray.common.threads import StopSignal, run_forever, start_thread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Xid
-from gpuwatch_tray.sources.nvml.api import DriverError
+from gpuwatch_tray.sources.nvml.library import DriverError
 from gpuwatch_tray.sources.nvml.query import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.sources.nvml.api import Driver, Handle
+    from gpuwatch_tray.sources.nvml.api import Driver
+    from gpuwatch_tray.sources.nvml.library import Handle
 
 
-WAIT = 1.0  # seconds of one wait; the end of the program may wait for it
+WAIT = 2.5  # seconds of one wait: each return costs a wakeup, and a new session waits for it
 _SLACK = 0.2  # seconds more, in which a wait that is over returns
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off from a wait that fails at once
 _MAX_EVENTS = 64  # between two readings; of a storm the last ones, and one of each GPU and code
@@ -45,6 +46,8 @@ class XidListener:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._listening = False
+        self._after: Callable[[], None] | None = None  # the thread's last act
         self._gpus: frozenset[str] = frozenset()
 
     def drain(self) -> tuple[Xid, ...]:
@@ -60,9 +63,9 @@ class XidListener:
             return
         self._gpus = gpus
         if gpus:
-            self._stop = threading.Event()
+            self._stop, self._listening = threading.Event(), True
             listen = partial(self.listen, driver, dict(handles), self._stop)
-            self._thread = start_thread("nvml events", run_forever, "Xid errors", listen, self._stop)
+            self._thread = start_thread("nvml events", self._run, listen, self._stop)
 
     def request_stop(self) -> None:
         """Have the thread end soon."""
@@ -79,6 +82,24 @@ class XidListener:
         self._thread = None
         self._gpus = frozenset()
         return True
+
+    def end(self, then: Callable[[], None]) -> None:
+        """End the thread for good and call `then` after it: at once where that is soon, else the thread does."""
+        self.request_stop()
+        if self._thread is not None:
+            self._thread.join(_SLACK)
+        with self._lock:
+            waiting = self._listening
+            self._after = then if waiting else None
+        if not waiting:
+            then()
+
+    def _run(self, listen: Callable[[], None], stop: StopEvent) -> None:
+        run_forever("Xid errors", listen, stop)
+        with self._lock:
+            self._listening, after = False, self._after
+        if after is not None:
+            after()
 
     def listen(self, driver: Driver, handles: Mapping[str, Handle], stop: StopEvent) -> None:
         """Listen until `stop`, or until it is clear that nothing will be received."""

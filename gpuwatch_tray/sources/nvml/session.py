@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.sources.nvml.api import Code, Driver, DriverError
+from gpuwatch_tray.sources.nvml.api import Driver
 from gpuwatch_tray.sources.nvml.inventory import Inventory, first_line
+from gpuwatch_tray.sources.nvml.library import Code, DriverError
 from gpuwatch_tray.sources.nvml.metrics import GpuReading, asleep_reading, read_gpu, unreachable_reading
 from gpuwatch_tray.sources.nvml.problems import LOST, SESSION, driver_problem, driver_version
 from gpuwatch_tray.sources.nvml.query import Backoff
@@ -145,15 +146,29 @@ class NvmlSession:
         return driver
 
     def close(self) -> None:
-        """Shut NVML down, if it is up."""
+        """Shut NVML down, if it is up, so that it can be opened anew."""
+        driver = self._forget_driver()
+        # While another thread is stuck in the driver, a shutdown would hang, too, or end this process.
+        if driver is not None and self._events.stop():
+            _shut_down(driver)
+
+    def end(self) -> None:
+        """Shut NVML down for good, soon: what listens to it does that where it waits in the driver for now."""
+        driver = self._forget_driver()
+        if driver is not None:
+            self._events.end(lambda: _shut_down(driver))
+
+    def _forget_driver(self) -> Driver | None:
         driver, self._driver = self._driver, None
         if driver is not None:
             self._reads = 0
             self._inventory.forget_handles()
-            # While another thread is stuck in the driver, a shutdown would hang, too, or end this process.
-            if self._events.stop():
-                with suppress(DriverError):  # a driver that is gone cannot be shut down
-                    driver.close()
+        return driver
+
+
+def _shut_down(driver: Driver) -> None:
+    with suppress(DriverError):  # one that is gone cannot be shut down
+        driver.close()
 
 
 def _is_broken(reading: GpuReading) -> bool:
