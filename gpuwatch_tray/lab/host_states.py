@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, FIRING, LASTING, roomy_name
-from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.lab.promql import FIRING, LASTING, roomy_name
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
