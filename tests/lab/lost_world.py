@@ -1,5 +1,5 @@
 """
-A lab as Prometheus and its Alertmanager would tell of it, in which only losses happen. Pure.
+A lab as Prometheus and its Alertmanager would tell of it, in which losses happen, and are mended. Pure.
 
 It keeps what the real programs were seen to do (tests/lab/test_traps.py): samples are served for five minutes
 unless a failed scrape ends their series; a server that restarts goes on with what it has stored; alerts whose
@@ -28,6 +28,7 @@ INTERVAL = 15.0
 LOOKBACK = 300.0
 GPUS, FREE, MINE = 4, 1, 2  # of each host, for ever
 PORT = 9836
+EVALUATION, HOLD = 60.0, 300.0  # seconds between evaluations of the rules, and that each must hold
 WATCHDOG = ("Watchdog", "")
 
 
@@ -81,7 +82,7 @@ class WorldHost:
 
 @dataclass
 class LostWorld:
-    """The servers and hosts; `advance` lets time pass, the other methods each lose something for good."""
+    """The servers and hosts; `advance` lets time pass, `mend` ends what the other methods each have lost."""
 
     hosts: dict[str, WorldHost]
     now: float
@@ -91,6 +92,13 @@ class LostWorld:
     manager: bool = True
     rules: bool = True
     refused: set[str] = field(default_factory=set)
+    active: dict[tuple[str, str], float] = field(default_factory=dict)  # since when the rules find what
+    evaluated: float = 0.0
+
+    def __post_init__(self) -> None:
+        lost = (host for host in self.hosts.values() if host.lost)
+        self.active = {("GpuLost", host.instance): self.now - HOLD for host in lost}
+        self.evaluated = self.now
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds
@@ -101,6 +109,19 @@ class LostWorld:
                 for host in self.hosts.values():
                     if host.target and host.asked:
                         host.scrape(self.now)
+            if self.running and self.now - self.evaluated >= EVALUATION:
+                self.evaluated = self.now
+                self.active = {alert: self.active.get(alert, self.now) for alert in self.found()}
+
+    def mend(self, _name: str) -> None:
+        """Everything works again, but for the GPUs that are lost; a server that was away has no memory."""
+        if not self.running:
+            self.active, self.evaluated = {}, self.now
+        self.running = self.scraping = self.fed = self.manager = self.rules = True
+        self.refused = set()
+        for host in self.hosts.values():
+            host.target = host.asked = host.answers = host.reads = host.moves = True
+            host.ours = host.users = host.counts = host.expects = True
 
     # --- losses
 
@@ -167,10 +188,15 @@ class LostWorld:
     # --- what is told
 
     def firing(self) -> set[tuple[str, str]]:
-        """The alerts whose series are there, by name and instance, and the one that always fires."""
+        """The alerts that fire, by name and instance; without its series one is over at once."""
+        held = {alert for alert, since in self.active.items() if self.now - since >= HOLD}
+        return {WATCHDOG, *(held & self.found())} if self.rules else set()
+
+    def found(self) -> set[tuple[str, str]]:
+        """What the rules would find now."""
         if not self.rules:
             return set()
-        return {WATCHDOG} | {
+        return {
             ("GpuLost", host.instance)
             for host in self.hosts.values()
             if host.seen
@@ -215,7 +241,7 @@ class LostWorld:
             INTERVAL,
             (GPUWATCH,),
             None if known is None else frozenset(known),
-            None if known is None else frozenset(),
+            None if known is None else frozenset(self.active.keys() - known),
             None if known is None else frozenset() if self.rules else frozenset({WATCHDOG}),
             None,
             0,
