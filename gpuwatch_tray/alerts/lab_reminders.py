@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminder_types import LabGpusFree
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
@@ -21,7 +21,7 @@ from gpuwatch_tray.model.units import duration, memory_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import LabProcessEnds, Observation, Reminder
+    from gpuwatch_tray.alerts.reminder_types import Observation, Reminder
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
@@ -56,6 +56,15 @@ def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
             wanted = 1 if condition.spread else condition.count
             least[condition.memory] = min(wanted, least.get(condition.memory, wanted))
     return tuple(RoomWanted(memory, count) for memory, count in sorted(least.items())[:MOST_ROOM])
+
+
+def hosts_awaited(reminders: Iterable[Reminder]) -> frozenset[str]:
+    """Return the hosts on which the end of a process is waited for."""
+    return frozenset(
+        reminder.condition.host
+        for reminder in reminders
+        if isinstance(reminder.condition, LabProcessEnds) and reminder.notice is None
+    )
 
 
 def why_never_free(condition: LabGpusFree, view: LabView) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
-from gpuwatch_tray.alerts.lab_reminders import room_wanted
+from gpuwatch_tray.alerts.lab_reminders import hosts_awaited, room_wanted
 from gpuwatch_tray.app.bootstrap import create_lab_engine, create_outboxes, create_policy
 from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.monitor import HOUSEKEEPING
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.store import Store
 
+DETAILS_WITHIN = 15.0  # seconds for the hosts on which a process is waited for
 LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
 
 
@@ -150,13 +151,16 @@ class LabMonitor:
 
     def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
         """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
-        waiting = {row.target.partition("@")[2] for row in self._status.awaited if not row.due}
-        asked = [
-            host.name
-            for host in view.hosts
-            if host.name in waiting and host.state is HostState.OK and host.detail is None
-        ]
-        return tuple((name, self._source.detail(name)) for name in asked)
+        waiting = hosts_awaited(self._engine.reminders)
+        until = self._monotonic() + DETAILS_WITHIN
+        found: list[tuple[str, Snapshot]] = []
+        for host in view.hosts:
+            # Of those for which there is no time nothing is concluded: what hangs must not hold up the rest.
+            if self._monotonic() >= until:
+                break
+            if host.name in waiting and host.state is HostState.OK and host.detail is None:
+                found.append((host.name, self._source.detail(host.name)))
+        return tuple(found)
 
     def on_view(self, view: LabView) -> None:
         """Evaluate `view`, and hand on what came of it."""

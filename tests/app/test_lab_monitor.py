@@ -47,7 +47,7 @@ from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
 from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
-from tests.engine.lab_world import away, counted, lab
+from tests.engine.lab_world import away, counted, detailed, lab
 from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 from tests.support.timing import wait_until
@@ -220,6 +220,28 @@ def test_memory_of_free_gpus_is_asked_for_while_somebody_waits_for_it(desk):
     reminders.cancel(1)
     desk.poll(WELL, 2)
     assert desk.wanted == ()
+
+
+def test_hosts_on_which_a_process_is_waited_for_are_asked_for_a_while(desk):
+    """With the first poll after a start too, and in bounded time: who hangs holds up no other poll."""
+    asked = []
+
+    def detail(name):
+        asked.append(name)
+        desk.monotonic.advance(6)
+        return Snapshot(name, desk.clock.now, problem=Problem("no answer within 5 s"))
+
+    desk.detail = detail
+    names = [f"gpu{n}" for n in range(1, 8)]
+    hosts = lab(*(replace(detailed(name, 1), detail=None) for name in names))
+    reminders = LabReminders(desk.store, desk.clock.instant)
+    for name in names[1:]:
+        reminders.add_end(name, 100, detailed(name, 1).detail)
+    reminders.add_free(1, "gpu1", hosts)
+    desk.poll(hosts, 2)
+    assert asked[-3:] == ["gpu2", "gpu3", "gpu4"]
+    assert desk.shown[-1].level is not Level.NO_DATA
+    assert len(desk.shown[-1].awaited) == 7
 
 
 def test_explain_names_what_the_exporters_do_not_tell(desk):
