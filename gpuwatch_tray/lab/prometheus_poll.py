@@ -176,6 +176,10 @@ class PrometheusClient:
         """Ask an instant query of the wall time `at` until the steady time `end`; raises LabError."""
         return parse_samples(self.server.name, self.ask(text, end, at).json)
 
+    def instances(self, end: float) -> frozenset[str]:
+        """Return the instances that are its targets now; raises LabError."""
+        return frozenset(by_instance(self.query(target_queries(self._settings.job)["scraped"], end)))
+
     def ask(self, text: str, end: float, at: float | None = None) -> HttpAnswer:
         """Ask the same, for the answer as it came; raises LabError."""
         seconds = end - time.monotonic()

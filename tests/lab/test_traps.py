@@ -267,6 +267,26 @@ def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
         empty.go_on()
 
 
+def test_a_host_that_only_another_replica_has_is_not_left_out(rig, monkeypatch):
+    """Two that share the hosts between them are no replicas: what the one that is not asked has is unknown."""
+    with Prometheus() as other:
+        stranger = {"targets": ["127.0.0.1:9"], "labels": {"instance": "h9:9836"}}
+        other.scrape([*rig.fleet.targets("h1", "h2"), stranger])
+        wait_until(lambda: len(other.ask("up")) == 3, "the other one has its targets")
+        lab = rig.desk(prometheus=(rig.prometheus.url, other.url))
+        view = lab.read()
+        assert (states(view)["h9"], states(view)["h1"], len(view.hosts)) == ("unknown", "ok", 9)
+        assert f"only {other.url.removeprefix('http://')} has it" in hosts(view)["h9"].reason
+        assert hosts(view)["h9"].reason in str(lab.detail("h9").problem)
+        monkeypatch.setattr("gpuwatch_tray.lab.prometheus.COMPARED_EVERY", 0.0)
+        other.scrape(rig.fleet.targets("h1", "h2"))
+        lab._compare_at = 0.0
+        read_until(lab, lambda view: "h9" not in states(view), "it is nobody's any more")
+        other.stop()
+        assert len(lab.read().hosts) == 8
+        other.start()
+
+
 def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatch):
     """The next one is asked in the same poll; alone, it is no data, and asked anew with the next poll."""
     monkeypatch.setattr("gpuwatch_tray.lab.prometheus.PROMETHEUS_SECONDS", 2.0)
