@@ -268,7 +268,7 @@ def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
 
 
 def test_a_host_that_only_another_replica_has_is_not_left_out(rig, monkeypatch):
-    """Two that share the hosts between them are no replicas: what the one that is not asked has is unknown."""
+    """Two that share the hosts between them are no replicas: what is in the other one is unknown."""
     with Prometheus() as other:
         stranger = {"targets": ["127.0.0.1:9"], "labels": {"instance": "h9:9836"}}
         other.scrape([*rig.fleet.targets("h1", "h2"), stranger])
