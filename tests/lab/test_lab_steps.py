@@ -67,7 +67,7 @@ def test_an_alertmanager_that_is_not_fed_is_a_minus(rig):
     with Alertmanager() as idle:
         line = steps(rig, alertmanager=(idle.url,))[-2]
     assert line.startswith(
-        "- nobody feeds it: 2 alerts fire in Prometheus that it does not have (see `alerting:`"
+        "- nobody feeds it: 2 alerts that fire in Prometheus are missing there (see `alerting:`"
     )
 
 
