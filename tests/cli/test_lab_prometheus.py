@@ -64,7 +64,7 @@ def test_lab_test_goes_step_by_step(desk, rig):
     for words in (
         "is a Prometheus, and answers us",
         "8 targets have the job",
-        "it is fed",
+        "alerts reach it",
         "8 of 8 hosts are read",
     ):
         assert words in tested.stdout
