@@ -75,8 +75,9 @@ class LabMonitor:
         self._housekeeper.start()
 
     def check_now(self) -> None:
-        """Poll now."""
+        """Poll now, what is left alone for a while too."""
         self._not_before = 0.0
+        self._source.retry()
         self._poller.run_now()
 
     def reconfigure(self, context: RunContext, outboxes: tuple[OutboxProcess, ...]) -> None:

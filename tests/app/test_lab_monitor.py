@@ -82,7 +82,7 @@ class Desk:
         self.context = lab_context(context_of(folder))
         self.store = open_store(self.context)
         self.clock, self.monotonic = Clock(), Clock(0.0)
-        self.shown, self.popups, self.reads = [], FakePopups(), 0
+        self.shown, self.popups, self.reads, self.retries = [], FakePopups(), 0, 0
         engine = create_lab_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monitor = LabMonitor(
             self.context, self, engine, self.shown.append, (), self.popups, self.monotonic
@@ -95,6 +95,9 @@ class Desk:
         self.reads += 1
         self.wanted = wanted
         return replace(self.next, at=self.clock.now)
+
+    def retry(self):
+        self.retries += 1
 
     def close(self):
         pass
@@ -156,13 +159,14 @@ def test_a_button_acts_on_the_labs_state(desk, tmp_path):
 
 
 def test_a_lab_that_cannot_be_read_is_asked_less_often(desk):
-    """The pause grows to two minutes; a click asks at once, and an answer brings the old pace back."""
+    """The pause grows to two minutes; a click asks at once and all, and an answer brings the old pace back."""
     desk.poll(DEAD, 40)
     assert 5 <= desk.reads <= 10
     before = desk.reads
+    assert desk.retries == 0
     desk.monitor.check_now()
     desk.poll(WELL)
-    assert desk.reads == before + 1
+    assert (desk.reads, desk.retries) == (before + 1, 1)
     desk.poll(WELL, 10)
     assert desk.reads == before + 11
     assert LONGEST_PAUSE == 120.0
@@ -324,6 +328,9 @@ class FakeSource:
 
     def read(self, _wanted=(), /):
         return WELL
+
+    def retry(self):
+        pass
 
     def close(self):
         type(self).closed += 1
