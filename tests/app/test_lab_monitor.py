@@ -197,6 +197,12 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
     assert any("host_blind" in line for line in rules)
 
 
+def test_explain_numbers_the_labs_alerts_as_they_are_acknowledged(desk):
+    """This computer has alerts of the same numbers: `alerts ack 1` would be another one."""
+    desk.poll(BUSY)
+    assert any(line.strip().startswith("Alert L1, ") for line in desk.monitor.explain())
+
+
 def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
     """`lab` and the page say so: a `watch` has no popup that would."""
     desk.monitor._outboxes = [
