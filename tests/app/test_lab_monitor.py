@@ -198,7 +198,7 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
 
 
 def test_explain_numbers_the_labs_alerts_as_they_are_acknowledged(desk):
-    """This computer has alerts of the same numbers: `alerts ack 1` would be another one."""
+    """Beside them are this computer's, by the same numbers: `alerts ack 1` would be another one."""
     desk.poll(BUSY)
     assert any(line.strip().startswith("Alert L1, ") for line in desk.monitor.explain())
 
