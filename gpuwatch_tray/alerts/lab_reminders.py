@@ -223,6 +223,13 @@ def find(condition: LabProcessEnds, snapshot: Snapshot) -> tuple[GpuProcess, ...
     )
 
 
+def devices_of(entries: Iterable[GpuProcess], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the UUIDs of the GPUs on which these entries of a host's lists are, as far as they are told."""
+    used = {entry.gpu for entry in entries}
+    uuids = {gpu.uuid for gpu in snapshot.gpus if gpu.index in used and not gpu.physical}
+    return tuple(sorted(uuids - {""}))
+
+
 def step_lab_process(
     condition: LabProcessEnds, observation: Observation
 ) -> tuple[LabProcessEnds, ReminderNotice | None]:
@@ -232,9 +239,13 @@ def step_lab_process(
         return condition, None
     entries = find(condition, snapshot)
     if entries:
-        return replace(condition, elapsed=known(entries[0].elapsed), seen=observation.now), None
+        devices = devices_of(entries, snapshot) or condition.devices
+        elapsed = known(entries[0].elapsed)
+        return replace(condition, elapsed=elapsed, seen=observation.now, devices=devices), None
     if any(gpu.problem is not None or gpu.process_problem is not None for gpu in snapshot.gpus):
         return condition, None  # it may be on the list with the gap
+    if not {gpu.uuid for gpu in snapshot.gpus}.issuperset(condition.devices):
+        return condition, None  # its GPU is not told of any more, or another machine answers to the name
     text = _("{host}: PID {pid} ({command}) has ended")
     span = ""
     if condition.elapsed is not None:

@@ -14,7 +14,7 @@ from gpuwatch_tray.common.lab_sums import free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import UNKNOWN, HostState, HostView
 from gpuwatch_tray.report.present import clip, level_words, mib
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

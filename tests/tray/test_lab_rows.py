@@ -26,7 +26,7 @@ from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
 from gpuwatch_tray.tray.menu import ActionKind, HostDetail, LabExtras, MenuAction, MenuExtras
-from gpuwatch_tray.tray.menu.lab_rows import MAX_HOSTS, ShownHosts
+from gpuwatch_tray.tray.menu.shown_hosts import MAX_HOSTS, ShownHosts
 from tests.support.lab_status import (
     OF_LAB,
     SILENCE,

@@ -18,7 +18,7 @@ from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
 from gpuwatch_tray.model.units import MIB, duration, local_time
-from gpuwatch_tray.rules.lab_rules import title as rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import FLAPPING, Alert, Button, Popup, ReminderNotice, Severity
-from gpuwatch_tray.rules.lab_rules import title as rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
