@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.alerts.lab_reminders import room_wanted
-from gpuwatch_tray.app import lab_monitor
+from gpuwatch_tray.app import lab_monitor, lab_watch
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
@@ -471,6 +471,6 @@ def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch
         watch.start(context_of(tmp_path))
         wait_until(lambda: len(tries) > 3, "several tries")
     wait_until(lambda: watch.monitor is not None, "it is watched")
-    lines = [record.message for record in caplog.records if record.name == lab_monitor.__name__]
+    lines = [record.message for record in caplog.records if record.name == lab_watch.__name__]
     assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
     assert watch.stop(10.0)
