@@ -45,8 +45,8 @@ def alert_mail(
     """
     Return the mail about `alerts`, of which a test mail may have none; a `is_repeat` repeats an earlier mail.
 
-    `processes` are those that count, `gaps` the lines about what could not be read (`rules.gaps`). `now` is
-    wall time. Command lines are redacted unless `redacted` is False, as on one's own terminal.
+    `processes` are those that count, `gaps` the lines about what could not be read (`rules.open_questions`).
+    `now` is wall time. Command lines are redacted unless `redacted` is False, as on one's own terminal.
     """
     running = tuple(processes)
     first, others = triggered(alerts)
