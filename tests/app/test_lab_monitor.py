@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.alerts.lab_reminders import room_wanted
-from gpuwatch_tray.app import lab_monitor
+from gpuwatch_tray.app import lab_monitor, lab_watch
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
@@ -159,7 +159,7 @@ def test_a_button_acts_on_the_labs_state(desk, tmp_path):
 
 
 def test_a_lab_that_cannot_be_read_is_asked_less_often(desk):
-    """The pause grows to two minutes; a click asks at once and all, and an answer brings the old pace back."""
+    """The pause grows to two minutes; a click asks all at once, and an answer brings the old pace back."""
     desk.poll(DEAD, 40)
     assert 5 <= desk.reads <= 10
     before = desk.reads
@@ -255,6 +255,12 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
     (first, *rules) = desk.monitor.explain()
     assert note in first
     assert any("host_blind" in line for line in rules)
+
+
+def test_explain_numbers_the_labs_alerts_as_they_are_acknowledged(desk):
+    """Beside them are this computer's, by the same numbers: `alerts ack 1` would be another one."""
+    desk.poll(BUSY)
+    assert any(line.strip().startswith("Alert L1, ") for line in desk.monitor.explain())
 
 
 def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
@@ -494,6 +500,6 @@ def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch
         watch.start(context_of(tmp_path))
         wait_until(lambda: len(tries) > 3, "several tries")
     wait_until(lambda: watch.monitor is not None, "it is watched")
-    lines = [record.message for record in caplog.records if record.name == LabWatch.__module__]
+    lines = [record.message for record in caplog.records if record.name == lab_watch.__name__]
     assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
     assert watch.stop(10.0)

@@ -140,7 +140,7 @@ def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
         first, second = lab.read(), lab.read()
         assert (first.feed, first.alerts) == (FeedState.UNKNOWN, ())
         assert second.feed is FeedState.UNFED
-        assert "are missing there" in second.feed_problem
+        assert "missing there" in second.feed_problem
         assert not first.tells_end_of(lost)
         assert not second.tells_end_of(lost)
         # Beside one that is fed it does no harm: what either has counts.
@@ -241,7 +241,7 @@ def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
         assert set(states(away).values()) == {"unknown"}
         rig.prometheus.scrape([])
         rig.prometheus.start()
-        view = read_until(lab, lambda view: "its answers are old" in str(view.problem), "the age is told")
+        view = read_until(lab, lambda view: "last asked a host" in str(view.problem), "the age is told")
         naive = rig.prometheus.ask("up")
         assert [row["value"][1] for row in naive] == ["1"] * 8, "the trap itself"
         assert {host.state for host in view.hosts} == {HostState.STALE}
