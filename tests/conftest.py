@@ -127,6 +127,16 @@ def chats(installed):
 
 
 @pytest.fixture
+def ring(installed, tmp_path):
+    """The keyring of the programs that `installed` runs."""
+    from tests.support.file_keyring import FileKeyring
+
+    made = FileKeyring(tmp_path / "ring")
+    installed.environment |= made.variables
+    return made
+
+
+@pytest.fixture
 def google():
     """A local Google in its first state: the sign-in, the tokens and Gmail."""
     from tests.support.googleserver import GoogleServer

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import HostState, Missing, ReminderNotice, known
+from gpuwatch_tray.model import UNSUPPORTED, HostState, Missing, ReminderNotice, RoomWanted, known
 from gpuwatch_tray.model.units import duration, memory_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Observation
+    from gpuwatch_tray.alerts.reminder_types import LabProcessEnds, Observation, Reminder
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
+EVERY_HOST = "*"  # `on` of a wait for any host of the lab
+MOST_ROOM = 8  # amounts of memory that are asked for at a time
 SAME_START = 60.0  # seconds by which two estimates of one start may differ
 
 
@@ -36,16 +39,61 @@ def free_on(host: HostView, condition: LabGpusFree) -> int:
     """Count the GPUs of a host that are known to be free, and have the memory that is wanted."""
     if host.state is not HostState.OK:
         return 0
-    if isinstance(host.free, Missing):
-        looks = host.looks_free if condition.looks else host.free
-        return 0 if isinstance(looks, Missing) or condition.memory else looks
-    if not condition.memory:
-        return host.free
+    free = known(host.looks_free if condition.looks and isinstance(host.free, Missing) else host.free)
+    if free is None or not condition.memory:
+        return free or 0
     if host.detail is not None:
         return sum(1 for gpu in _free(host.detail) if _room(gpu) >= condition.memory)
-    # Of the emptiest alone it is known how empty it is.
-    largest = known(host.largest_free)
-    return min(1, host.free) if largest is not None and largest >= condition.memory else 0
+    return min(free, dict(host.roomy).get(condition.memory, 0))
+
+
+def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
+    """Return what is to be asked of hosts without details, once for each amount of memory."""
+    least: dict[int, int] = {}
+    for reminder in reminders:
+        condition = reminder.condition
+        if isinstance(condition, LabGpusFree) and condition.memory and reminder.notice is None:
+            wanted = 1 if condition.spread else condition.count
+            least[condition.memory] = min(wanted, least.get(condition.memory, wanted))
+    return tuple(RoomWanted(memory, count) for memory, count in sorted(least.items())[:MOST_ROOM])
+
+
+def why_never_free(condition: LabGpusFree, view: LabView) -> str:
+    """Say why no waiting brings these GPUs; empty where it may."""
+    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
+    if not hosts:
+        names = ", ".join(host.name for host in view.hosts[:20])
+        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
+    well = [host for host in hosts if host.state is HostState.OK]
+    if len(well) < len(hosts):
+        return ""  # what the others have is not known
+    where = _where(condition)
+    sizes = [known(host.gpus) for host in well]
+    if all(size is None for size in sizes) and not condition.looks:
+        text = _("which GPUs are free on {hosts} cannot be known: a list names processes, not idle GPUs")
+        return text.format(hosts=where)
+    if not condition.looks and all(host.free == UNSUPPORTED for host in well):
+        text = _(
+            "no exporter tells which GPUs are free on {hosts}: with LAB_LOOKS_FREE=on in lab.env, "
+            "those that look free count"
+        )
+        return text.format(hosts=where)
+    told = [size for size in sizes if size is not None]
+    most = sum(told) if condition.spread else max(told, default=0)
+    if len(told) == len(sizes) and most < condition.count:
+        text = ngettext(
+            "none of {hosts} has more than {count} GPU", "none of {hosts} has more than {count} GPUs", most
+        )
+        if condition.spread:
+            text = ngettext(
+                "there is only {count} GPU on {hosts}", "there are only {count} GPUs on {hosts}", most
+            )
+        return text.format(count=most, hosts=where)
+    return ""
+
+
+def _where(condition: LabGpusFree) -> str:
+    return _("the hosts of the lab") if condition.on == EVERY_HOST else condition.on
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
@@ -128,18 +176,34 @@ def _gpu(gpu: Gpu) -> str:
 
 def describe_lab_free(condition: LabGpusFree) -> str:
     """Put the condition into one line."""
-    text = ngettext(
-        "{count} GPU is free on {hosts} for {span}",
-        "{count} GPUs are free on one of {hosts} for {span}",
-        condition.count,
-    )
-    if condition.spread:
+    everywhere = condition.on == EVERY_HOST
+    if condition.spread and everywhere:
+        text = ngettext(
+            "{count} GPU is free in the lab for {span}",
+            "{count} GPUs are free on all hosts of the lab together for {span}",
+            condition.count,
+        )
+    elif condition.spread:
         text = ngettext(
             "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )
+    elif everywhere:
+        text = ngettext(
+            "{count} GPU is free on a host of the lab for {span}",
+            "{count} GPUs are free on one host of the lab for {span}",
+            condition.count,
+        )
+    else:
+        text = ngettext(
+            "{count} GPU is free on {hosts} for {span}",
+            "{count} GPUs are free on one of {hosts} for {span}",
+            condition.count,
+        )
     said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
+    if condition.looks:
+        said = _("{said} (GPUs that look free count)").format(said=said)
     if not condition.memory:
         return said
     return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))
@@ -159,6 +223,13 @@ def find(condition: LabProcessEnds, snapshot: Snapshot) -> tuple[GpuProcess, ...
     )
 
 
+def devices_of(entries: Iterable[GpuProcess], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the UUIDs of the GPUs on which these entries of a host's lists are, as far as they are told."""
+    used = {entry.gpu for entry in entries}
+    uuids = {gpu.uuid for gpu in snapshot.gpus if gpu.index in used and not gpu.physical}
+    return tuple(sorted(uuids - {""}))
+
+
 def step_lab_process(
     condition: LabProcessEnds, observation: Observation
 ) -> tuple[LabProcessEnds, ReminderNotice | None]:
@@ -168,9 +239,13 @@ def step_lab_process(
         return condition, None
     entries = find(condition, snapshot)
     if entries:
-        return replace(condition, elapsed=known(entries[0].elapsed), seen=observation.now), None
+        devices = devices_of(entries, snapshot) or condition.devices
+        elapsed = known(entries[0].elapsed)
+        return replace(condition, elapsed=elapsed, seen=observation.now, devices=devices), None
     if any(gpu.problem is not None or gpu.process_problem is not None for gpu in snapshot.gpus):
         return condition, None  # it may be on the list with the gap
+    if not {gpu.uuid for gpu in snapshot.gpus}.issuperset(condition.devices):
+        return condition, None  # its GPU is not told of any more, or another machine answers to the name
     text = _("{host}: PID {pid} ({command}) has ended")
     span = ""
     if condition.elapsed is not None:

@@ -14,8 +14,8 @@ from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import SourceKind, WorkError
 from gpuwatch_tray.app.lab_actions import LabActions
-from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
+from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabWatch
+    from gpuwatch_tray.app.lab_watch import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.engine.operations import Reminders
     from gpuwatch_tray.notify.sinks import PopupSink
@@ -271,7 +271,7 @@ class ActionDispatcher:
 
     def on_popup_button(self, key: str, button: Button) -> None:
         """Do what a `button` of the popup with this key asks for."""
-        of_lab = key.startswith(PREFIX)
+        of_lab = key.startswith(LAB_PREFIX)
         if of_lab and button is not Button.SHOW:
             self._lab.on_button(key, button)
             return
@@ -317,11 +317,11 @@ class ActionDispatcher:
     def _snooze_all(self, seconds: float) -> None:
         """Snooze what this computer and the lab tell."""
         self._operate(self._operations.snooze, seconds)
-        self._lab.operate(lambda of: of.snooze(seconds))
+        self._lab.operate_too(lambda of: of.snooze(seconds))
 
     def _resume(self) -> None:
         self._operate(self._operations.resume)
-        self._lab.operate(lambda of: of.resume())
+        self._lab.operate_too(lambda of: of.resume())
 
     def _when_free(self, count: str) -> None:
         self._remind(self._reminders.add_gpus_free, int(count), self._monitor.status.snapshot)

@@ -93,6 +93,7 @@ class RunContext(Struct, frozen=True):
             self.user,
             redact.visible(str(self.settings.config)),
             self.settings.threading,
+            self.host if self.lab else "",
         )
 
     @property
@@ -151,7 +152,7 @@ PROGRAM_TIMEOUT = 25.0  # seconds for MYGPU's program, which its source ends aft
 
 def open_source(context: RunContext, store: Store | None = None) -> Source:
     """Open the source of `context`; `store` keeps what the command source has seen."""
-    # Late imports: a demo needs no driver library, the command source no psutil.
+    # Late imports: a demo needs no driver library, nor does the command source.
     if context.source is SourceKind.DEMO:
         from gpuwatch_tray.sources.simulated import MAX_ETIME, SimulatedSource
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 
+from gpuwatch_tray.common import user_folders
 from gpuwatch_tray.common.child import RunningCommand, StartError
 from gpuwatch_tray.common.oom import HostWatch
 from gpuwatch_tray.common.run_log import RECORD, RunLog, new_run_folder
@@ -135,8 +136,6 @@ def read_words(words: Sequence[str]) -> RunWords | None:
 def state_folder(environ: Mapping[str, str]) -> str | None:
     """Return the state's folder as the settings have it; None where that takes more to know."""
     named = environ.get("GPUWATCH_CACHE", "")
-    if not named and sys.platform == "linux":  # by the rules of XDG, as platformdirs knows them
-        base = environ.get("XDG_STATE_HOME", "")
-        home = os.path.expanduser("~/.local/state")
-        named = os.path.join(base if base.strip() else home, "gpuwatch-tray")
+    if not named and sys.platform == "linux":  # elsewhere that takes long to know
+        named = user_folders.state_folder(environ)
     return named if os.path.isabs(named) else None

@@ -8,10 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.context import lab_context
-from gpuwatch_tray.app.lab_operations import COMMENT
 from gpuwatch_tray.common import host
 from gpuwatch_tray.desktop import clipboard, launcher
-from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Button
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabMonitor, LabWatch
+    from gpuwatch_tray.app.lab_monitor import LabMonitor
+    from gpuwatch_tray.app.lab_watch import LabWatch
+    from gpuwatch_tray.engine.lab_reminders import LabReminders
     from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.store import Store
 
@@ -36,7 +36,6 @@ DETAIL_SHOWN = (
     120.0  # seconds for which it stands in the menu, with its time, when its list is not opened again
 )
 MOST_DETAILS = 20
-EVERYWHERE = "*"
 
 
 class LabActions:
@@ -95,11 +94,17 @@ class LabActions:
                     del self._details[name]
             details = dict(self._details)
         settings = self._context.settings.lab
-        return LabExtras(details, self._links(), settings.silence and bool(settings.alertmanager))
+        may_silence = settings.silence and bool(settings.alertmanager)
+        return LabExtras(details, settings.links, may_silence, settings.looks_free)
+
+    def operate_too(self, operation: Callable[[AlertOperations], object]) -> None:
+        """Do it on the alerts of the lab as well, where one is watched here."""
+        if self._store is not None:
+            self.operate(operation)
 
     def operate(self, operation: Callable[[AlertOperations], object]) -> None:
-        """Do it on the alerts of the lab, and look at them again; nothing where no lab is watched here."""
-        store = self._store
+        """Do it on the alerts of the lab, and look at them again."""
+        store = self._store_now()
         if store is None:
             return
         try:
@@ -116,11 +121,14 @@ class LabActions:
         return () if monitor is None else monitor.alerts_of_popup(key)
 
     def on_button(self, key: str, button: Button) -> None:
-        """Acknowledge or snooze what the popup with this key tells of."""
+        """Acknowledge or snooze what the popup with this key tells of; say so where that is nothing now."""
         fingerprints = self.alerts_of_popup(key)
-        if button is Button.ACKNOWLEDGE and fingerprints:
+        if not fingerprints:  # without one it would be everything
+            if self._store_now() is not None:
+                self._failed(_too_late(), _("This popup is out of date: the menu shows what there is now"))
+        elif button is Button.ACKNOWLEDGE:
             self.operate(lambda of: of.acknowledge(*fingerprints))
-        elif button is Button.SNOOZE and fingerprints:  # without one it would be everything
+        elif button is Button.SNOOZE:
             self.operate(lambda of: of.snooze(HOUR, *fingerprints))
 
     def check_now(self) -> None:
@@ -136,10 +144,12 @@ class LabActions:
     def _store(self) -> Store | None:
         return None if self._watch is None or self._watch.lease is None else self._watch.lease.store
 
-    def _links(self) -> tuple[tuple[str, str], ...]:
-        settings = self._context.settings.lab
-        pages = [("Prometheus", next(iter(settings.prometheus), "")), ("Grafana", settings.grafana)]
-        return tuple((title, address) for title, address in pages if address)
+    def _store_now(self) -> Store | None:
+        """Return the store for a click; where there is none any more, say so."""
+        store = self._store
+        if store is None:
+            self._failed(_too_late(), _("This lab is no longer watched here: lab.env has changed"))
+        return store
 
     def _ask(self, name: str) -> None:
         monitor = self._monitor
@@ -161,6 +171,8 @@ class LabActions:
         self._changed()
 
     def _silence(self, fingerprint: str) -> None:
+        from gpuwatch_tray.app.lab_operations import COMMENT  # late: most have no lab
+
         author = f"{self._context.user}@{self._context.host}"
         self._on_alertmanager(lambda of: of.silence(fingerprint, SNOOZE, author=author, comment=COMMENT))
 
@@ -173,7 +185,7 @@ class LabActions:
         from gpuwatch_tray.lab.prometheus import PrometheusLab
 
         monitor = self._monitor
-        if monitor is None or not isinstance(monitor.source, PrometheusLab):
+        if self._store_now() is None or monitor is None or not isinstance(monitor.source, PrometheusLab):
             return
         try:
             operation(monitor.source)
@@ -182,14 +194,18 @@ class LabActions:
         self.check_now()
 
     def _when_free(self, wanted: str) -> None:
+        from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST
+
         count, spread = int(wanted.removesuffix("+")), wanted.endswith("+")
         looks = self._context.settings.lab.looks_free
         monitor = self._monitor
         view = None if monitor is None else monitor.status.view
-        self._remind(lambda of: of.add_free(count, EVERYWHERE, view, spread=spread, looks=looks))
+        self._remind(lambda of: of.add_free(count, EVERY_HOST, view, spread=spread, looks=looks))
 
     def _remind(self, operation: Callable[[LabReminders], object]) -> None:
-        store = self._store
+        from gpuwatch_tray.engine.lab_reminders import LabReminders
+
+        store = self._store_now()
         if store is None:
             return
         try:
@@ -206,9 +222,13 @@ class LabActions:
 
     def _open(self, address: str) -> None:
         """Open a page of the lab; none but those of the settings, whatever an answer names."""
-        if address not in {known for _title, known in self._links()}:
+        if address not in {known for _title, known in self._context.settings.lab.links}:
             return
         try:
             launcher.open_address(address)
         except launcher.OpeningError as error:
             self._failed(_("Not opened"), str(error))
+
+
+def _too_late() -> str:
+    return _("Nothing was done")

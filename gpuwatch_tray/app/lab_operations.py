@@ -11,7 +11,7 @@ from gpuwatch_tray.app.bootstrap import create_lab_engine, open_store
 from gpuwatch_tray.app.context import WorkError, lab_context
 from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.lab_json import build_lab
-from gpuwatch_tray.app.lab_monitor import read_lab_once, silences_file
+from gpuwatch_tray.app.lab_monitor import explain_view, read_lab_once, silences_file
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_rule_book import complete_view
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
@@ -51,10 +51,10 @@ def _alertmanager(context: RunContext) -> Iterator[PrometheusLab]:
 
 def silence_for_everyone(context: RunContext, names: Sequence[str], seconds: float, comment: str) -> str:
     """Silence alerts of the lab's Alertmanager, by their numbers, for all who get them. Raises WorkError."""
-    fingerprints = _fingerprints(context, names)
     author = f"{context.user}@{context.host}"
     lines = []
     with _alertmanager(context) as source:
+        fingerprints = _fingerprints(context, names)
         for name, fingerprint in fingerprints.items():
             made = source.silence(fingerprint, seconds, author=author, comment=comment or COMMENT)
             text = _("silenced for everyone until {time}: {name}")
@@ -90,7 +90,7 @@ def end_silences_for_everyone(context: RunContext) -> str:
         for silence_id in made:
             source.expire(silence_id)
     if not made:
-        return _("no silence for everyone that was made here lasts")
+        return _("there is no silence for everyone that was made here")
     text = ngettext("{count} silence for everyone ended", "{count} silences for everyone ended", len(made))
     return text.format(count=len(made))
 
@@ -155,6 +155,23 @@ def lab_now(context: RunContext) -> dict[str, Any]:
     view = read_lab_once(lab)
     with closing(open_store(lab)) as store:
         return build_lab(_status(lab, store, view))
+
+
+def explain_lab(context: RunContext) -> Iterator[str]:
+    """Say of each rule about the lab what one look at it and its state tell; nothing without a lab."""
+    lab = lab_context(context)
+    if lab is None:
+        return
+    view = read_lab_once(lab)
+    with closing(open_store(lab)) as store:
+        lines = explain_view(create_lab_engine(lab, store), view)
+    yield from ("", _("The lab:"), "")
+    yield _(
+        "Only the tray and `watch` judge the lab, and none is running: nobody is told anything of it now."
+        " This is one look at it, and the alerts that are stored; how long a condition has held, and whether"
+        " an Alertmanager gets its alerts, the running program alone knows."
+    )
+    yield from ("", *lines)
 
 
 def _status(context: RunContext, store: Store, view: LabView) -> LabStatus:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 STATE_KEY = "state"  # of the popup
+LAB_PREFIX = "lab:"  # begins the keys of the lab's popups
 
 
 class ResultTeller:
@@ -57,6 +58,12 @@ class ResultTeller:
         for key in result.closed_popups:
             self._close(key)
 
+    def withdraw(self) -> None:
+        """Take all of them off the screen, and show no more: nobody would answer their buttons."""
+        popups, self._popups = self._popups, None
+        if popups is not None:
+            popups.close_all(self._prefix)
+
     def tell_mail_health(self, waiting: OutboxSummary, *, changed: bool, channel: str = EMAIL) -> None:
         """Show what keeps mails or a chat's messages back, where that has `changed` or is due again."""
         health = self._health.setdefault(channel, MailHealth(Channel(channel).chat))
@@ -73,12 +80,14 @@ class ResultTeller:
                 answered(shown=False)
 
     def _show(self, popup: Popup, answered: Callable[[bool], None]) -> bool:
+        popups = self._popups
         shown = replace(popup, key=f"{self._prefix}{popup.key}")
-        return self._popups is not None and self._popups.show(shown, answered)
+        return popups is not None and popups.show(shown, answered)
 
     def _close(self, key: str) -> None:
-        if self._popups is not None:
-            self._popups.close(f"{self._prefix}{key}")
+        popups = self._popups
+        if popups is not None:
+            popups.close(f"{self._prefix}{key}")
 
     def _show_alerts(self, popup: Popup, fingerprints: Sequence[str]) -> None:
         """Show a popup about alerts; one without an answer counts as shown, or each poll would repeat it."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray import i18n
 from gpuwatch_tray.app.watch_log import WatchLine, WatchLog
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.queue_thread import QueueThread
 from gpuwatch_tray.common.text import pad_to_width
-from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import LEVELS, Level, known
 from gpuwatch_tray.model.units import gib, local_time

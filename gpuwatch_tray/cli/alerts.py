@@ -14,6 +14,7 @@ from gpuwatch_tray.app.context import RunContext, UsageError, WorkError, lab_con
 from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.lab_operations import (
     end_silences_for_everyone,
+    explain_lab,
     forget_host,
     lab_alerts,
     lab_store,
@@ -22,7 +23,7 @@ from gpuwatch_tray.app.lab_operations import (
     split_names,
 )
 from gpuwatch_tray.app.status_json import silence_texts
-from gpuwatch_tray.cli.base import show
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
@@ -168,7 +169,7 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
     with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
         lines = create_engine(context, store, in_loop=False).explain(read_once(context, source))
     print(_("no tray or watch is running: this is what `gpuwatch-tray check` would do") + "\n")
-    show("\n".join(lines))
+    show("\n".join([*lines, *explain_lab(context)]))
     return 0
 
 

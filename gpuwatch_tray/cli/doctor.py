@@ -23,7 +23,7 @@ from gpuwatch_tray.app.context import (
     open_source,
     standby_places,
 )
-from gpuwatch_tray.cli.base import terminal_columns
+from gpuwatch_tray.cli.printing import terminal_columns
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
@@ -31,11 +31,12 @@ from gpuwatch_tray.model.units import KIB
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gpuwatch_tray.cli.base import CommandGroup
     from gpuwatch_tray.doctor import Check
     from gpuwatch_tray.doctor.checks import SecretFile
+    from gpuwatch_tray.doctor.output import CheckResult
     from gpuwatch_tray.settings.template import SettingsFile
     from gpuwatch_tray.store import Store
 
@@ -94,17 +95,30 @@ def log_tail(context: RunContext) -> list[str]:
     return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL_LINES:]))]
 
 
-def _lab_checks(context: RunContext, timeout: float) -> list[Check]:
-    """Return the check of the lab, where there is one."""
+def _lab_checks(context: RunContext, timeout: float, on_disk: Callable[..., Check]) -> list[Check]:
+    """Return the checks of the lab and of its outbox, where there is one; `on_disk` makes one of a file."""
     from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
+    from gpuwatch_tray.doctor import chat_checks, mail_checks
     from gpuwatch_tray.doctor.checks import Check
-    from gpuwatch_tray.doctor.lab_checks import LAB_TOPIC, check_lab
+    from gpuwatch_tray.doctor.lab_checks import LAB_TOPIC, about_lab, check_lab
 
     lab = lab_context(context)
     if lab is None:
         return []
-    return [Check(LAB_TOPIC, lambda: check_lab(lab.settings.lab, lambda: read_lab_once(lab)), timeout)]
+
+    def mails() -> Iterator[CheckResult]:
+        deliver = "gpuwatch-tray mail deliver --lab"
+        return about_lab(mail_checks.check_outbox(lambda: _open_existing_store(lab), deliver=deliver))
+
+    def messages() -> Iterator[CheckResult]:
+        return about_lab(chat_checks.check_chat_outbox(lab.settings, lambda: _open_existing_store(lab)))
+
+    return [
+        Check(LAB_TOPIC, lambda: check_lab(lab.settings.lab, lambda: read_lab_once(lab)), timeout),
+        on_disk(mail_checks.OUTBOX_TOPIC, mails),
+        on_disk(mail_checks.OUTBOX_TOPIC, messages),
+    ]
 
 
 def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float | None = None) -> list[Check]:
@@ -128,7 +142,6 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     return [
         Check("program", checks.check_program, usual),
         on_disk(checks.SETTINGS_TOPIC, lambda: checks.check_settings(ours, context.problems, files)),
-        Check(environment.PYNVML_TOPIC, environment.check_pynvml, usual),
         Check(
             environment.DRIVER_TOPIC,
             lambda: environment.check_driver(open_source(context), _driver_versions, ours.limits),
@@ -153,7 +166,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
             mail_checks.OUTBOX_TOPIC,
             lambda: chat_checks.check_chat_outbox(ours, lambda: _open_existing_store(context)),
         ),
-        *_lab_checks(context, LAB_TIMEOUT if timeout is None else timeout),
+        *_lab_checks(context, LAB_TIMEOUT if timeout is None else timeout, on_disk),
         on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context), standby=places)),
         on_disk(checks.LOG_TOPIC, lambda: checks.check_log_file(log_path(context))),
         on_disk(checks.SECRETS_TOPIC, lambda: checks.check_secrets(_secret_files(context, files))),

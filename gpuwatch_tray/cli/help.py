@@ -8,6 +8,8 @@ columns of the terminal, so that Chinese fits as well.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.text import wrap_to_width
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+WIDTH = 80  # columns, where no terminal says how many
 COMMON = frozenset({"help", "source", "demo", "verbose"})  # what every command has, by argparse's `dest`
 
 
 class HelpFormatter(argparse.HelpFormatter):
     """Wraps by columns; of a text with several lines it wraps each, and leaves indented ones as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_width() - 2)  # argparse makes one for each option, to check it
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return wrap_to_width(" ".join(text.split()), width)

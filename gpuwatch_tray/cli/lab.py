@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.context import RunContext, WorkError
-from gpuwatch_tray.cli.base import show, terminal_columns
+from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.cli.password import add_delete, change_password
+from gpuwatch_tray.cli.printing import show, terminal_columns, warn
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.settings import LabLogin, SecretError, read_secret
 
 if TYPE_CHECKING:
-    import argparse
-
     from gpuwatch_tray.cli.base import CommandGroup
+    from gpuwatch_tray.settings.system_keyring import KeyringEntry
 
 
 def print_lab(context: RunContext, args: argparse.Namespace) -> int:
@@ -49,6 +52,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
+    warn(context)
     lab = lab_context(context)
     if lab is not None and lab.settings.lab.prometheus:
         results = tuple(check_way(lab.settings.lab, lab.user))
@@ -58,6 +62,53 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
 
 
+def run_password(context: RunContext, args: argparse.Namespace) -> int:
+    """Store the password or the token of the lab in the keyring, or delete it there."""
+    from gpuwatch_tray.app.tray_client import try_request
+    from gpuwatch_tray.lab import login
+    from gpuwatch_tray.settings.system_keyring import KeyringEntry
+
+    mend = _(login.KEYRING_MEND)
+    if args.tell is not None:
+        return _tell(KeyringEntry(login.KEYRING_SERVICE, args.tell, mend))
+    context.require_valid_settings()
+    lab = context.settings.lab
+    if not lab.prometheus:
+        raise UsageError(_("no Prometheus is set up: set LAB_PROMETHEUS in lab.env first"))
+    if lab.login is LabLogin.NONE:
+        raise UsageError(
+            _("LAB_AUTH=none sends no login: set LAB_AUTH=basic and LAB_USER, or LAB_AUTH=bearer, in lab.env")
+        )
+    entry = KeyringEntry(login.KEYRING_SERVICE, login.keyring_account(lab), mend)
+    change_password(entry, read_secret, delete=args.delete)
+    if args.delete:
+        return 0
+    if lab.password_file is not None:
+        print(
+            _("It is not used yet because {key} is set: remove {key} from lab.env.").format(
+                key="LAB_PASS_FILE"
+            )
+        )
+        return 0
+    print(_("`gpuwatch-tray lab test` tries it."))
+    with suppress(WorkError):  # one of another version, or that hangs: it asks again by itself
+        try_request(context, {"do": "lab check"})
+    return 0
+
+
+def _tell(entry: KeyringEntry) -> int:
+    """Print what the keyring has, for a process that does not load its library."""
+    from gpuwatch_tray.lab.login import told_secret
+
+    if sys.stdout.isatty():
+        raise UsageError(_("--tell is for gpuwatch-tray itself, and shows no password on a terminal"))
+    try:
+        print(told_secret(entry.read()))
+    except SecretError as error:
+        print(told_secret(None, error))
+    return 0
+
+
 def add_commands(commands: CommandGroup) -> None:
     """Add `lab` and its tasks."""
     parser, tasks = commands.group(
@@ -65,3 +116,8 @@ def add_commands(commands: CommandGroup) -> None:
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     tasks.command("test", run_steps, _("test the way to each machine"), "lab test")
+    password = tasks.command(
+        "password", run_password, _("store the password or token of LAB_AUTH in the keyring"), "lab password"
+    )
+    add_delete(password)
+    password.add_argument("--tell", metavar="ACCOUNT", help=argparse.SUPPRESS)  # to the tray

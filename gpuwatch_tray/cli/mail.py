@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import OPERATIONS, NoSuchMailError, operate
-from gpuwatch_tray.cli.base import show, tcp_port, warn
+from gpuwatch_tray.cli.base import tcp_port
+from gpuwatch_tray.cli.password import add_delete, change_password
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
-from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
+from gpuwatch_tray.settings import SmtpSecurity, read_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -205,22 +207,11 @@ def deliver_mail(context: RunContext, args: argparse.Namespace) -> int:
 def run_password(context: RunContext, args: argparse.Namespace) -> int:
     """Store the mail server's password in the keyring, or delete it there; mails that waited are then due."""
     smtp = _smtp_settings(context)
-    from gpuwatch_tray.notify.email import secrets
-    from gpuwatch_tray.notify.transport import TransportError
+    from gpuwatch_tray.notify.email.secrets import smtp_entry
 
-    account = secrets.keyring_account(smtp)
-    try:
-        if args.delete:
-            deleted = secrets.delete_password(account)
-        else:
-            name = secrets.store_password(account, _ask_password(account))
-    except TransportError as error:
-        raise WorkError(str(error)) from error
+    change_password(smtp_entry(smtp), read_password, delete=args.delete)
     if args.delete:
-        gone, none = _("The password for {account} was deleted."), _("There is no password for {account}.")
-        print((gone if deleted else none).format(account=account))
         return 0
-    print(_("The password for {account} is in the keyring ({name}).").format(account=account, name=name))
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet because {key} is set: remove {key} from smtp.env.").format(key=before))
@@ -240,29 +231,6 @@ def _smtp_settings(context: RunContext) -> SmtpSettings:
     if smtp.security is SmtpSecurity.NONE:
         raise UsageError(_("SMTP_SECURITY=none sends without a login: no password is needed"))
     return smtp
-
-
-def _ask_password(account: str) -> str:
-    """Return the password that the person types twice, or the first line of a pipe."""
-    import getpass
-
-    if sys.stdin is None:  # closed, or a windowed start on Windows
-        raise UsageError(_("cannot ask for the password here: run this in a terminal"))
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline()
-    else:
-        text = getpass.getpass(_("Password for {account}: ").format(account=account))
-        if getpass.getpass(_("Again: ")) != text:
-            raise UsageError(_("the two passwords differ: nothing was stored"))
-    try:
-        secret = read_password(text).reveal()
-    except ValueError as error:
-        raise UsageError(_("the password {why}").format(why=error)) from error
-    if not secret:
-        raise UsageError(_("the password is empty: nothing was stored"))
-    if odd := odd_characters(Secret(secret)):
-        print(_("The password contains {what}: type it by hand instead of pasting it.").format(what=odd))
-    return secret
 
 
 def run_login(context: RunContext, args: argparse.Namespace) -> int:
@@ -396,5 +364,5 @@ def add_commands(commands: CommandGroup) -> None:
         _("store the mail server's password in the keyring"),
         "mail password",
     )
-    password.add_argument("--delete", action="store_true", help=_("delete it from the keyring"))
+    add_delete(password)
     tasks.command("test", try_transport, _("test the mail connection; send nothing"), "mail test")

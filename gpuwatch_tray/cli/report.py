@@ -82,6 +82,7 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
         warn_at=context.settings.limits.heat.warn_at,
         usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
         lab=_request(context, {"do": "lab"}).get("lab") if details else None,
+        links=context.settings.lab.links,
         feed=document.Feed(feed["file"], secrets.token_urlsafe(16)) if feed else None,
         called=host.called_as(),
         options=_options(context),

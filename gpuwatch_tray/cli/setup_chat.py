@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
-from gpuwatch_tray.cli.base import show
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import schema
@@ -111,18 +111,16 @@ def _named(chat: ChatAddress, taken: list[str]) -> ChatAddress:
 
 def _write(context: RunContext, chat: ChatAddress) -> Path:
     """Keep the address in the keyring, else in the file, which only the person can read; return the file."""
-    from gpuwatch_tray.notify import system_keyring
-    from gpuwatch_tray.notify.transport import TransportError
+    from gpuwatch_tray.notify.chat.sender import chat_entry
 
     notify = settings.files(os.environ)[NOTIFY].path
     file = context.settings.chats_file or notify.resolve().with_name(FILE)
     address = chat.url.reveal()
     try:
-        mend = _(system_keyring.CHATS_MEND)
-        keyring = system_keyring.store_secret(system_keyring.CHATS, chat.name, address, mend)
+        keyring = chat_entry(chat.name).store(address)
         show(_("The address is in the keyring ({name}).").format(name=keyring))
         address = f"{KEYRING}:{scheme_of(address)}"
-    except TransportError:
+    except settings.SecretError:
         show(
             _("There is no keyring here: the address is in {file}, which only you can read.").format(
                 file=file

@@ -14,9 +14,9 @@ from msgspec import Struct, field
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
-from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.cli.check import send_test_mail
 from gpuwatch_tray.cli.mail import run_login, try_transport
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import host
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import N_, _
@@ -138,12 +138,11 @@ class _Dialogue(Struct):
 
     def _keep_password(self, smtp: SmtpSettings) -> str:
         """Keep the password in the keyring, else in a file of mode 600; return the file, '' without one."""
-        from gpuwatch_tray.notify.email import secrets
-        from gpuwatch_tray.notify.transport import TransportError
+        from gpuwatch_tray.notify.email.secrets import smtp_entry
 
         try:
-            name = secrets.store_password(secrets.keyring_account(smtp), smtp.password.reveal())
-        except TransportError:
+            name = smtp_entry(smtp).store(smtp.password.reveal())
+        except settings.SecretError:
             file = self.files[SMTP].resolve().with_name(PASSWORD_FILE)
             file.unlink(missing_ok=True)
             write_private(file, smtp.password.reveal() + "\n")

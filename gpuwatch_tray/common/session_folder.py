@@ -6,15 +6,12 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
-import warnings
 from pathlib import Path
 
-from platformdirs import user_runtime_path
-
+from gpuwatch_tray.common import user_folders
 from gpuwatch_tray.common.private import is_open_to_others
+from gpuwatch_tray.common.user_folders import NAME
 
-NAME = "gpuwatch-tray"
 SHARED_TEMPORARY = "/tmp"  # noqa: S108  # ours in it is checked to be this user's alone
 
 
@@ -24,19 +21,24 @@ class ForeignFolderError(OSError):
 
 def runtime_folders() -> list[Path]:
     """Return our folder in the user's runtime folder, where the session has one that is this user's alone."""
+    folders = map(Path, user_folders.runtime_folders())
+    return [folder for folder in folders if _is_runtime_folder(folder.parent)][:1]
+
+
+def _is_runtime_folder(folder: Path) -> bool:
+    """Tell whether this is a folder of this user's alone, as the specification asks; on Windows none is."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the folder is checked below
-            folder = Path(user_runtime_path(NAME, appauthor=False))
-        above = folder.parent.stat()
-    except OSError:  # also where it falls back to a temporary folder, and the disk is full
-        return []
-    return [folder] if _is_ours(above) and not above.st_mode & 0o077 else []
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_ours(status) and not status.st_mode & 0o077
 
 
 def temporary_folder() -> Path:
     """Return our folder among the temporary files."""
     if os.name != "posix":
+        import tempfile  # late: it takes long to load
+
         return _ours_in(tempfile.gettempdir())
     # Not gettempdir: it writes into each, and on a full disk names another one, or raises.
     return _ours_in(next(filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))), SHARED_TEMPORARY))

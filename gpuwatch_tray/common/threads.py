@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,50 +139,18 @@ def start_thread(name: str, run: Callable[..., object], *args: object) -> thread
 
 def call_with_timeout(seconds: float, call: Callable[[], T], name: str) -> T:
     """Return or raise what `call` does, on a thread of this name; raise TimeoutError after `seconds`."""
-    answer: Future[T] = Future()
+    answers: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            answer.set_result(call())
-        except Exception as error:  # noqa: BLE001  # raised in the caller's thread
-            answer.set_exception(error)
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001  # raised in the caller's thread
+            errors.append(error)
 
-    start_thread(name, run)
-    return answer.result(max(seconds, 0.0))
-
-
-class QueueThread(Generic[T]):
-    """Calls `handle` for one item after the other on a daemon thread; at most `room` wait (0: no limit)."""
-
-    def __init__(self, handle: Callable[[T], None], name: str, room: int = 0) -> None:
-        self._handle = handle
-        self._name = name
-        self._items: queue.Queue[tuple[T] | None] = queue.Queue()
-        self._room = room
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def put(self, item: T) -> bool:
-        """Have the item handled soon; False where too many wait. Never blocks."""
-        with self._lock:
-            if 0 < self._room <= self._items.qsize():
-                return False
-            self._items.put((item,))
-            if self._thread is None:
-                self._thread = start_thread(self._name, self._run)
-        return True
-
-    def stop(self, timeout: float = 0.0) -> bool:
-        """End the thread after the items that wait; False where that takes longer than `timeout` seconds."""
-        self._items.put(None)
-        if self._thread is None:
-            return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while (entry := self._items.get()) is not None:
-            try:
-                self._handle(*entry)
-            except Exception:
-                log.exception("%s: an item could not be handled", self._name)
+    start_thread(name, run).join(max(seconds, 0.0))
+    if errors:
+        raise errors.pop()  # held by nothing here: its frames hold this one
+    if not answers:
+        raise TimeoutError
+    return answers[0]

@@ -79,9 +79,11 @@ def _transport_name(settings: Settings) -> str:
 
 
 def check_outbox(
-    open_store: Callable[[], Store | None], now: Callable[[], float] = time.time
+    open_store: Callable[[], Store | None],
+    now: Callable[[], float] = time.time,
+    deliver: str = "gpuwatch-tray mail deliver",
 ) -> Iterator[CheckResult]:
-    """Check what waits; `open_store` returns None where there is no state yet."""
+    """Check what waits; `open_store` returns None where there is no state yet, `deliver` sends it."""
     try:
         store = open_store()
         if store is None:
@@ -89,7 +91,7 @@ def check_outbox(
             return
         with closing(store):
             waiting = store.outbox_summary(now())
-            yield _waiting_result(waiting, now())
+            yield _waiting_result(waiting, now(), deliver)
             yield from _stuck_results(waiting)
     except StoreError as error:
         yield problem(OUTBOX_TOPIC, redact.text(str(error)))
@@ -112,7 +114,7 @@ def _stuck_results(waiting: OutboxSummary) -> Iterator[CheckResult]:
         )
 
 
-def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
+def _waiting_result(waiting: OutboxSummary, now: float, deliver: str) -> CheckResult:
     if not waiting.count:
         return ok(OUTBOX_TOPIC, _("no queued mails"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
@@ -127,5 +129,5 @@ def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
             )
         return warning(OUTBOX_TOPIC, text, _("it will be tried again automatically"))
     if waiting.oldest is not None and now - waiting.oldest > LATE_AFTER:
-        return warning(OUTBOX_TOPIC, text, _("send it now with `gpuwatch-tray mail deliver`"))
+        return warning(OUTBOX_TOPIC, text, _("send it now with `{command}`").format(command=deliver))
     return ok(OUTBOX_TOPIC, text)

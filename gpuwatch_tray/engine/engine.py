@@ -64,6 +64,7 @@ from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.engine.rule_book import RuleBook
     from gpuwatch_tray.notify.render import MailIdentity
 
@@ -108,7 +109,7 @@ class Engine(Generic[R, H]):
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
         self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
-        self._popups = PopupTracker(identity.host)
+        self._popups = PopupTracker(identity.popup_host)
         self._trouble: str | None = None
         self._renewed = store.renewed
 
@@ -116,6 +117,11 @@ class Engine(Generic[R, H]):
     def knows_devices(self) -> bool:
         """Whether a GPU was ever read here that is not forgotten."""
         return any(not row.forgotten for row in self._inputs.gpus)
+
+    @property
+    def reminders(self) -> tuple[Reminder, ...]:
+        """What is waited for, as it was on file when that was last read."""
+        return tuple(self._inputs.reminders)
 
     @property
     def popups(self) -> bool:
@@ -368,7 +374,9 @@ class Engine(Generic[R, H]):
                 and alert.rule not in self._book.event_rules
             ]
             if ended:
-                popups.append((render.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
+                popups.append(
+                    (render.resolved_popup(ended, self._identity.popup_host, simulated=simulated), ())
+                )
         return tuple(popups)
 
     def _try_writing(self, write: Callable[[], object]) -> bool:

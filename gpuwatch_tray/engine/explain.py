@@ -6,6 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.common.text import NAMED
 from gpuwatch_tray.engine.audit import NOT_SHOWN, REASONS, SHOWN, meaning_of_entry
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.i18n import translate_key as word
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Decision, RoutingPolicy
     from gpuwatch_tray.engine.rule_book import RuleBook
     from gpuwatch_tray.engine.types import Evaluation, H, Policy, R
-    from gpuwatch_tray.model import Instant
+    from gpuwatch_tray.model import Finding, Instant
 
 
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
@@ -99,16 +100,30 @@ def _rule(book: RuleBook[R, H], name: str, verdict: Verdict | None, policy: Poli
         yield _("{rule}: switched off by {key}").format(rule=name, key=book.keys(name)[0])
     elif verdict.cannot and not verdict.value:
         yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
-        yield "  " + _terms(book, name, verdict.threshold, policy)
+        yield "  " + _terms(book, name, verdict.threshold or book.threshold(name, policy), policy)
     else:
-        measured = verdict.value
-        if verdict.unknown is not None and not verdict.findings:
-            measured = _("cannot be checked now: {why}").format(why=verdict.unknown)
-        yield f"{name}: {measured}"
-        yield "  " + _terms(book, name, verdict.threshold, policy)
+        yield f"{name}: {_measured(verdict)}"
+        yield "  " + _terms(book, name, verdict.threshold or book.threshold(name, policy), policy)
         yield from (f"  {line}" for line in verdict.per_gpu)
         nowhere = _("It cannot fire on every GPU: {why}")
         yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
+
+
+def _measured(verdict: Verdict) -> str:
+    """Say what was measured, or what of it is not known."""
+    value = verdict.value or _named(verdict.findings)
+    if verdict.unknown is None:
+        return value or _("nothing found")
+    if value and "" not in verdict.unknown_subjects:
+        return _("{value}; cannot be checked everywhere: {why}").format(value=value, why=verdict.unknown)
+    return value if verdict.findings else _("cannot be checked now: {why}").format(why=verdict.unknown)
+
+
+def _named(findings: Sequence[Finding]) -> str:
+    """Name some of what was found, as of a lab of which hosts tell it."""
+    texts = [finding.text or finding.reason for finding in findings]
+    more = len(texts) - NAMED
+    return "; ".join(texts[:NAMED]) + (_("; and {count} more").format(count=more) if more > 0 else "")
 
 
 def _alerts(name: str, evaluation: Evaluation[R, H], now: Instant) -> Iterator[str]:

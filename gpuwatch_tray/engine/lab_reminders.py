@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts.lab_reminders import matches
+from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, devices_of, room_wanted, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
 from gpuwatch_tray.alerts.reminders import describe_reminder
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.engine.operations import HOLD, ReminderError, ReminderList, clipped
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import HostState, Missing, known
+from gpuwatch_tray.model import Missing
+from gpuwatch_tray.model.units import memory_text
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import LabView, Snapshot
@@ -38,8 +39,13 @@ class LabReminders(ReminderList):
         Raises ReminderError where that can never be told.
         """
         condition = LabGpusFree(count, hold, on=on, spread=spread, memory=memory, looks=looks)
-        if view is not None and view.problem is None and (why := _why_never(condition, view)):
+        if view is not None and view.problem is None and (why := why_never_free(condition, view)):
             raise ReminderError(why)
+        amounts = {room.memory for room in room_wanted(self._store.reminders())}
+        if memory and memory not in amounts and len(amounts) >= MOST_ROOM:
+            sizes = ", ".join(map(memory_text, sorted(amounts)))
+            text = _("{count} amounts of memory are waited for already: {sizes}; take one of them")
+            raise ReminderError(text.format(count=len(amounts), sizes=sizes))
         return self._unless_waited(condition)
 
     def add_end(self, host: str, pid: int, snapshot: Snapshot) -> str:
@@ -53,7 +59,8 @@ class LabReminders(ReminderList):
             raise ReminderError(text.format(pid=pid, host=host, pids=there))
         process = entries[0]
         started = None if isinstance(process.started, Missing) else process.started
-        return self._unless_waited(LabProcessEnds(host, pid, clipped(redact.command(process)), started))
+        called, devices = clipped(redact.command(process)), devices_of(entries, snapshot)
+        return self._unless_waited(LabProcessEnds(host, pid, called, started, devices=devices))
 
     def _unless_waited(self, condition: LabGpusFree | LabProcessEnds) -> str:
         what = describe_reminder(Reminder(0, self._clock(), condition))
@@ -61,28 +68,3 @@ class LabReminders(ReminderList):
             if describe_reminder(other) == what and other.notice is None:
                 return self._already(other)
         return self._add(condition)
-
-
-def _why_never(condition: LabGpusFree, view: LabView) -> str:
-    """Say why no waiting brings these GPUs; empty where it may."""
-    hosts = [host for host in view.hosts if matches(condition.on, host.name)]
-    if not hosts:
-        names = ", ".join(host.name for host in view.hosts[:20])
-        return _("no host is called {pattern} (there are: {names})").format(pattern=condition.on, names=names)
-    well = [host for host in hosts if host.state is HostState.OK]
-    if len(well) < len(hosts):
-        return ""  # what the others have is not known
-    sizes = [known(host.gpus) for host in well]
-    if all(size is None for size in sizes) and not condition.looks:
-        return _("idle GPUs cannot be seen on {hosts}: a list names processes, not GPUs").format(
-            hosts=condition.on
-        )
-    told = [size for size in sizes if size is not None]
-    most = sum(told) if condition.spread else max(told, default=0)
-    if len(told) == len(sizes) and most < condition.count:
-        return _("there are only {count} GPUs on {hosts}").format(count=most, hosts=condition.on)
-    if condition.memory and condition.count > 1 and all(host.detail is None for host in well):
-        return _(
-            "how much memory is free is known of one GPU of each host: ask for one GPU, or leave --memory out"
-        )
-    return ""

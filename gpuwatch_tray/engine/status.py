@@ -128,18 +128,21 @@ def lab_summary(view: LabView) -> str:
     free = [(host.free, host.gpus) for host in view.hosts]
     told = [(f, g) for f, g in free if not isinstance(f, Missing) and not isinstance(g, Missing)]
     unknown = len(view.hosts) - len(told)
-    parts = []
-    if told:
-        text = _("{free} of {every} GPUs free")
-        parts.append(text.format(free=sum(f for f, _g in told), every=sum(g for _f, g in told)))
-    if unknown:
+    if not told:
+        if not unknown:
+            return _("no host is known")
         text = ngettext(
-            "of {count} host it is not known which are free",
-            "of {count} hosts it is not known which are free",
+            "which GPUs are free is not known on {count} host",
+            "which GPUs are free is not known on {count} hosts",
             unknown,
         )
-        parts.append(text.format(count=unknown))
-    return _(", ").join(parts) or _("no host is known")
+        return text.format(count=unknown)
+    text = _("{free} of {every} GPUs free")
+    said = text.format(free=sum(f for f, _g in told), every=sum(g for _f, g in told))
+    if not unknown:
+        return said
+    text = ngettext("unknown on {count} host", "unknown on {count} hosts", unknown)
+    return said + _(", ") + text.format(count=unknown)
 
 
 def with_lab(status: Status, lab: LabStatus | None) -> Status:

@@ -54,13 +54,13 @@ class FeedJudge:
         ]
         silent = self._silent_watchdogs(firing)
         if silent:
-            text = _("{name} fires in Prometheus no more, though it always does: are its rules gone?")
+            text = _("{name} should always fire in Prometheus, and no longer does: are the rules gone?")
             return FeedState.UNKNOWN, text.format(name=silent[0])
         if lost:
             self._last = FeedState.UNFED
             text = ngettext(
-                "{count} alert fires in Prometheus that it does not have",
-                "{count} alerts fire in Prometheus that it does not have",
+                "{count} alert that fires in Prometheus is missing there",
+                "{count} alerts that fire in Prometheus are missing there",
                 len(lost),
             )
             return FeedState.UNFED, text.format(count=len(lost))

@@ -10,17 +10,19 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.answers import harmless
+from gpuwatch_tray.lab.host_states import READING_AGE
+from gpuwatch_tray.lab.promql import SCRAPED
 from gpuwatch_tray.model import (
     UNKNOWN,
     Field,
     Gpu,
     GpuProcess,
-    Missing,
     Problem,
     ProcessKind,
     Snapshot,
     known,
 )
+from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +63,14 @@ class _Facts(Struct):
     names: dict[_GpuKey, str] = {}
     boards: dict[int, str] = {}  # the physical GPUs' UUIDs
     processes: dict[_ProcessKey, dict[str, float]] = {}
+    asked: float = 0.0  # when the question was put, by the server's clock
+    scraped: float | None = None  # when the host was last scraped, by the same clock
 
     def add(self, sample: Sample) -> None:
+        self.asked = max(self.asked, sample.at)
+        if SCRAPED in sample.labels:
+            self.scraped = known(_number(sample.value))
+            return
         metric = sample.labels.get("__name__", "").removeprefix(_PREFIX)
         if metric.startswith("process_"):
             process = _process_key(sample.labels)
@@ -83,21 +91,50 @@ class _Facts(Struct):
                 self.boards[key.number] = key.uuid
 
 
-def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
-    """Return the host's GPUs and processes, `me` being the user's name there; what is not told is unknown."""
-    at = max((sample.at for sample in samples), default=0.0)
+class _Times(Struct, frozen=True):
+    """When the host read its GPUs, by its clock and by ours (seconds, wall time), as far as that is told."""
+
+    reading: float | None  # by the host's clock
+    ours: float
+    ahead: float | None  # seconds by which its clock is before ours; None where it does not tell its time
+
+    @classmethod
+    def of(cls, facts: _Facts, now: float) -> _Times:
+        """Work them out; `now` is our time of the question. The servers' clock need not be right."""
+        scraped = now if facts.scraped is None else now - max(facts.asked - facts.scraped, 0.0)
+        clock = known(_number(facts.alone.get("host_clock_timestamp_seconds")))
+        reading = known(_number(facts.alone.get("last_reading_timestamp_seconds")))
+        if clock is not None:
+            age = 0.0 if reading is None else max(clock - reading, 0.0)
+            return cls(clock if reading is None else reading, scraped - age, clock - scraped)
+        # What is read from a file has no clock: that of the host counts as right, unless it cannot be.
+        told = 0.0 if reading is None or facts.scraped is None else facts.scraped - reading
+        return cls(reading, scraped - (told if 0.0 <= told <= READING_AGE else 0.0), None)
+
+
+def snapshot_of(source: str, samples: Sequence[Sample], me: str, now: float) -> Snapshot:
+    """
+    Return the host's GPUs and processes as it read them, `me` being the user's name there; else a problem.
+
+    `now` is our wall time of the question. The snapshot's times are by our clock, as far as the host tells
+    its own; what is not told is unknown.
+    """
     facts = _Facts()
     for sample in samples:
         facts.add(sample)
+    times = _Times.of(facts, now)
     if "reading_ok" not in facts.alone:
-        return Snapshot(source, at, problem=Problem(_("its exporter tells no details")))
+        return Snapshot(source, now, problem=Problem(_("its exporter gives no details")))
     if facts.alone["reading_ok"] != 1:
-        return Snapshot(source, at, problem=Problem(_("the host cannot read its GPUs")))
-    clock = facts.alone.get("host_clock_timestamp_seconds")
+        return Snapshot(source, times.ours, problem=Problem(_("the host cannot read its GPUs")))
+    age = now - times.ours
+    if age > READING_AGE:
+        text = _("it last read its GPUs {time} ago").format(time=rough_duration(age))
+        return Snapshot(source, times.ours, problem=Problem(text))
     boards = facts.boards
     return Snapshot(
         source,
-        at,
+        times.ours,
         gpus=tuple(
             replace(
                 _gpu(key, facts.gpus[key]),
@@ -106,7 +143,7 @@ def snapshot_of(source: str, samples: Sequence[Sample], me: str) -> Snapshot:
             )
             for key in sorted(facts.gpus)
         ),
-        processes=tuple(_process(key, facts.processes[key], me, clock) for key in sorted(facts.processes)),
+        processes=tuple(_process(key, facts.processes[key], me, times) for key in sorted(facts.processes)),
     )
 
 
@@ -115,7 +152,7 @@ def _gpu(key: _GpuKey, values: Mapping[str, float]) -> Gpu:
     if values.get("gpu_list_complete") != 1:
         process_problem: str | None = _("the host does not know all of its processes")
     elif omitted:
-        process_problem = _("{count} more processes are not told").format(count=omitted)
+        process_problem = _("{count} more processes are not listed").format(count=omitted)
     else:
         process_problem = None
     return Gpu(
@@ -135,9 +172,8 @@ def _gpu(key: _GpuKey, values: Mapping[str, float]) -> Gpu:
     )
 
 
-def _process(key: _ProcessKey, values: Mapping[str, float], me: str, clock: float | None) -> GpuProcess:
-    start = _number(values.get("process_start_timestamp_seconds"))
-    known_start = None if isinstance(start, Missing) else start
+def _process(key: _ProcessKey, values: Mapping[str, float], me: str, times: _Times) -> GpuProcess:
+    start = known(_number(values.get("process_start_timestamp_seconds")))
     kinds = {kind for kind in ProcessKind if kind.value in key.type}
     return GpuProcess(
         key.pid,
@@ -146,10 +182,10 @@ def _process(key: _ProcessKey, values: Mapping[str, float], me: str, clock: floa
         memory=_whole(values.get("process_memory_bytes")),
         user=harmless(key.user) if key.user else UNKNOWN,
         mine=key.user == me if key.user and me else None,
-        started=start,
+        started=UNKNOWN if start is None else start - (times.ahead or 0.0),
         # By the host's clock both: how far that one is off does not matter.
-        elapsed=UNKNOWN if known_start is None or clock is None else max(clock - known_start, 0.0),
-        identity="" if known_start is None else f"{known_start:.0f}",
+        elapsed=UNKNOWN if start is None or times.reading is None else max(times.reading - start, 0.0),
+        identity="" if start is None else f"{start:.0f}",
         name=harmless(key.name) if key.name else UNKNOWN,
     )
 

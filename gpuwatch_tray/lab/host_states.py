@@ -17,8 +17,18 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE
-from gpuwatch_tray.model import UNKNOWN, Field, HostAlert, HostState, HostView, Missing, Why
+from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    UNSUPPORTED,
+    Field,
+    HostAlert,
+    HostState,
+    HostView,
+    Missing,
+    Why,
+    known,
+)
 from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
@@ -43,20 +53,25 @@ class LabAnswers(Struct, frozen=True):
     gone: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by the names of `host_queries`
     firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
+    untold: frozenset[str] = frozenset()  # names of `values` that no host of the lab tells
+    room: tuple[int, ...] = ()  # bytes: so much memory was asked for on free GPUs
+    partial: str = ""  # why hosts may be on the list that are not in the answer
 
 
 class _Seen(Struct, frozen=True):
     """
     What is remembered of a host: its state, since when (wall time), and its last reading.
 
-    `moved` is when that reading last changed, on a clock that nobody sets; None while it was not seen to.
+    `still` is since when that reading was seen to be the same, on a clock that nobody sets; `moved` whether
+    it was ever seen to change.
     """
 
     state: HostState
     since: float | None
     reading: float | None = None
     counted: bool = False  # it has told how many GPUs it has: one that only has a process list never does
-    moved: float | None = None
+    still: float = 0.0
+    moved: bool = False
 
 
 class HostMemory(Struct, frozen=True):
@@ -112,9 +127,9 @@ def judge_hosts(
         before = memory.hosts.get(instance)
         seen = _remember_reading(answers, instance, before, now)
         state, reason = _state(answers, instance, seen, now, interval)
-        known = before is not None and before.state is state
+        stays = before is not None and before.state is state
         # When it began is known where it was seen to begin.
-        since = before.since if known and before else (None if before is None else now.wall)
+        since = before.since if stays and before else (None if before is None else now.wall)
         hosts[instance] = replace(seen, state=state, since=since)
         view = HostView(instance, state, since, reason)
         views[instance] = _with_counts(view, answers, instance) if state is HostState.OK else view
@@ -125,20 +140,23 @@ def _state(
     answers: LabAnswers, instance: str, seen: _Seen, now: PollTime, interval: float
 ) -> tuple[HostState, str]:
     scraped = answers.scraped.get(instance)
+    if scraped is None and answers.partial:
+        text = _("the answer of Prometheus is not whole: {why}")
+        return HostState.UNKNOWN, text.format(why=answers.partial)
     if scraped is None:
-        return HostState.GONE, _("Prometheus has it on its list no more")
+        return HostState.GONE, _("Prometheus no longer asks it")
     age = answers.at - scraped
     if age > oldest_allowed(interval):
-        text = _("Prometheus has not asked it for {time}")
+        text = _("Prometheus last asked it {time} ago")
         return HostState.STALE, text.format(time=rough_duration(age))
     if instance in answers.down:
-        return HostState.DOWN, _("it does not answer")
+        return HostState.DOWN, _("Prometheus cannot reach its exporter")
     if instance not in answers.values.get("reading", {}):
         if instance in answers.values.get("blind", {}):
-            return HostState.BLIND, _("it answers, but cannot read its GPUs")
-        return HostState.UNKNOWN, _("it answers, but tells nothing of GPUs")
+            return HostState.BLIND, _("its exporter answers, but the driver there does not")
+        return HostState.UNKNOWN, _("it answers, but says nothing about GPUs")
     if seen.counted and instance not in answers.values.get("gpus", {}):
-        return HostState.UNKNOWN, _("it answers, but tells no more how many GPUs it has")
+        return HostState.UNKNOWN, _("it answers, but no longer says how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
 
@@ -147,16 +165,16 @@ def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostStat
     if seen.reading is None or seen.reading == 0:
         return HostState.OK, ""
     text = _("it last read its GPUs {time} ago")
-    if seen.moved is not None:
-        still = now.steady - seen.moved
-        if still > READING_AGE:
-            return HostState.STALE, text.format(time=rough_duration(still))
+    still = now.steady - seen.still
+    if still > READING_AGE:
+        return HostState.STALE, text.format(time=rough_duration(still))
+    if seen.moved:
         return HostState.OK, ""
     # Not seen to move yet: by the clocks, though the host's may be off.
     age = scraped - seen.reading if seen.reading >= _EPOCH else 0.0
     if abs(age) > READING_AGE:
         return HostState.STALE, text.format(time=rough_duration(age)) if age > 0 else _(
-            "it read its GPUs in the future: its clock is off"
+            "its last reading lies in the future: its clock is off"
         )
     return HostState.OK, ""
 
@@ -166,12 +184,12 @@ def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, 
     reading = answers.values.get("reading", {}).get(instance)
     counted = instance in answers.values.get("gpus", {})
     if before is None:
-        return _Seen(HostState.UNKNOWN, None, reading, counted)
+        return _Seen(HostState.UNKNOWN, None, reading, counted, now.steady)
     before = replace(before, counted=before.counted or counted)
     if reading is None or reading == before.reading:
         return before
-    moved = now.steady if before.reading is not None else None
-    return replace(before, reading=reading, moved=moved)
+    moved = before.moved or before.reading is not None
+    return replace(before, reading=reading, still=now.steady, moved=moved)
 
 
 def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView:
@@ -183,6 +201,9 @@ def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView
     gpus, free = count("gpus"), count("free")
     if not isinstance(gpus, Missing) and not isinstance(free, Missing) and free > gpus:
         free = _TOO_MANY
+    if isinstance(free, Missing) and "free" in answers.untold:
+        free = UNSUPPORTED
+    looks = count("looks_free")
     clock = values.get("clock", {}).get(instance)
     start = values.get("oldest_start", {}).get(instance)
     return replace(
@@ -191,7 +212,8 @@ def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView
         expected=count("expected"),
         free=free,
         largest_free=_count(values.get("largest_free", {}).get(instance), math.inf),
-        looks_free=count("looks_free"),
+        looks_free=looks,
+        roomy=_roomy(answers, instance, free, looks),
         mine=count("mine"),
         oldest_start=UNKNOWN if start is None or not math.isfinite(start) else start,
         clock=UNKNOWN if clock is None or not math.isfinite(clock) else clock,
@@ -200,19 +222,29 @@ def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView
     )
 
 
+def _roomy(
+    answers: LabAnswers, instance: str, free: Field[int], looks: Field[int]
+) -> tuple[tuple[int, int], ...]:
+    """Return how many free GPUs have the memory that was asked for, else of those that look free."""
+    by_looks = isinstance(free, Missing)
+    among = known(looks if by_looks else free)
+    if among is None:
+        return ()
+    rows = []
+    for memory in answers.room:
+        name = roomy_name(memory, looks=by_looks)
+        found = known(_count(answers.values.get(name, {}).get(instance)))
+        if found is not None:
+            rows.append((memory, min(found, among)))
+    return tuple(rows)
+
+
 def _count(value: float | None, most: float = _MOST) -> Field[int]:
     if value is None:
         return UNKNOWN
     if not math.isfinite(value) or not 0 <= value <= most:
         return _TOO_MANY
     return int(value)
-
-
-def clocks_off(views: Iterable[HostView]) -> tuple[HostView, ...]:
-    """Return the hosts whose clocks are off by more than a scrape takes."""
-    return tuple(
-        view for view in views if not isinstance(view.clock, Missing) and abs(view.clock) > CLOCK_TOLERANCE
-    )
 
 
 def host_names(instances: Iterable[str]) -> dict[str, str]:

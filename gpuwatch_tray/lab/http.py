@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from msgspec import Struct
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -30,20 +31,27 @@ from urllib3.exceptions import (
 from urllib3.util import Timeout, make_headers
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.lab.bounded_sockets import BoundedSocket, BoundedTlsSocket, ending_at, seconds_left
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
+from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import socket
+    from collections.abc import Sequence
 
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.lab.login import LabSecret
+    from gpuwatch_tray.settings import LabSettings
 
 MOST_BYTES = 8 * 2**20  # of one answer, unpacked: 500 hosts are 60 KB a question
 CONNECT_SECONDS = 4.0  # a host that drops packets must leave time for the next one
 _PIECE = 2**16
 _TOKEN = re.compile(r"[!-~]+")  # what a header can hold
 _LONGEST_ERROR = 200  # characters of what a server says
+_NO_PAGE = N_(
+    "see the address in lab.env: with the path that a server below one has, without a page such as /graph"
+)
 _MAX_DEPTH_ERROR = (ValueError, RecursionError)  # what json raises at no JSON, and at brackets without an end
 
 
@@ -60,11 +68,12 @@ class LabServer:
     One server of the lab, over connections that are kept.
 
     `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
-    token with each question. `seconds` bounds what can be bounded here: who must not wait longer for a server
-    that sends its headers byte by byte, or for the resolver, asks on a thread beside.
+    token with each question, and told where that is refused. `seconds` bounds all of a
+    question but the resolver, and a connection to a name with several addresses of which none answers: who
+    must not wait longer for these asks on a thread beside.
     """
 
-    def __init__(self, address: str, settings: LabSettings, secret: Callable[[], Secret]) -> None:
+    def __init__(self, address: str, settings: LabSettings, secret: LabSecret) -> None:
         self.address = address.rstrip("/")
         self.name = redact.visible(urlsplit(address).netloc.rpartition("@")[2])
         self._settings = settings
@@ -74,11 +83,12 @@ class LabServer:
     def get(self, path: str, seconds: float, fields: Sequence[tuple[str, str]] = ()) -> HttpAnswer:
         """Ask for `path`, which begins with a slash; raises LabError."""
         query = f"?{urlencode(fields)}" if fields else ""
+        end = time.monotonic() + seconds
         try:
             return self._ask("GET", path + query, seconds)
         except _ConnectionLostError:  # one that was kept, and that the server closed meanwhile
             try:
-                return self._ask("GET", path + query, seconds)
+                return self._ask("GET", path + query, end - time.monotonic())
             except _ConnectionLostError as error:
                 raise self._lost() from error
 
@@ -116,23 +126,26 @@ class LabServer:
         headers |= self._login()
         pool = self._pool_of()
         try:
-            response = pool.request(
-                method,
-                self.address + path,
-                body=body,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                timeout=Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds),
-                preload_content=False,
-            )
-            try:
-                text = self._read(response, end, seconds)
-            except BaseException:
-                response.close()  # a connection with half an answer in it is of no use
-                raise
-            response.release_conn()
+            with ending_at(end):
+                response = pool.request(
+                    method,
+                    self.address + path,
+                    body=body,
+                    headers=headers,
+                    redirect=False,
+                    retries=False,
+                    timeout=Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds),
+                    preload_content=False,
+                )
+                try:
+                    text = self._read(response, end, seconds)
+                except BaseException:
+                    response.close()  # a connection with half an answer in it is of no use
+                    raise
+                response.release_conn()
         except HTTPError as error:
+            if time.monotonic() >= end:  # whatever the library makes of the step that it ended in
+                raise self._too_slow(seconds) from None
             raise self._failure(error, seconds) from None
         return self._parse(response, text)
 
@@ -176,10 +189,11 @@ class LabServer:
         status = response.status
         said = _said(value)
         if status == 401:  # noqa: PLR2004
-            text, mend = _("{server} asks for a login, or does not take ours"), _("see LAB_AUTH in lab.env")
+            text, mend = self._login_refused()
             kind = LabFailure.LOGIN
+            self._secret.refused()
         elif status == 403:  # noqa: PLR2004
-            text, mend = _("{server} does not let us in"), _("ask who keeps it; see LAB_AUTH in lab.env")
+            text, mend = _("{server} refuses access"), _("ask who keeps it; see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
         elif status == 407:  # noqa: PLR2004
             text, mend, kind = (
@@ -188,17 +202,28 @@ class LabServer:
                 LabFailure.LOGIN,
             )
         elif 300 <= status < 400:  # noqa: PLR2004
-            text = _("{server} sends us elsewhere, where our login is not sent")
+            text = _("{server} leads to another address, where the login is not sent")
             mend, kind = _("write the address that it leads to into lab.env"), LabFailure.OTHER_PROGRAM
         elif status == 404:  # noqa: PLR2004
-            text, mend = _("{server} has no such page"), _("see the address in lab.env, with its path")
+            text, mend = _("{server} has no such page"), _(_NO_PAGE)
             kind = LabFailure.OTHER_PROGRAM
         elif status in {400, 405, 415, 422}:
-            text, mend, kind = _("{server} does not take the question"), "", LabFailure.QUERY
+            text, mend, kind = _("{server} refuses the question"), "", LabFailure.QUERY
         else:
             text, mend, kind = _("{server} cannot answer now (HTTP {status})"), "", LabFailure.BUSY
         line = text.format(server=self.name, status=status)
         return LabError(kind, f"{line}: {said}" if said else line, mend)
+
+    def _login_refused(self) -> tuple[str, str]:
+        login = self._settings.login
+        if login is LabLogin.NONE:
+            return _("{server} asks for a login"), _(
+                "set LAB_AUTH in lab.env; `gpuwatch-tray lab password` stores the password or the token"
+            )
+        mend = _("see LAB_AUTH and LAB_USER in lab.env, and the password in {place}")
+        if login is LabLogin.BEARER:
+            mend = _("see LAB_AUTH in lab.env, and the token in {place}")
+        return _("{server} does not take our login"), mend.format(place=secret_place(self._settings))
 
     def _failure(self, error: HTTPError, seconds: float) -> LabError:
         """Say what went wrong below HTTP; urllib3's own texts hold whole addresses."""
@@ -255,11 +280,12 @@ class LabServer:
         login = self._settings.login
         if login is LabLogin.NONE:
             return {}
-        secret = self._secret().reveal()
+        secret = self._secret.read().reveal()
         if login is LabLogin.BEARER:
             # The library shows a header that it refuses, with the token in it.
             if not _TOKEN.fullmatch(secret):
-                raise LabError(LabFailure.CONFIGURATION, _("the token of LAB_PASS_FILE is none"))
+                text = _("what is stored for LAB_AUTH=bearer is no token")
+                raise LabError(LabFailure.CONFIGURATION, text, _("see LAB_AUTH in lab.env"))
             return {"Authorization": f"Bearer {secret}"}
         # Both servers compare bytes: a password beyond Latin-1 goes as UTF-8, as browsers send it.
         pair = f"{self._settings.user}:{secret}".encode().decode("latin-1")
@@ -268,10 +294,15 @@ class LabServer:
     def _pool_of(self) -> urllib3.PoolManager:
         if self._pool is None:
             context = self._context() if self.address.startswith("https:") else None
-            if self._settings.proxy:
-                self._pool = urllib3.ProxyManager(self._settings.proxy, maxsize=1, ssl_context=context)
+            proxy = self._settings.proxy
+            if proxy:
+                to_proxy = self._context() if proxy.startswith("https:") else None
+                self._pool = urllib3.ProxyManager(
+                    proxy, maxsize=1, ssl_context=context, proxy_ssl_context=to_proxy
+                )
             else:
                 self._pool = urllib3.PoolManager(maxsize=1, ssl_context=context)
+            self._pool.pool_classes_by_scheme = {"http": _Connections, "https": _TlsConnections}
         return self._pool
 
     def _context(self) -> ssl.SSLContext:
@@ -286,7 +317,40 @@ class LabServer:
                 context.load_cert_chain(settings.client_cert, settings.client_key, password="")
             except (OSError, ssl.SSLError) as error:
                 raise _unusable("LAB_CLIENT_CERT", settings.client_cert, error) from None
+        context.sslsocket_class = BoundedTlsSocket
         return context
+
+
+class _Connection(HTTPConnection):
+    """A connection that ends with the question, the answer of a proxy included."""
+
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
+
+
+class _TlsConnection(HTTPSConnection):
+    """The same with TLS, whose greetings take the time-out of the socket for all of them."""
+
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
+
+
+class _Connections(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsConnections(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def _bounded(plain: socket.socket) -> socket.socket:
+    bounded = BoundedSocket.in_place_of(plain)
+    try:
+        bounded.settimeout(seconds_left())
+    except TimeoutError:
+        bounded.close()
+        raise
+    return bounded
 
 
 class _ConnectionLostError(Exception):

@@ -15,25 +15,28 @@ from gpuwatch_tray.lab.exporters import EXPORTERS, GPUWATCH, missing_notes
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clocks_off
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
+from gpuwatch_tray.lab.login import UNLOCK_SECONDS, secret_place
 from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, is_alertmanager, is_prometheus
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, quote
+from gpuwatch_tray.lab.promql import quote
 from gpuwatch_tray.model import FeedState, HostState
 from gpuwatch_tray.model.units import rough_duration
+from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.lab.alert_feed import AlertKey
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.settings import LabSettings
 
 STEP_SECONDS = 10.0  # for one server's part of a step
 
@@ -47,9 +50,16 @@ class LabStep(Struct, frozen=True):
 
 
 def prometheus_steps(
-    settings: LabSettings, secret: Callable[[], Secret], pause: Callable[[float], None] = time.sleep
+    settings: LabSettings, secret: LabSecret, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[LabStep]:
     """Go the way to each Prometheus and Alertmanager; `pause` waits between two looks at what is fed."""
+    if settings.login is not LabLogin.NONE:
+        try:
+            secret.read(UNLOCK_SECONDS)
+        except LabError as error:  # without it nobody would answer
+            yield _failed(error)
+            return
+        yield LabStep(True, _("the password is in {place}").format(place=secret_place(settings)))
     firing: set[AlertKey] | None = None
     servers = [LabServer(address, settings, secret) for address in settings.prometheus]
     for server in servers:
@@ -91,7 +101,7 @@ def _target_steps(client: PrometheusClient, settings: LabSettings, poll: Prometh
     text = ngettext("{count} target has the job {job}", "{count} targets have the job {job}", count)
     yield LabStep(True, text.format(count=count, job=settings.job))
     if age > oldest_allowed(poll.interval):
-        text = _("it has asked none of them for {time}: what it answers is old")
+        text = _("it last asked one of them {time} ago: its answers are old")
         yield LabStep(
             False, text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
         )
@@ -210,19 +220,19 @@ def _feed_steps(
     if feed is FeedState.UNFED:
         yield LabStep(
             False,
-            _("nobody feeds it: {why}").format(why=why),
+            _("alerts do not reach it: {why}").format(why=why),
             _("see `alerting:` in Prometheus's configuration, and its page Status, Runtime"),
         )
     elif firing is None:
-        yield LabStep(None, _("whether it is fed is not known: Prometheus does not tell what fires"))
+        yield LabStep(None, _("whether alerts reach it is not known: Prometheus does not say what fires"))
     elif not firing:
         yield LabStep(
             None,
-            _("no alert fires, so that nothing shows that it is fed"),
+            _("no alert fires, so that nothing shows whether alerts reach it"),
             _("`gpuwatch-tray setup prometheus` prints a rule that always fires"),
         )
     else:
-        yield LabStep(True, _("it is fed: it has what fires in Prometheus"))
+        yield LabStep(True, _("alerts reach it: it has what fires in Prometheus"))
 
 
 def _listed(names: list[str]) -> str:

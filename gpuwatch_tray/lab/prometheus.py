@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.lab.alert_feed import FeedJudge
 from gpuwatch_tray.lab.alertmanager import Alertmanagers, AlertsRead
 from gpuwatch_tray.lab.answers import harmless, host_of
@@ -19,16 +19,16 @@ from gpuwatch_tray.lab.host_detail import snapshot_of
 from gpuwatch_tray.lab.host_states import (
     HostMemory,
     PollTime,
-    clocks_off,
     host_names,
     judge_hosts,
     newest_age,
     oldest_allowed,
 )
+from gpuwatch_tray.lab.host_view import CLOCK_TOLERANCE, clock_notes
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll
-from gpuwatch_tray.lab.promql import CLOCK_TOLERANCE, detail_query
+from gpuwatch_tray.lab.prometheus_poll import PrometheusClient, PrometheusPoll, recognised
+from gpuwatch_tray.lab.promql import detail_query
 from gpuwatch_tray.model import (
     FeedState,
     HostState,
@@ -42,10 +42,12 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.model.units import rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.silences_made import SilencesMade
-    from gpuwatch_tray.settings import LabSettings, Secret
+    from gpuwatch_tray.model import RoomWanted
+    from gpuwatch_tray.settings import LabSettings
 
 T = TypeVar("T")
 
@@ -71,7 +73,7 @@ class SingleFlight:
         For the end of that one it waits `wait` seconds.
         """
         if not self._busy.acquire(timeout=wait):
-            raise LabError(LabFailure.UNREACHABLE, _("the last question is still without an answer"))
+            raise LabError(LabFailure.UNREACHABLE, _("the last question has not been answered yet"))
 
         def run() -> T:
             try:
@@ -90,20 +92,21 @@ class PrometheusLab:
     """
     The lab by LAB_PROMETHEUS and LAB_ALERTMANAGER.
 
-    `secret` gives the password or the token of LAB_AUTH, `made` the silences made here. All of it may be
-    called from several threads.
+    `secret` gives the password or the token of LAB_AUTH, and is closed with it; `made` are the silences made
+    here. All of it may be called from several threads.
     """
 
     def __init__(
         self,
         settings: LabSettings,
-        secret: Callable[[], Secret],
+        secret: LabSecret,
         made: SilencesMade,
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._secret = secret
         self._clock, self._steady = clock, steady
 
         def server(address: str) -> LabServer:
@@ -121,6 +124,9 @@ class PrometheusLab:
         self._polls, self._alert_reads, self._details = map(SingleFlight, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
         self._instances: dict[str, str] = {}  # by the host's name
+        # What the last read brought: the hosts by name, and why nothing is known.
+        self._views: dict[str, HostView] | None = None
+        self._problem: Problem | None = None
         self._kept: dict[str, tuple[float, Snapshot]] = {}  # details by the host's name, with the steady time
         self._source = f"Prometheus {self._clients[0].server.name}"
 
@@ -129,19 +135,21 @@ class PrometheusLab:
         """The source's name, as people read it."""
         return self._source
 
-    def read(self) -> LabView:
+    def read(self, wanted: Sequence[RoomWanted] = (), /) -> LabView:
         """Ask once; within 10 s, and without raising LabError: what is not known is named in the view."""
         began = time.monotonic()
         problem: Problem | None = None
         poll: PrometheusPoll | None = None
         try:
             poll = self._polls.call(
-                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS), PROMETHEUS_SECONDS + _GRACE
+                lambda: self._ask_first_fresh(began + PROMETHEUS_SECONDS, wanted),
+                PROMETHEUS_SECONDS + _GRACE,
             )
         except LabError as error:
             problem = error.problem
         read = self._read_alerts(began + POLL_SECONDS)
         now = PollTime(self._clock(), self._steady())
+        self._problem = problem
         if poll is None:
             self._memory = self._memory.interrupted(now)
             return self._with_alerts(self._blank(now, problem), None, read)
@@ -157,13 +165,22 @@ class PrometheusLab:
         return self._with_alerts(view, poll, read)
 
     def detail(self, host: str) -> Snapshot:
-        """Return one host GPU by GPU, at most 15 s old; what cannot be asked is the snapshot's problem."""
+        """
+        Return one host GPU by GPU, at most 15 s old; what cannot be asked is the snapshot's problem.
+
+        Prometheus goes on serving what it last had: so a host that is not OK is not asked for.
+        """
+        if self._views is None:
+            self.read()
+        view, instance = (self._views or {}).get(host), self._instances.get(host)
+        if view is None or instance is None:
+            nowhere = Problem(_("the lab has no such host"))
+            return Snapshot(host, self._clock(), problem=self._problem or nowhere)
+        if view.state is not HostState.OK:
+            return Snapshot(host, self._clock(), problem=Problem(f"{host}: {view.reason}"))
         kept = self._kept.get(host)
         if kept is not None and self._steady() - kept[0] < DETAIL_KEPT:
             return kept[1]
-        instance = self._instances.get(host)
-        if instance is None:
-            return Snapshot(host, self._clock(), problem=Problem(_("the lab has no such host")))
         client = self._detail_clients[self._clients[0].server.address]
         query = detail_query(self._settings.job, instance)
         try:
@@ -175,7 +192,7 @@ class PrometheusLab:
             )
         except LabError as error:
             return Snapshot(host, self._clock(), problem=error.problem)
-        snapshot = snapshot_of(host, samples, self._settings.me)
+        snapshot = snapshot_of(host, samples, self._settings.me, self._clock())
         while len(self._kept) >= _MOST_DETAILS:
             self._kept.pop(list(self._kept)[0], None)  # noqa: RUF015  # at once, beside other threads
         self._kept[host] = self._steady(), snapshot
@@ -220,8 +237,9 @@ class PrometheusLab:
         for client in (*self._clients, *self._detail_clients.values()):
             client.server.close()
         self._alertmanagers.close()
+        self._secret.close()
 
-    def _ask_first_fresh(self, end: float) -> PrometheusPoll:
+    def _ask_first_fresh(self, end: float, wanted: Sequence[RoomWanted]) -> PrometheusPoll:
         """Return the poll of the first replica whose targets are fresh, else of the first that has any."""
         best: PrometheusPoll | None = None
         failure: LabError | None = None
@@ -229,9 +247,9 @@ class PrometheusLab:
             client = self._clients[0]
             share = (end - time.monotonic()) / left
             try:
-                poll = client.poll(time.monotonic() + share)
+                poll = client.poll(time.monotonic() + share, wanted)
             except LabError as error:
-                failure = failure or error
+                failure = failure or recognised(error, client.server, time.monotonic() + share)
             else:
                 if _is_fresh(poll):
                     return poll  # it stays in front for the next poll
@@ -272,7 +290,8 @@ class PrometheusLab:
             for pin in self._settings.pins
             if pin not in self._instances
         ]
-        return tuple(sorted(named, key=lambda view: view.name))
+        self._views = {view.name: view for view in named}
+        return tuple(view for _name, view in sorted(self._views.items()))
 
     def _whole_problem(self, poll: PrometheusPoll) -> Problem | None:
         age = newest_age(poll.answers)
@@ -280,7 +299,7 @@ class PrometheusLab:
             text = _("Prometheus has no target of the job {job}").format(job=self._settings.job)
             return Problem(text, _("see LAB_JOB in lab.env, and `gpuwatch-tray setup prometheus`"))
         if age > oldest_allowed(poll.interval):
-            text = _("Prometheus has asked no host for {time}: what it answers is old")
+            text = _("Prometheus last asked a host {time} ago: its answers are old")
             return Problem(
                 text.format(time=rough_duration(age)), _("does it still scrape? See its page Targets")
             )
@@ -291,16 +310,7 @@ class PrometheusLab:
         if poll.clock is not None and abs(poll.clock) > CLOCK_TOLERANCE:
             text = _("the clocks of this computer and of Prometheus differ by {time}")
             notes.append(text.format(time=rough_duration(abs(poll.clock))))
-        off = clocks_off(hosts)
-        if off:
-            text = ngettext(
-                "the clock of {count} host is off: {hosts}",
-                "the clocks of {count} hosts are off: {hosts}",
-                len(off),
-            )
-            shown = ", ".join(view.name for view in off[:3]) + (" …" if len(off) > 3 else "")  # noqa: PLR2004
-            notes.append(text.format(count=len(off), hosts=shown))
-        return tuple(notes)
+        return (*notes, *clock_notes(hosts))
 
     def _with_alerts(self, view: LabView, poll: PrometheusPoll | None, read: AlertsRead | None) -> LabView:
         if read is None:

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.lab.answers import HOST_LABELS
 from gpuwatch_tray.lab.exporters import GPUWATCH
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from gpuwatch_tray.lab.exporters import Exporter
+    from gpuwatch_tray.model import RoomWanted
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
-CLOCK_TOLERANCE = 5  # seconds by which a host's clock may be off, with what a scrape takes
+SCRAPED = "gpuwatch_scraped"
 ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
 
 
@@ -55,9 +59,34 @@ def host_queries(job: str, me: str, exporters: tuple[Exporter, ...]) -> dict[str
         for name, text in exporter.queries.items():
             if not me and ("$ME" in text or "$NAMES" in text):
                 continue
-            filled = re.sub(r"\$[A-Z]+", lambda place: places[place[0]], text)
-            asked.setdefault(name, []).append(filled)
+            asked.setdefault(name, []).append(_filled(text, places))
     return {name: _either(parts) for name, parts in asked.items()}
+
+
+def roomy_queries(job: str, exporters: tuple[Exporter, ...], wanted: Iterable[RoomWanted]) -> dict[str, str]:
+    """
+    Return the questions about free GPUs with memory free: names as `roomy_name` has them.
+
+    A row comes from a host alone that has as many as are wanted: there are few.
+    """
+    questions: dict[str, str] = {}
+    for room in wanted:
+        places = {"$JOB": selector(job=job), "$BYTES": str(room.memory), "$MIB": repr(room.memory / MIB)}
+        for looks in (False, True):
+            texts = [exporter.looks_roomy if looks else exporter.roomy for exporter in exporters]
+            parts = [_filled(text, places) for text in texts if text]
+            if parts:
+                questions[roomy_name(room.memory, looks=looks)] = f"({_either(parts)}) >= {room.least}"
+    return questions
+
+
+def roomy_name(memory: int, *, looks: bool) -> str:
+    """Return the name of the question about free GPUs, or those that look so, with so many bytes free."""
+    return f"{'looks_' if looks else ''}roomy {memory}"
+
+
+def _filled(text: str, places: Mapping[str, str]) -> str:
+    return re.sub(r"\$[A-Z]+", lambda place: places[place[0]], text)
 
 
 def _either(parts: list[str]) -> str:
@@ -77,12 +106,16 @@ def scrapes_query(job: str, instance: str) -> str:
 
 
 def detail_query(job: str, instance: str) -> str:
-    """Ask for all that the exporter of one host tells: some 45 KB."""
-    return f"{{__name__=~{quote(GPUWATCH.prefix + '.+')},{selector(job=job, instance=instance)}}}"
+    """Ask for all that the exporter of one host tells, some 45 KB, and when it was asked: label SCRAPED."""
+    matchers = selector(job=job, instance=instance)
+    told = f"{{__name__=~{quote(GPUWATCH.prefix + '.+')},{matchers}}}"
+    # All rows of an instant query have the time of the question.
+    asked = f"timestamp(gpuwatch_reading_ok{{{matchers}}})"
+    return f'{told} or label_replace({asked}, "{SCRAPED}", "1", "", "")'
 
 
 def host_alerts_query(job: str) -> str:
     """Ask for what the hosts' own rules have found; a host where they are asked and find nothing has a 0."""
     matchers = selector(job=job)
     found = f"max by (instance, rule, severity, gpu) (gpuwatch_alert{{{matchers}}} == 1)"
-    return f"{found} or (0 * (max by (instance) (gpuwatch_alerts_evaluated{{{matchers}}}) == 1))"
+    return f"{found} or (0 * (min by (instance) (gpuwatch_alerts_evaluated{{{matchers}}}) == 1))"

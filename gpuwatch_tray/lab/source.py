@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.model import LabView, Snapshot
+    from gpuwatch_tray.model import LabView, RoomWanted, Snapshot
     from gpuwatch_tray.settings import LabSettings
 
 
@@ -20,8 +21,12 @@ class LabSource(Protocol):
     def name(self) -> str:
         """The source's name, as people read it."""
 
-    def read(self) -> LabView:
-        """Read the present state of all hosts. Never raises, and is bounded in time."""
+    def read(self, wanted: Sequence[RoomWanted] = (), /) -> LabView:
+        """
+        Read the present state of all hosts. Never raises, and is bounded in time.
+
+        Of hosts without details it says how many free GPUs have the memory that is `wanted`.
+        """
 
     def detail(self, host: str) -> Snapshot:
         """Return one host GPU by GPU, at most 15 s old; may be called beside `read`."""
@@ -38,12 +43,12 @@ def open_lab(settings: LabSettings, user: str, silences: Path) -> LabSource:
     """
     # Late imports: who asks by ssh needs no HTTP library.
     if settings.prometheus:
-        from gpuwatch_tray.lab.login import read_login
+        from gpuwatch_tray.lab.login import LabSecret
         from gpuwatch_tray.lab.prometheus import PrometheusLab
         from gpuwatch_tray.lab.silences_made import SilencesMade
 
         known = replace(settings, me=settings.me or user)
-        return PrometheusLab(known, lambda: read_login(settings), SilencesMade(silences))
+        return PrometheusLab(known, LabSecret(settings), SilencesMade(silences))
     from gpuwatch_tray.lab.ssh_hosts import SshHosts
 
     return SshHosts(settings, user)

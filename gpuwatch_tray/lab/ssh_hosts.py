@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.common import redact, session_folder
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.lab.host_view import view_of_snapshot
+from gpuwatch_tray.lab.host_view import clock_notes, view_of_snapshot
 from gpuwatch_tray.lab.ps_json import NotAListingError, parse_ps_json
 from gpuwatch_tray.model import UNKNOWN, HostState, HostView, LabView, Missing, Problem, Snapshot
 from gpuwatch_tray.model.units import MINUTE
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gpuwatch_tray.model import RoomWanted
     from gpuwatch_tray.settings import LabSettings
 
 
@@ -77,7 +78,7 @@ class SshHosts:
         self._heard: dict[str, float] = {}  # when each came, on the monotonic clock
         self._closed = False
 
-    def read(self) -> LabView:
+    def read(self, _wanted: Sequence[RoomWanted] = (), /) -> LabView:
         """Ask all machines at once; one that does not answer in time does not."""
         started = self._clock()
         readers = [start_thread(f"lab {name}", self._ask, name) for name in self._hosts]
@@ -86,7 +87,8 @@ class SshHosts:
             reader.join(max(0.0, until - time.monotonic()))
         with self._lock:
             views = [self._present(name, started) for name in self._hosts]
-        return LabView(self.name, self._clock(), tuple(sorted(views, key=lambda view: view.name)))
+        hosts = tuple(sorted(views, key=lambda view: view.name))
+        return LabView(self.name, self._clock(), hosts, notes=clock_notes(hosts))
 
     def _present(self, name: str, at: float) -> HostView:
         """Return what is known of a machine; that it was well is not, where a run has not returned since."""
@@ -95,7 +97,7 @@ class SshHosts:
             return HostView(name, HostState.UNKNOWN, at, _("not asked yet"))
         oldest = time.monotonic() - (self._timeout + CLOSE + self._settings.poll)
         if view.state is HostState.OK and self._heard[name] < oldest:
-            return HostView(name, HostState.STALE, at, _("the last question is still without an answer"))
+            return HostView(name, HostState.STALE, at, _("it has not answered the last question yet"))
         return view
 
     def detail(self, host: str) -> Snapshot:
@@ -235,7 +237,7 @@ class _Host:
             text = _("ssh cannot be started: {why}").format(why=result.strerror or result)
             return HostView(self.name, HostState.UNKNOWN, ended, text)
         if result.too_long:
-            return self._without(HostState.BLIND, _("it sends more than can be a process list"), ended)
+            return self._without(HostState.BLIND, _("its answer is too long for a process list"), ended)
         if result.code is None or result.code < 0:
             text = _("no answer within {seconds:g} s").format(seconds=self._timeout)
             return self._without(HostState.DOWN, text, ended)
@@ -248,7 +250,7 @@ class _Host:
                 text = _("the command of LAB_LIST is not found there")
             return self._without(HostState.BLIND, text, ended)
         if result.code in _ENDED_THERE and not self._lists:
-            return self._without(HostState.BLIND, _("it answers, and gpuwatch-tray hangs there"), ended)
+            return self._without(HostState.BLIND, _("it answers, but gpuwatch-tray hangs there"), ended)
         out = result.out.decode("utf-8", "replace")
         return (
             self._read_list(out, result.code, said, began, ended)
@@ -319,7 +321,7 @@ def _connection(said: str) -> str:
     """Say why there is no connection, with what to do about it where that is known."""
     lower = said.lower()
     if "host key verification failed" in lower or "identification has changed" in lower:
-        return _("its host key is not the known one, or not known yet: see `ssh` to it by hand")
+        return _("its host key is new, or has changed: connect to it once by hand with `ssh`")
     if "permission denied" in lower:
         return _("it refuses the login: set up a key that asks for no password ({said})").format(said=said)
     return said or _("ssh cannot connect")

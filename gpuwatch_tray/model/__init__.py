@@ -52,6 +52,7 @@ from gpuwatch_tray.model.lab import (
     LabView,
     RemoteAlert,
     RemoteSilence,
+    RoomWanted,
 )
 from gpuwatch_tray.model.notifications import (
     LEVELS,
@@ -157,6 +158,7 @@ __all__ = [
     "ReminderNotice",
     "RemoteAlert",
     "RemoteSilence",
+    "RoomWanted",
     "Severity",
     "Snapshot",
     "Span",

@@ -402,12 +402,13 @@ LAB_JOB = Setting("LAB_JOB", LAB, ValueType.NAME, "gpuwatch", field_path="lab.jo
 LAB_AUTH = Setting("LAB_AUTH", LAB, ValueType.CHOICE, "none", choices=("none", "basic", "bearer"),
     field_path="lab.login", about="How to log in to both: not at all, by a name and password, or by a token.",
     comment="How to log in to both: none; basic, by LAB_USER and a password; bearer, by a token. Password or"
-        " token lie in the file LAB_PASS_FILE (an absolute path, chmod 600).")
+        " token lie in the file LAB_PASS_FILE (an absolute path, chmod 600), or without that line in the"
+        " system's keyring: `gpuwatch-tray lab password` stores it there.")
 LAB_USER = Setting("LAB_USER", LAB, ValueType.ACCOUNT, field_path="lab.user", placeholder="your_user",
     about="The name for LAB_AUTH=basic.", comment="")
 LAB_PASS_FILE = Setting("LAB_PASS_FILE", LAB, ValueType.PATH, field_path="lab.password_file",
     placeholder=EXAMPLE_PATH, sample='"/ABS/PATH/to/password"',
-    about="The file with the password or the token.", comment="")
+    about="The file with the password or the token; without it they are in the system's keyring.", comment="")
 LAB_CA_FILE = Setting("LAB_CA_FILE", LAB, ValueType.PATH, field_path="lab.ca_file", placeholder=EXAMPLE_PATH,
     sample='"/ABS/PATH/to/our-lab.pem"',
     about="The certificate of your own authority, where no public one signed the servers'.")

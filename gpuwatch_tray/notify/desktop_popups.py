@@ -17,8 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.queue_thread import QueueThread
 from gpuwatch_tray.common.text import escape_markup
-from gpuwatch_tray.common.threads import QueueThread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
 from gpuwatch_tray.notify.notification_registry import Click, NotificationRegistry, actions
@@ -105,6 +105,12 @@ class DesktopPopups:
         """Close the popup; a server that has ended has closed it already."""
         self._one_at_a_time.close(key)
 
+    def close_all(self, prefix: str) -> None:
+        """Close every popup whose key begins so; one that waits to be shown is dropped."""
+        for key in {*self._one_at_a_time.unanswered_keys(), *self._registry.shown_keys()}:
+            if key.startswith(prefix):
+                self.close(key)
+
     def _start(self, popup: Popup) -> Future[bool]:
         try:
             return self._bus.start(self._show(popup))
@@ -115,7 +121,7 @@ class DesktopPopups:
             return failed
 
     def _close(self, key: str) -> None:
-        number = self._registry.forget(key)
+        number = self._registry.withdraw(key)
         if number is not None:
             try:
                 self._bus.call(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=POPUP_TIMEOUT)

@@ -44,6 +44,12 @@ class CallbackPopups:
         """Drop it if it still waits: only the system can close it."""
         self._one_at_a_time.close(key)
 
+    def close_all(self, prefix: str) -> None:
+        """Drop all that wait and whose keys begin so."""
+        for key in self._one_at_a_time.unanswered_keys():
+            if key.startswith(prefix):
+                self.close(key)
+
     def _start(self, popup: Popup) -> Future[bool]:
         answer: Future[bool] = Future()
         if self._is_busy:

@@ -109,10 +109,23 @@ class NotificationRegistry:
         entry = self.find(popup.key)
         return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST_SHOWN
 
+    def shown_keys(self) -> tuple[str, ...]:
+        """Return the keys of the popups that are on the screen."""
+        with self._lock:
+            return tuple(self._shown)
+
     def forget(self, key: str) -> int | None:
         """Forget the popup of this key; the id that it had."""
         with self._lock:
             entry = self._shown.pop(key, None)
+        return None if entry is None else entry.number
+
+    def withdraw(self, key: str) -> int | None:
+        """Forget the popup of this key, save for a click on its way; the id that it had."""
+        with self._lock:
+            entry = self._shown.get(key)
+            if entry is not None:
+                self._close(entry.number)
         return None if entry is None else entry.number
 
     def forget_all(self) -> tuple[int, ...]:

@@ -66,6 +66,12 @@ class OneAtATime:
             else:
                 self._close(key)
 
+    def unanswered_keys(self) -> tuple[str, ...]:
+        """Return the keys of the popups that are not answered yet, or wait."""
+        with self._lock:
+            late = () if self._late is None else (self._late[0].popup.key,)
+            return (*late, *self._waiting)
+
     def end(self) -> None:
         """Show no more, and answer nobody any more."""
         self._ended = True

@@ -41,6 +41,9 @@ class PopupSink(Protocol):
     def close(self, key: str) -> None:
         """Take the popup with this key off the screen, if it is there."""
 
+    def close_all(self, prefix: str) -> None:
+        """Take every popup whose key begins so off the screen, and show none of those that wait."""
+
 
 class Popups:
     """
@@ -93,3 +96,8 @@ class Popups:
         """Take it off the screen, whichever sink showed it."""
         for sink in self._sinks:
             sink.close(key)
+
+    def close_all(self, prefix: str) -> None:
+        """Take all whose keys begin so off the screen, whichever sink showed them."""
+        for sink in self._sinks:
+            sink.close_all(prefix)

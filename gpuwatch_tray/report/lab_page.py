@@ -10,12 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.lab_sums import free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import UNKNOWN, HostState, HostView
 from gpuwatch_tray.report.present import clip, level_words, mib
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gpuwatch_tray.model import Field
 
 
 MOST_ALERTS = 5  # of a host, in its row
@@ -43,9 +47,32 @@ def lab_data(answer: Mapping[str, Any]) -> dict[str, Any]:
             {"level": level, "word": words[level], "text": text} for level, text in alerts[:MOST_AT_THE_TOP]
         ],
         "more": max(len(alerts) - MOST_AT_THE_TOP, 0),
+        "sums": _sums(answer["hosts"]),
         "notes": [clip(redact.text(str(note))) for note in answer["notes"]],
         "hosts": list(_hosts(answer)),
     }
+
+
+def _sums(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is free, one's own and not answering over all hosts, in the words of the menu."""
+    if not hosts:
+        return []
+    views = [
+        HostView(
+            str(host["name"]),
+            HostState(host["state"]),
+            gpus=_count(host["gpus"]),
+            free=_count(host["free"]),
+            looks_free=_count(host["looks_free"]),
+            mine=_count(host["mine"]),
+        )
+        for host in hosts
+    ]
+    return [text for text in (mine_text(views), free_text(views), unread_text(views)) if text]
+
+
+def _count(value: int | None) -> Field[int]:
+    return UNKNOWN if value is None else value
 
 
 def _hosts(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -53,6 +80,7 @@ def _hosts(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for alert in (*answer["alerts"], *answer["alertmanager"]["alerts"]):
         if alert["host"]:
             text = str(alert["text"]) or str(alert.get("name", ""))
+            text = text.removeprefix(f"{alert['host']}: ")  # whose row it is
             by_host.setdefault(alert["host"], []).append((str(alert["severity"]), text))
     for host in answer["hosts"]:
         told = by_host.get(host["name"], [])

@@ -114,9 +114,9 @@ class PageContext(Struct, frozen=True):
 
     `present` are the PIDs that it sees on GPUs, `commands` the redacted command lines of one's own; `warn_at`
     is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it; `lab` is as
-    `lab --json` has it, None where none is watched. `feed` is the data file that the page follows, None for
-    a page to keep. `called` is how a terminal calls this program,
-    and `options` follow each of its commands.
+    `lab --json` has it, None where none is watched, and `links` are titles and configured addresses of its
+    pages. `feed` is the data file that the page follows, None for a page to keep. `called` is how a terminal
+    calls this program, and `options` follow each of its commands.
     """
 
     host: str
@@ -129,6 +129,7 @@ class PageContext(Struct, frozen=True):
     usage: Mapping[str, Any] | None = None
     feed: page.Feed | None = None
     lab: Mapping[str, Any] | None = None
+    links: Sequence[tuple[str, str]] = ()
     called: str = "gpuwatch-tray"
     options: str = ""
 
@@ -176,6 +177,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
         "options": context.options,
         "usage": None if context.usage is None else _usage_data(context.usage),
         "lab": None if context.lab is None else lab_data(context.lab),
+        "lab_links": [[redact.one_line(title), address] for title, address in context.links],
     }
 
 

@@ -30,12 +30,12 @@ from gpuwatch_tray.model import (
     Verdict,
 )
 from gpuwatch_tray.model.units import HOUR, MINUTE
-from gpuwatch_tray.rules import RuleHistory, rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.model import HostView, Instant, LabView
+    from gpuwatch_tray.rules import RuleHistory
 
 
 LAB_BLIND, HOST_BLIND, HOST_GONE = "lab_blind", "host_blind", "host_gone"
@@ -53,12 +53,18 @@ class LabHistory(Struct, frozen=True):
 
     `hosts` have details; one alert stands for the `crowd` of hosts that do not answer, until all of it does
     (None: for those that do not now); `remote` has the subject of each remote alert, with when it was last
-    there; None: not since the start.
+    there; None: not since the start. `witnesses` has, by the subject of one without a host, the hosts that
+    were on the list with it.
     """
 
     hosts: Mapping[str, RuleHistory] = field(default_factory=dict)
     crowd: frozenset[str] | None = frozenset()
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
+    witnesses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def is_over(self, subject: str, view: LabView) -> bool:
+        """Tell whether `view` shows that a remote alert is over, of which it has nothing."""
+        return view.tells_end_of(remote_of(subject), self.witnesses.get(subject))
 
 
 class LabFacts(Struct, frozen=True):
@@ -182,7 +188,7 @@ def blind_text(host: HostView) -> str:
     texts = {
         HostState.DOWN: N_("{host} does not answer"),
         HostState.BLIND: N_("{host} cannot read its GPUs"),
-        HostState.STALE: N_("what is known of {host} is too old"),
+        HostState.STALE: N_("the data of {host} are too old"),
         HostState.UNKNOWN: N_("nothing is known of {host}"),
         HostState.GONE: N_("{host} is no longer on the list of hosts"),
         HostState.OK: N_("{host} answers"),
@@ -228,7 +234,7 @@ def judge_lab_gpu_limit(facts: LabFacts) -> Verdict:
     counts = {host.name: host.mine for host in facts.view.hosts}
     known = {name: count for name, count in counts.items() if not isinstance(count, Missing)}
     total = sum(known.values())
-    threshold = _("more than {limit} GPUs of all hosts are in use").format(limit=limit)
+    threshold = _("your processes are on more than {limit} GPUs of the lab").format(limit=limit)
     value = ngettext("{count} GPU in use", "{count} GPUs in use", total).format(count=total)
     if total > limit:
         where = ", ".join(f"{name} {count}" for name, count in sorted(known.items()) if count)
@@ -251,21 +257,27 @@ def judge_lab_gpu_limit(facts: LabFacts) -> Verdict:
 
 def judge_lab_feed(facts: LabFacts) -> Verdict:
     """Warn when an Alertmanager is configured and what it says cannot be believed."""
-    threshold = _("the Alertmanager does not answer, or gets no alerts")
-    feed = facts.view.feed
-    if feed in {FeedState.NONE, FeedState.FED}:
-        return Verdict(LAB_FEED, value=_("the Alertmanager can be believed"), threshold=threshold)
+    threshold = _("the Alertmanager does not answer, or alerts do not reach it")
+    feed, text = facts.view.feed, feed_text(facts.view)
+    if not text:
+        return Verdict(
+            LAB_FEED, value=_("the Alertmanager answers, and has the alerts that fire"), threshold=threshold
+        )
     if feed is FeedState.UNKNOWN:
-        unknown = facts.view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
-        return Verdict(LAB_FEED, unknown=unknown, threshold=threshold)
-    text = {
-        FeedState.UNFED: _("The Alertmanager gets no alerts: an empty list of it says nothing"),
-        FeedState.UNREACHABLE: _("The Alertmanager does not answer"),
-    }[feed]
-    if facts.view.feed_problem:
-        text = _("{said}: {why}").format(said=text, why=facts.view.feed_problem)
+        return Verdict(LAB_FEED, unknown=text, threshold=threshold)
     finding = Finding(LAB_FEED, "", Severity.WARNING, f"LAB_FEED: {feed.value}", text=text)
     return Verdict(LAB_FEED, (finding,), value=text, threshold=threshold)
+
+
+def feed_text(view: LabView) -> str:
+    """Say why what the Alertmanager says cannot be believed; empty where it can, or where there is none."""
+    if view.feed is FeedState.UNKNOWN:
+        return view.feed_problem or _("it is not known yet whether alerts reach the Alertmanager")
+    text = {
+        FeedState.UNFED: _("Alerts do not reach the Alertmanager"),
+        FeedState.UNREACHABLE: _("The Alertmanager does not answer"),
+    }.get(view.feed, "")
+    return _("{said}: {why}").format(said=text, why=view.feed_problem) if text and view.feed_problem else text
 
 
 def remote_subject(alert: RemoteAlert) -> str:
@@ -296,12 +308,12 @@ def judge_remote(facts: LabFacts) -> Verdict:
     lost = [
         subject
         for subject in facts.history.remote
-        if subject not in there and not view.tells_end_of(remote_of(subject))
+        if subject not in there and not facts.history.is_over(subject, view)
     ]
     value = ngettext("{count} alert", "{count} alerts", len(view.alerts)).format(count=len(view.alerts))
     unknown = None
     if lost or lab_problem(view) or view.feed not in {FeedState.NONE, FeedState.FED}:
-        unknown = lab_problem(view) or view.feed_problem or _("what would show that it is over is not there")
+        unknown = lab_problem(view) or view.feed_problem or _("it is not known whether it is over")
     everything = bool(lab_problem(view)) or view.feed not in {FeedState.NONE, FeedState.FED}
     return Verdict(
         REMOTE,
@@ -331,11 +343,21 @@ def remembered(facts: LabFacts, now: Instant) -> Mapping[str, Instant | None]:
     there: dict[str, Instant | None] = {remote_subject(alert): now for alert in view.alerts}
     kept = dict(facts.history.remote)
     for subject, at in facts.history.remote.items():
-        if at is None or not view.tells_end_of(remote_of(subject)):
+        if at is None or not facts.history.is_over(subject, view):
             kept[subject] = now
         elif now.since(at) > REMOTE_KEPT:
             del kept[subject]
     return dict(list({**kept, **there}.items())[-MOST_REMOTE:])
+
+
+def seen_with(facts: LabFacts) -> Mapping[str, frozenset[str]]:
+    """Return the hosts that were on the list when an alert without a host was last there, by its subject."""
+    view, known = facts.view, facts.history.remote
+    kept = {subject: hosts for subject, hosts in facts.history.witnesses.items() if subject in known}
+    if lab_problem(view):
+        return kept
+    hosts = frozenset(host.name for host in view.hosts if host.state is not HostState.GONE)
+    return {**kept, **{remote_subject(alert): hosts for alert in view.alerts if not alert.host}}
 
 
 def left_open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
@@ -379,14 +401,10 @@ LAB_RULES: dict[str, LabRule] = {
         lambda _facts: Terms(hold_samples=2), (INFO,), "LAB_HOSTS"),
     LAB_GPU_LIMIT: LabRule(N_("More GPUs of the lab in use than the limit"), judge_lab_gpu_limit,
         lambda _facts: Terms(), (WARNING,), "LAB_GPU_LIMIT"),
-    LAB_FEED: LabRule(N_("The Alertmanager cannot be believed"), judge_lab_feed,
+    LAB_FEED: LabRule(N_("Alertmanager: alerts may be missing"), judge_lab_feed,
         _blind_terms, (WARNING,), "LAB_ALERTMANAGER"),
     REMOTE: LabRule(N_("An alert of the lab"), judge_remote,
-        lambda _facts: Terms(clear=REMOTE_CLEAR, clear_samples=2), (INFO, WARNING, CRITICAL), "LAB_ALERTS"),
+        lambda _facts: Terms(clear=REMOTE_CLEAR, clear_samples=2), (INFO, WARNING, CRITICAL),
+        "LAB_ALERTMANAGER"),
 }
 # fmt: on
-
-
-def title(name: str) -> str:
-    """Return the title of an alert of a rule about the lab, or about one host."""
-    return _(LAB_RULES[name].title) if name in LAB_RULES else rule_title(name)

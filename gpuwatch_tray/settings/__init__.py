@@ -21,10 +21,11 @@ from gpuwatch_tray.settings.model import (
     SmtpSettings,
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
-from gpuwatch_tray.settings.secret_file import SecretFileError, read_secret_file
+from gpuwatch_tray.settings.secret_file import SecretError, read_secret_file
 from gpuwatch_tray.settings.template import files, write_missing
 from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
+from gpuwatch_tray.settings.validators import secret as read_secret
 
 __all__ = [
     "Changes",
@@ -36,7 +37,7 @@ __all__ = [
     "NotifyMethod",
     "ResolvedChannel",
     "Secret",
-    "SecretFileError",
+    "SecretError",
     "Settings",
     "SettingsFolders",
     "SmtpSecurity",
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "odd_characters",
     "read_password",
+    "read_secret",
     "read_secret_file",
     "write_missing",
 ]

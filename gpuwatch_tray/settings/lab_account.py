@@ -26,9 +26,18 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
         text = _("{count} machines, and ssh is for {most} at most: use LAB_PROMETHEUS for more")
         _problem(reader, schema.LAB_HOSTS, text.format(count=len(lab.hosts), most=MOST_HOSTS))
     if lab.hosts and lab.prometheus:
-        _problem(reader, schema.LAB_HOSTS, _("LAB_PROMETHEUS is set too: keep one of the two"))
+        # Those by ssh are judged here, those by a Prometheus there: the terms differ, and what is unknown.
+        text = _(
+            "LAB_PROMETHEUS is set too: keep one of the two, and have that Prometheus read these machines"
+        )
+        _problem(reader, schema.LAB_HOSTS, text)
+    named = {*lab.hosts, *(host.rpartition("@")[2] for host in lab.hosts)}
+    strange = [pin for pin in lab.pins if pin not in named]
+    if lab.hosts and strange:  # it would never be asked, and so never keep the icon from being green
+        text = _("{host} is not in LAB_HOSTS").format(host=strange[0])
+        _problem(reader, schema.LAB_PIN, text)
     if lab.alertmanager and not lab.prometheus:
-        text = _("needs LAB_PROMETHEUS, which alone tells whether the Alertmanager gets its alerts")
+        text = _("needs LAB_PROMETHEUS, which alone tells whether alerts reach the Alertmanager")
         _problem(reader, schema.LAB_ALERTMANAGER, text)
     if lab.silence and not lab.alertmanager:
         _problem(reader, schema.LAB_SILENCE, _("needs LAB_ALERTMANAGER: that is where silences are kept"))
@@ -39,18 +48,20 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
 
 def _check_login(reader: SettingsReader, lab: LabSettings) -> None:
     if lab.login is not LabLogin.NONE:
-        needs: list[tuple[Setting, object]] = [(schema.LAB_PASS_FILE, lab.password_file)]
-        if lab.login is LabLogin.BASIC:
-            needs.append((schema.LAB_USER, lab.user))
-        for setting, value in needs:
-            if not value and setting.key not in reader.broken:
-                text = _("LAB_AUTH={login} needs {key}: set it")
-                _problem(reader, schema.LAB_AUTH, text.format(login=lab.login.value, key=setting.key))
+        # Without LAB_PASS_FILE the system's keyring is asked.
+        if lab.login is LabLogin.BASIC and not lab.user and schema.LAB_USER.key not in reader.broken:
+            text = _("LAB_AUTH={login} needs {key}: set it")
+            text = text.format(login=lab.login.value, key=schema.LAB_USER.key)
+            _problem(reader, schema.LAB_AUTH, text)
         for address in (*lab.prometheus, *lab.alertmanager):
             parts = urlsplit(address)
             if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
                 text = _("{address} is not encrypted: anyone on the way can read the password of LAB_AUTH")
                 reader.warnings.append(text.format(address=address))
+    elif lab.password_file is not None or lab.user:
+        text = _("{key} is set and LAB_AUTH is none: no login is sent; set LAB_AUTH=basic or bearer")
+        key = schema.LAB_USER.key if lab.password_file is None else schema.LAB_PASS_FILE.key
+        reader.warnings.append(text.format(key=key))
     warn_of_exposed(reader, schema.LAB_PASS_FILE, lab.password_file)
     warn_of_exposed(reader, schema.LAB_CLIENT_KEY, lab.client_key)
 

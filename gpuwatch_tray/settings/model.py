@@ -131,6 +131,12 @@ class LabSettings(Struct, frozen=True):
         """Whether there is a lab at all."""
         return bool(self.hosts or self.prometheus)
 
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The pages of the lab that may be offered, each with a title; no other address is ever opened."""
+        pages = (("Prometheus", next(iter(self.prometheus), "")), ("Grafana", self.grafana))
+        return tuple((title, address) for title, address in pages if address)
+
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
 _RESOLVED = frozenset(map(ResolvedChannel, schema.NOTIFY_RESOLVED.default.split(", ")))

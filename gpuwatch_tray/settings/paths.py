@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
-from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
+from gpuwatch_tray.common.user_folders import config_folder, log_folder, state_folder
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.schema import LAB, NOTIFY, SMTP, WATCH_FILE
 from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 
-NAME = "gpuwatch-tray"
 # The files and the variables that name others, in the order of Bash's sourcing.
 FILES = (
     (WATCH_FILE, "GPUWATCH_CONFIG"),
@@ -48,19 +47,11 @@ def settings_folders() -> SettingsFolders:
     in_checkout = (above / "pyproject.toml").is_file() and (above / "config").is_dir()
     return SettingsFolders(
         checkout=above if in_checkout else None,
-        config=_folder(user_config_path, "~/.config"),
-        state=_folder(user_state_path, "~/.local/state"),
-        log=_folder(user_log_path, "~/.local/state"),
+        config=Path(config_folder()),
+        state=Path(state_folder()),
+        log=Path(log_folder()),
         home=os.path.expanduser("~"),  # noqa: PTH111  # Path.home() raises for an account without a folder
     )
-
-
-def _folder(ask: Callable[..., Path], named: str) -> Path:
-    """Return the user's folder; without a home one below `~`, which is not absolute and never used."""
-    try:
-        return ask(NAME, appauthor=False)
-    except RuntimeError:
-        return Path(named) / NAME
 
 
 class SourceFile(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The owner, start and command of processes, and whether they still run: the only importer of psutil."""
+"""The owner, start and command of processes, and whether they still run."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import psutil  # the one importer
 from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import GONE, UNKNOWN, Field, GpuProcess, Missing, Why
 from gpuwatch_tray.sources.held_processes import HeldProcesses
+from gpuwatch_tray.sources.process_files import ProcessFiles, ZombieError, start_ticks, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from gpuwatch_tray.model import ProcessKind
+    from gpuwatch_tray.sources.library_process import LibraryProcess
 
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 DRIVER_FILES = ("/dev/nvidia", "/dev/dxg")  # the driver's, and Windows' in its Linux subsystem
 
 SUBUIDS = Path("/etc/subuid")
-
-_STAT_SIZE = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
 
 
 def steady_clock() -> float:
@@ -38,25 +37,6 @@ def steady_clock() -> float:
     else:  # not a return above: mypy knows a platform's code by its branch
         now = time.monotonic()
     return now
-
-
-def start_ticks(pid: int) -> tuple[int, bytes, str, int]:
-    """
-    Read the ticks from boot to a process's start, what changes with its program, its state, its CPU in ticks.
-
-    The state is the letter of proc_pid_stat(5), such as D. Raises OSError.
-    """
-    # By the shortest way: where no process can be held, this is read for every one at every poll.
-    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    try:
-        stat = os.read(file, _STAT_SIZE)
-    finally:
-        os.close(file)
-    # The second field is the program's name in brackets and may hold blanks and brackets.
-    name, _, rest = stat.rpartition(b")")
-    fields = rest.split(None, 28 - 2)
-    program = b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
-    return int(fields[22 - 3]), program, chr(fields[0][0]), int(fields[14 - 3]) + int(fields[15 - 3])
 
 
 def sees_host_pids() -> bool:
@@ -189,6 +169,7 @@ class ProcessInspector:
     ) -> None:
         self._held = HeldProcesses() if held is None else held
         self._me = me
+        self._subordinates: tuple[range, ...] = ()
         self._clock = clock
         self._steady = steady
         self._known: dict[int, _CachedProcess] = {}
@@ -250,9 +231,9 @@ class ProcessInspector:
                 known.reads = pid % CACHED_READS  # those found together are not all asked together
             elif known.program != program or not known.complete or known.reads >= CACHED_READS:
                 known = self._query_process(pid, identity, program, known.started)
-        except psutil.AccessDenied:
+        except PermissionError:
             return ProcessFacts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
-        except psutil.Error:
+        except (ProcessLookupError, ZombieError):
             # One that is hidden may be mine under another number, in a rootless container of mine; within a
             # container it may be anybody's.
             if self._sees_host_pids and not _is_hidden(pid):
@@ -289,52 +270,58 @@ class ProcessInspector:
         return start
 
     def _query_process(self, pid: int, identity: str, program: bytes, started: float) -> _CachedProcess:
-        """Ask psutil about the process of this identity. Raises psutil.Error where it is gone."""
-        process = psutil.Process(pid)
-        command = _query(process.cmdline)
+        """Ask the system about the process of this identity. Raises ProcessLookupError where it is gone."""
+        process = system_process(pid)
+        owner = _query(process.owner)
+        command = _query(process.arguments)
         name = _query(process.name)
-        cwd = _query(process.cwd)
-        user = _query(process.username)
+        folder = _query(process.folder)
+        user = owner if isinstance(owner, Missing) else owner[1] or EMPTY
         known = _CachedProcess(
             identity,
             program,
             started,
             user=user,
-            mine=self._is_mine(process),
+            mine=None if isinstance(owner, Missing) else self._is_me(owner[0]),
             command=command if isinstance(command, Missing) else _arguments(command),
-            name=name if isinstance(name, Missing) else _printable(name),
-            cwd=cwd if isinstance(cwd, Missing) else _printable(cwd),
+            name=name if isinstance(name, Missing) else _printable(name) or EMPTY,
+            cwd=folder if isinstance(folder, Missing) else _printable(folder) or EMPTY,
             complete=not any(isinstance(value, Missing) for value in (user, command, name)),
         )
         if _process_start(pid)[0] != identity:  # the PID was reused meanwhile
-            raise psutil.NoSuchProcess(pid)
+            raise ProcessLookupError(pid)
         return known
 
-    def _is_subordinate(self, uid: int) -> bool:
-        return any(uid in subordinate for subordinate in self._subordinates)
+    def _is_me(self, owner: int | str) -> bool:
+        if self._me is None:
+            self._me = own_user()[0]
+            self._subordinates = subordinate_uids()
+        return owner == self._me or any(owner in subordinate for subordinate in self._subordinates)
 
-    @cached_property
-    def _subordinates(self) -> tuple[range, ...]:
-        return subordinate_uids() if self._me is None else ()
 
-    def _is_mine(self, process: psutil.Process) -> bool | None:
-        if sys.platform == "win32":
-            name = _query(process.username)
-            me = psutil.Process().username() if self._me is None else self._me
-            mine = None if isinstance(name, Missing) else name == me
-        else:
-            uids = _query(process.uids)
-            uid = os.getuid() if self._me is None else self._me
-            mine = None if isinstance(uids, Missing) else uids.real == uid or self._is_subordinate(uids.real)
-        return mine
+def system_process(pid: int) -> ProcessFiles | LibraryProcess:
+    """Return what this system answers about a process by; may raise ProcessLookupError."""
+    if sys.platform == "linux":
+        process = ProcessFiles(pid)
+    else:  # late: psutil takes a tenth of the time of a short command
+        from gpuwatch_tray.sources.library_process import LibraryProcess
+
+        process = LibraryProcess(pid)
+    return process
+
+
+def own_user() -> tuple[int | str, str]:
+    """Return the user id of this process, on Windows the name with its domain; and the user's name."""
+    if sys.platform != "win32":
+        user: tuple[int | str, str] = os.getuid(), user_name(os.getuid())
+    else:
+        user = system_process(os.getpid()).owner()
+    return user
 
 
 def subordinate_uids(table: Path = SUBUIDS) -> tuple[range, ...]:
     """Return the user ids that the system gives this user for rootless containers (subuid(5))."""
-    me = psutil.Process()
-    names = {me.username()}
-    if sys.platform != "win32":
-        names.add(str(os.getuid()))
+    names = {str(word) for word in own_user()}
     found: list[range] = []
     with suppress(OSError):
         for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -351,11 +338,12 @@ def own_ancestry() -> frozenset[int]:
 
 
 def ancestor_pids(pid: int) -> frozenset[int]:
-    """Return the PIDs of the ancestors of a process, up to the first; none where it is gone."""
-    try:
-        return frozenset(process.pid for process in psutil.Process(pid).parents())
-    except psutil.Error:
-        return frozenset()
+    """Return the PIDs of the ancestors of a process, up to the first that can be seen."""
+    found: set[int] = set()
+    with suppress(OSError):
+        while (pid := system_process(pid).parent()) and pid not in found:
+            found.add(pid)
+    return frozenset(found)
 
 
 def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
@@ -368,28 +356,31 @@ def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
         try:
             since, program, state, used = start_ticks(pid)
         except PermissionError:
-            raise psutil.AccessDenied(pid) from None
+            raise
         except (OSError, ValueError, IndexError):  # the last two: it ended while its file was read
-            raise psutil.NoSuchProcess(pid) from None
+            raise ProcessLookupError(pid) from None
         ticks = os.sysconf("SC_CLK_TCK")
         start = str(since), since / ticks, program, state, used / ticks
     else:
-        created = psutil.Process(pid).create_time()
+        from gpuwatch_tray.sources.library_process import LibraryProcess
+
+        created = LibraryProcess(pid).created()
         start = f"{created:.2f}", created, b"", "", UNKNOWN
     return start
 
 
 def _query(call: Callable[[], T]) -> Field[T]:
-    """Return what `call` returns, or why it fails. Raises psutil.NoSuchProcess where the process is gone."""
+    """Return what `call` returns, or why it fails. Raises ProcessLookupError where the process is gone."""
     try:
-        answer = call()
-    except psutil.AccessDenied:
+        return call()
+    except ProcessLookupError:
+        raise
+    except PermissionError:
         return DENIED
-    except psutil.ZombieProcess:
+    except ZombieError:
         return ZOMBIE
     except OSError as error:
         return Missing(Why.ERROR, error.strerror or str(error))
-    return answer or EMPTY
 
 
 def _arguments(command: Sequence[str]) -> Field[tuple[str, ...]]:

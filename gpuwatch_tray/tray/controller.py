@@ -12,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.common.threads import QueueThread, start_thread
+from gpuwatch_tray.common.queue_thread import QueueThread
+from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.model import IconStyle
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.backends.base import Backend, TrayView

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.lab_reminders import free_on, matches
+from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, free_on, matches, room_wanted
 from gpuwatch_tray.alerts.reminder_types import (
     LabGpusFree,
     LabProcessEnds,
@@ -17,7 +17,16 @@ from gpuwatch_tray.alerts.reminder_types import (
     reminder_to_json,
 )
 from gpuwatch_tray.alerts.reminders import describe_reminder, step_reminder
-from gpuwatch_tray.model import UNKNOWN, HostState, Instant, Problem, Snapshot
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    HostState,
+    Instant,
+    Problem,
+    ReminderNotice,
+    RoomWanted,
+    Snapshot,
+)
+from gpuwatch_tray.model.units import GIB
 from tests.engine.lab_world import START, STEP, away, counted, detailed, lab
 
 HOLD = 60.0
@@ -69,6 +78,57 @@ def test_on_one_host_or_over_several(condition, told):
     assert (run(condition, [FREE] * 10) is not None) is told
 
 
+def roomy(name, *counts, **more):
+    """A host of which it was asked how many free GPUs have 40 GiB free."""
+    return replace(counted(name, **more), roomy=tuple((40 * GIB, count) for count in counts))
+
+
+@pytest.mark.parametrize(
+    ("condition", "hosts", "told"),
+    [
+        (LabGpusFree(2, HOLD, memory=40 * GIB), [roomy("a", 1), roomy("b", 2)], "b (2)"),
+        (LabGpusFree(2, HOLD, memory=40 * GIB), [roomy("a", 1), roomy("b", 1)], ""),
+        (
+            LabGpusFree(2, HOLD, memory=40 * GIB, spread=True),
+            [roomy("a", 1), roomy("b", 1)],
+            "a (1), b (1)",
+        ),
+        (LabGpusFree(2, HOLD, memory=40 * GIB, spread=True), [roomy("a", 1), away("b")], ""),
+        (LabGpusFree(2, HOLD, memory=40 * GIB, spread=True), [roomy("a", 1), roomy("b")], ""),
+        (LabGpusFree(1, HOLD, memory=41 * GIB), [roomy("a", 4)], ""),  # of so much nobody has told
+        (LabGpusFree(3, HOLD, memory=40 * GIB), [roomy("a", 4, free=2)], ""),  # more than are free
+        (LabGpusFree(1, HOLD, memory=40 * GIB), [roomy("a", 4, free=UNKNOWN)], ""),
+        (LabGpusFree(1, HOLD, memory=40 * GIB), [roomy("a", 4, free=UNKNOWN, looks_free=4)], ""),
+        (
+            LabGpusFree(4, HOLD, memory=40 * GIB, looks=True),
+            [roomy("a", 4, free=UNKNOWN, looks_free=4)],
+            "a (4)",
+        ),
+    ],
+)
+def test_memory_counts_gpu_by_gpu(condition, hosts, told):
+    """Where hosts were asked for it; what was not told, of a GPU or of the whole host, does not count."""
+    found = run(condition, [lab(*hosts)] * 10)
+    assert ("" if found is None else found[1].text.partition(" on ")[2].partition(":")[0]) == told
+
+
+def test_what_is_to_be_asked_follows_from_what_is_waited_for():
+    """Each amount once, with the fewest GPUs that matter; what has come about already asks for nothing."""
+    conditions = [
+        LabGpusFree(2, HOLD),
+        LabGpusFree(3, HOLD, memory=GIB),
+        LabGpusFree(2, HOLD, memory=GIB),
+        LabGpusFree(4, HOLD, memory=2 * GIB, spread=True),
+        LabProcessEnds("gpu1", 7, "python"),
+    ]
+    waiting = [Reminder(number, at(0), condition) for number, condition in enumerate(conditions)]
+    assert room_wanted(waiting) == (RoomWanted(GIB, 2), RoomWanted(2 * GIB, 1))
+    told = ReminderNotice("title", "text", START)
+    assert room_wanted([replace(one, notice=told) for one in waiting]) == ()
+    many = [Reminder(n, at(0), LabGpusFree(1, HOLD, memory=n * GIB)) for n in range(1, 99)]
+    assert len(room_wanted(many)) == MOST_ROOM
+
+
 @pytest.mark.parametrize("name", ["gpu1;reboot", "-oProxyCommand=x", "$(reboot)", "gpu1 #1234abcd"])
 def test_no_name_of_a_host_becomes_a_command(name):
     """The notice offers `ssh HOST` to paste into a shell, and whoever labels the targets writes the names."""
@@ -90,6 +150,7 @@ hosts = st.one_of(
     st.builds(lambda free: counted("gpu1", 0, free=free), st.integers(0, 4)),
     st.sampled_from([away("gpu1", state) for state in HostState if state is not HostState.OK]),
     st.just(replace(counted("gpu1"), free=UNKNOWN, looks_free=4)),
+    st.builds(lambda free, *counts: roomy("gpu1", *counts, free=free), st.integers(0, 4), st.integers(0, 4)),
     st.none(),
 )
 views = st.lists(
@@ -101,10 +162,10 @@ views = st.lists(
 )
 
 
-@given(views, st.integers(1, 3), st.booleans())
-def test_no_loss_of_data_looks_free(sequence, count, spread):
+@given(views, st.integers(1, 3), st.booleans(), st.sampled_from([0, 40 * GIB]))
+def test_no_loss_of_data_looks_free(sequence, count, spread, memory):
     """Whatever comes and goes: it is told only where every view of the last minute had the GPUs free."""
-    told = run(LabGpusFree(count, HOLD, on="*", spread=spread), sequence)
+    told = run(LabGpusFree(count, HOLD, on="*", spread=spread, memory=memory), sequence)
     if told is None:
         return
     poll, _notice = told
@@ -113,6 +174,7 @@ def test_no_loss_of_data_looks_free(sequence, count, spread):
         (host,) = view.hosts
         assert host.state is HostState.OK
         assert host.free >= count
+        assert not memory or dict(host.roomy)[memory] >= count
     assert poll >= 4
 
 
@@ -135,11 +197,23 @@ def test_the_end_of_a_process_is_told_where_its_host_is_well():
     assert notice.text.startswith("gpu1: PID 101 (python) has ended")
 
 
+def test_an_end_is_not_told_while_the_gpus_of_the_process_are_not_told_of():
+    """A list without its GPU, one without any, and another machine at its address say nothing of it."""
+    there = lab(detailed("gpu1", 1))
+    waiting = LabProcessEnds("gpu1", 100, "python", START)
+    (host,), (stranger,) = lab(detailed("gpu1")).hosts, lab(detailed("gpu7")).hosts
+    for gpus in (host.detail.gpus[1:], (), stranger.detail.gpus):
+        loss = lab(replace(host, detail=replace(host.detail, gpus=gpus)))
+        assert run(waiting, [there, *[loss] * 10]) is None
+        poll, _notice = run(waiting, [there, loss, lab(detailed("gpu1"))])
+        assert poll == 2
+
+
 def test_they_are_kept_on_file_as_they_are():
     """What is written is what is read."""
     for condition in (
         LabGpusFree(2, HOLD, (("1@gpu1", at(3)),), at(3), "gpu*", spread=True, memory=5, looks=True),
-        LabProcessEnds("gpu1", 7, "python", START, 3.0, at(2)),
+        LabProcessEnds("gpu1", 7, "python", START, 3.0, at(2), ("GPU-a", "GPU-b")),
     ):
         reminder = Reminder(4, at(1), condition)
         assert reminder_from_json(4, reminder_to_json(reminder)) == reminder

@@ -10,7 +10,7 @@ from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.lab_actions import SNOOZE
 from gpuwatch_tray.desktop import clipboard, launcher
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
-from gpuwatch_tray.model import Problem, Snapshot
+from gpuwatch_tray.model import Button, Problem, Snapshot
 from gpuwatch_tray.settings import LabSettings
 from gpuwatch_tray.tray import ActionKind
 from tests.app.test_lab_monitor import BUSY, Desk, context_of
@@ -77,6 +77,28 @@ def test_acknowledge_and_snooze_are_of_the_labs_state(clicks):
     clicks.desk.poll(BUSY)
     assert clicks.alert.acknowledged
     assert clicks.checks == 2
+
+
+def test_a_click_that_comes_too_late_is_answered(clicks):
+    """On a popup whose alert is over, and on whatever is left of a lab that was taken out of the settings."""
+    shown = clicks.here.popups.shown
+    clicks.dispatcher.on_popup_button("lab:unheard-of", Button.ACKNOWLEDGE)
+    assert (shown[-1].title, "out of date" in shown[-1].body) == ("Nothing was done", True)
+    clicks.lease = clicks.monitor = None
+    for late in (
+        lambda: clicks.dispatcher.on_popup_button("lab:unheard-of", Button.SNOOZE),
+        lambda: clicks.click(ActionKind.LAB_ACKNOWLEDGE, "a"),
+        lambda: clicks.click(ActionKind.LAB_SILENCE, "f"),
+        lambda: clicks.click(ActionKind.LAB_WHEN_CANCEL, "3"),
+    ):
+        shown.clear()
+        late()
+        assert [popup.title for popup in shown] == ["Nothing was done"]
+        assert "no longer watched" in shown[0].body
+    shown.clear()
+    clicks.click(ActionKind.SNOOZE_ALL)  # of this computer, which is all that is left
+    assert shown == []
+    assert len(clicks.here.store.attention().silences) == 1
 
 
 def test_snooze_all_and_resume_are_of_both(clicks):

@@ -22,7 +22,7 @@ import psutil
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.model import LabLimits, Limits
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
 from tests.support.fleet import Fleet, FleetHost
 from tests.support.folders import memory_folder
 from tests.support.prometheus import Alertmanager, Prometheus
@@ -70,6 +70,7 @@ def read(prometheus: str, alertmanager: str) -> None:
     from gpuwatch_tray.engine import Engine, Policy
     from gpuwatch_tray.engine.lab_rule_book import LabRules
     from gpuwatch_tray.lab import http
+    from gpuwatch_tray.lab.login import LabSecret
     from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.lab.silences_made import SilencesMade
     from gpuwatch_tray.notify.render import MailIdentity
@@ -87,7 +88,7 @@ def read(prometheus: str, alertmanager: str) -> None:
     http.LabServer._parse = counting
     folder = memory_folder()
     settings = LabSettings(prometheus=(prometheus,), alertmanager=(alertmanager,), me="ada")
-    lab = PrometheusLab(settings, lambda: Secret(""), SilencesMade(folder / "made.json"))
+    lab = PrometheusLab(settings, LabSecret(settings), SilencesMade(folder / "made.json"))
     store = Store(folder, "lab")
     limits = LabLimits(gpu_limit=3, alertmanager=True, all_alerts=True)
     policy = Policy(Limits(gpu_limit=1), RoutingPolicy(3600.0), gap=3600.0, lab=limits)

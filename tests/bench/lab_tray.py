@@ -1,7 +1,7 @@
 """
-What the tray itself costs beside a lab of 500 hosts, on a real panel; with a picture of its menu.
+What the tray itself costs beside a lab of 500 hosts, on a real panel.
 
-    .venv/bin/python -m tests.bench.lab_tray [SECONDS [xfce|gnome [PICTURE]]]
+    .venv/bin/python -m tests.bench.lab_tray [SECONDS [xfce|gnome]]
 
 The made-up fleet of `lab_cost`, a real Prometheus and Alertmanager, and the installed tray with one GPU of
 its own, all at their default paces. Watched for SECONDS (60) each: with the menu closed, and with hosts that
@@ -42,7 +42,6 @@ def main() -> None:
     """Measure and print."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     kind = sys.argv[2] if len(sys.argv) > 2 else "xfce"
-    picture = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fleet = start("fleet", str(HOSTS))
@@ -71,13 +70,7 @@ def main() -> None:
         else:
             desk.right_click(place)
             rig.settle(1.0)
-            row = _unfold(desk, desk.menu(), "Free: ", 1)
-            if picture is not None:
-                _unfold(desk, row.children, "h0", 0)
-                desk.clear_popups()
-                time.sleep(2.0)
-        if picture is not None:
-            desk.screenshot(picture)
+            _unfold(desk, desk.menu(), "Free: ", 1)
         print(f"{len(desk.labels())} rows are served")
         shown = _watch(seconds, tray, desk)
         memory = psutil.Process(tray.pid).memory_full_info()

@@ -51,6 +51,10 @@ def test_the_hosts_and_the_alertmanagers_alerts_are_listed(desk):
         ["ok", "4", "4", "0"],
     ]
     assert "a GPU of h2:9836 is lost, token=***" in listed.stdout
+    lines = desk.run("alerts", "explain").stdout.partition("The lab:")[2].splitlines()
+    assert "gpu_lost: h2: 3 of 4 GPUs answer" in lines
+    assert "temperature: nothing found" in lines
+    assert [line for line in lines if "fires when ." in line] == []
 
 
 def test_lab_test_goes_step_by_step(desk, rig):
@@ -60,7 +64,7 @@ def test_lab_test_goes_step_by_step(desk, rig):
     for words in (
         "is a Prometheus, and answers us",
         "8 targets have the job",
-        "it is fed",
+        "alerts reach it",
         "8 of 8 hosts are read",
     ):
         assert words in tested.stdout
@@ -69,6 +73,23 @@ def test_lab_test_goes_step_by_step(desk, rig):
     tested = desk.run("lab", "test")
     assert tested.returncode == 1
     assert "set LAB_JOB to one" in " ".join(tested.stdout.split())
+
+
+def test_free_gpus_with_memory_and_an_end_are_waited_for(desk, rig):
+    """`when free 4 --memory --on` and `when ends HOST:PID` over a Prometheus: asked for, listed, and told."""
+    asked = desk.run("when", "free", "4", "--on", "h*", "--memory", "60G", "--for", "1s")
+    assert asked.stdout.startswith("L1: you will be notified when 4 GPUs are free on one of h*"), asked.stderr
+    ends = desk.run("when", "ends", "h1:1")
+    assert ends.stdout.startswith("L2: you will be notified when PID 1 (python) on h1 ends"), ends.stderr
+    assert "process 7 is not on a GPU of h1" in desk.run("when", "ends", "h1:7").stderr
+
+    def mails():
+        return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
+
+    with desk.watching():
+        told = wait_until(lambda: [one for one in mails() if "free" in one], "they are free", pause=0.3)
+    assert [subject.split(": ")[0] for subject in told] == ["[GPU Watchdog] 4 GPUs free"]
+    assert [line.split()[0] for line in desk.run("when", "list").stdout.splitlines()] == ["L2"]
 
 
 def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
@@ -83,6 +104,7 @@ def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
         assert (there["createdBy"].partition("@")[0], there["comment"]) == ("ada", "in repair")
         assert desk.run("alerts", "snooze", number, "1h", "--everyone").returncode == 0
         assert len(silences(rig)) == 1
+        desk.poll_lab()
         wait_until(lambda: "silenced by ada@" in desk.run("lab").stdout, "the next poll shows it", pause=0.3)
         assert lost(desk) is not None
     refused = desk.run("alerts", "snooze", "L999", "2h", "--everyone")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import pty
 import re
@@ -16,32 +15,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from tests.support.file_keyring import NONE
 from tests.support.installed import closed_port
 from tests.support.mailserver import MailServer
 
 pytestmark = pytest.mark.driver
 SECRETS = ("GOCSPX-client-secret", "1//old-refresh-token", "ya29.good-access-token", "1//new-refresh-token")
-# A keyring in a file, for a program that is run by itself.
-KEYRING = """
-import json, pathlib
-from keyring.backend import KeyringBackend
-from keyring.errors import PasswordDeleteError
-FILE = pathlib.Path(__file__).with_suffix(".json")
-class Keyring(KeyringBackend):
-    priority = 1
-    name = "a test's keyring"
-    def _kept(self):
-        return json.loads(FILE.read_text()) if FILE.exists() else {}
-    def get_password(self, service, username):
-        return self._kept().get(f"{service}/{username}")
-    def set_password(self, service, username, password):
-        FILE.write_text(json.dumps({**self._kept(), f"{service}/{username}": password}))
-    def delete_password(self, service, username):
-        kept = self._kept()
-        if kept.pop(f"{service}/{username}", None) is None:
-            raise PasswordDeleteError("not found")
-        FILE.write_text(json.dumps(kept))
-"""
 
 
 @pytest.fixture
@@ -56,16 +35,6 @@ def gmail(installed, google):
     )
     installed.environment["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the local Google speaks plain http
     return token
-
-
-@pytest.fixture
-def keyring_file(installed):
-    """The keyring of the programs that are run."""
-    folder = installed.folder / "ring"
-    folder.mkdir()
-    (folder / "ring.py").write_text(KEYRING)
-    installed.environment |= {"PYTHONPATH": str(folder), "PYTHON_KEYRING_BACKEND": "ring.Keyring"}
-    return folder / "ring.json"
 
 
 def silent(done: subprocess.CompletedProcess[str]) -> None:
@@ -247,7 +216,7 @@ def test_without_a_recipient_there_is_no_way_to_try(installed):
     assert "TO_EMAIL" in done.stderr
 
 
-def test_a_password_goes_into_the_keyring_and_out_again(installed, keyring_file):
+def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
     """From a pipe; it then logs in, and stands in no file of ours; its account is told, never itself."""
     with MailServer(user="ada", password="hunter2hunter2") as server:
         installed.write(
@@ -269,7 +238,7 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, keyring_file)
         )
         assert (stored.returncode, stored.stderr) == (0, "")
         assert stored.stdout == "The password for ada@localhost is in the keyring (a test's keyring).\n"
-        assert json.loads(keyring_file.read_text()) == {"gpuwatch-tray SMTP/ada@localhost": "hunter2hunter2"}
+        assert ring.kept == {"gpuwatch-tray SMTP/ada@localhost": "hunter2hunter2"}
         tried = installed.run("mail", "test")
         assert tried.returncode == 0
         assert "ok      the password is in the keyring" in tried.stdout
@@ -281,7 +250,7 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, keyring_file)
         assert "hunter2" not in without.stdout + tried.stdout
 
 
-def test_without_any_input_no_password_can_be_asked_for(installed, keyring_file):
+def test_without_any_input_no_password_can_be_asked_for(installed, ring):
     """Standard input closed, as some starters leave it: wrong use, in one line."""
     installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
     command = shlex.join([str(installed.script), "mail", "password"])
@@ -300,16 +269,14 @@ def test_without_any_input_no_password_can_be_asked_for(installed, keyring_file)
 def test_without_a_keyring_the_other_way_is_told(installed):
     """As under cron: exit code 1, one line, SMTP_PASS_FILE."""
     installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
-    done = installed.run(
-        "mail", "password", "--delete", PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring"
-    )
+    done = installed.run("mail", "password", "--delete", **NONE)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "the keyring cannot be used: none is available" in line
     assert "SMTP_PASS_FILE" in line
 
 
-def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_file):
+def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, ring):
     """At a terminal: no echo, and two that differ are not kept."""
     installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
     for second, code in (("other", 2), ("geheim", 0)):
@@ -327,7 +294,7 @@ def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_fi
             assert running.wait(60) == code
         os.close(ours)
         assert "geheim" not in shown
-    assert "geheim" in keyring_file.read_text()
+    assert "geheim" in str(ring.kept)
 
 
 def _type(terminal: int, *answers: tuple[str, str]) -> str:
@@ -345,7 +312,7 @@ def _type(terminal: int, *answers: tuple[str, str]) -> str:
     return shown
 
 
-def test_no_command_tells_the_password_in_any_form(installed, keyring_file):
+def test_no_command_tells_the_password_in_any_form(installed, ring):
     """A server that repeats it as it is, in base64 and URL-encoded; with --verbose; in the state's files."""
     secret = "käse+Wörd/?&9"
     plain = base64.b64encode(f"\0user\0{secret}".encode()).decode()
@@ -356,7 +323,7 @@ def test_no_command_tells_the_password_in_any_form(installed, keyring_file):
         account = f"SMTP_HOST={server.host}\nSMTP_PORT={server.port}\nSMTP_USER=user\n"
         account += f"FROM_EMAIL=watch@example.org\nSMTP_CA_FILE={server.ca_file}\n"
         file = installed.write("password", secret + "\n")
-        keyring_file.write_text(json.dumps({"gpuwatch-tray SMTP/user@localhost": secret}))
+        ring.keep("gpuwatch-tray SMTP/user@localhost", secret)
         said = ""
         for place in (f"SMTP_PASS='{secret}'\n", f"SMTP_PASS_FILE={file}\n", ""):
             installed.write("smtp.env", account + place)

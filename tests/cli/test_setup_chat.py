@@ -9,15 +9,14 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.chatserver import ADDRESSES, CANARY
+from tests.support.file_keyring import NONE
 from tests.support.terminal import terminal
 from tests.support.timing import wait_until
-
-NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
 
 @contextmanager
 def set_up_chat(installed):
-    with terminal([installed.script, "setup", "chat"], installed.environment | NO_KEYRING, 200, 60) as shown:
+    with terminal([installed.script, "setup", "chat"], installed.environment | NONE, 200, 60) as shown:
         yield shown
 
 
@@ -85,36 +84,6 @@ def test_an_address_that_is_refused_is_not_written(installed, chats):
     assert "NOTIFY_URLS_FILE" not in (installed.folder / "notify.env").read_text()
 
 
-KEYRING = """
-import json, os
-from keyring.backend import KeyringBackend
-
-class FileKeyring(KeyringBackend):
-    priority = 1
-    file = os.environ["KEYRING_FILE"]
-
-    def get_password(self, service, name):
-        return json.load(open(self.file)).get(f"{service}/{name}") if os.path.exists(self.file) else None
-
-    def set_password(self, service, name, secret):
-        json.dump({f"{service}/{name}": secret}, open(self.file, "w"))
-"""
-
-
-@pytest.fixture
-def ring(installed, tmp_path):
-    """A keyring for the program's processes, which keeps what it is given."""
-    place = tmp_path / "ring"
-    place.mkdir()
-    (place / "filering.py").write_text(KEYRING)
-    installed.environment |= {
-        "PYTHONPATH": str(place),
-        "PYTHON_KEYRING_BACKEND": "filering.FileKeyring",
-        "KEYRING_FILE": str(place / "kept.json"),
-    }
-    return place / "kept.json"
-
-
 @pytest.mark.driver
 def test_with_a_keyring_the_file_has_no_address(installed, chats, ring, two):
     """Only the child that sends asks the keyring; an alert reaches the chat all the same."""
@@ -125,12 +94,12 @@ def test_with_a_keyring_the_file_has_no_address(installed, chats, ring, two):
         answer(shown, "^Name", "phone")
         assert shown.process.wait(60) == 0, screen(shown)
     assert (installed.folder / "chats").read_text() == "phone keyring:tgram\n"
-    assert CANARY in ring.read_text()
+    assert CANARY in str(ring.kept)
     installed.configure(TO_EMAIL="")
     installed.play(busy(*two))
     assert installed.run("check").returncode == 0
     assert len(chats.taken["telegram"]) == 2
-    ring.unlink()
+    ring.file.unlink()
     done = installed.run("chat", "test")
     assert done.returncode == 1
     assert "the keyring has no address of the chat phone" in done.stdout

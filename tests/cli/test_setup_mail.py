@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.driver.scenario import without_driver
+from tests.support.file_keyring import NONE
 from tests.support.terminal import terminal
 from tests.support.timing import wait_until
 
@@ -34,8 +35,8 @@ def bare(installed, server, tmp_path):
 def set_up_mail(installed, server):
     installed.configure(TO_EMAIL="")
     installed.write("smtp.env", f"# ours\nSMTP_CA_FILE={server.ca_file}\n")
-    variables = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-    with terminal([installed.script, "setup", "mail"], installed.environment | variables, 200, 60) as shown:
+
+    with terminal([installed.script, "setup", "mail"], installed.environment | NONE, 200, 60) as shown:
         yield shown
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
 
-from gpuwatch_tray.common.threads import PeriodicThread, QueueThread, call_with_timeout
+from gpuwatch_tray.common.queue_thread import QueueThread
+from gpuwatch_tray.common.threads import PeriodicThread, call_with_timeout
 from tests.support.fakes import Clock
 
 WAIT = 5.0  # seconds: an upper bound for events, never slept through
@@ -150,6 +152,8 @@ def test_a_call_that_hangs_is_left_behind():
     assert call_with_timeout(WAIT, lambda: 3, "call") == 3
     with pytest.raises(KeyError):
         call_with_timeout(WAIT, lambda: {}["nowhere"], "call")
+    with pytest.raises(SystemExit):
+        call_with_timeout(WAIT, sys.exit, "call")
     with pytest.raises(TimeoutError):
         call_with_timeout(0.01, lambda: release.wait(WAIT), "call")
     release.set()

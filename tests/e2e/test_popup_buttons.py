@@ -172,6 +172,19 @@ def test_a_click_that_comes_after_the_closing_is_not_lost(address, desktop_popup
         assert server.shown[-1]["replaces"] == 0
 
 
+def test_the_popups_of_a_lab_are_withdrawn_together(address, desktop_popups):
+    """By how their keys begin; a click that was on its way then is still told, and those of others stay."""
+    server = ButtonServer()
+    with daemon(address, desktop_popups, server) as say:
+        lab = [replace(LIMIT, key=f"lab:{number}", body=str(number)) for number in range(2)]
+        desktop_popups.show(*lab, LIMIT)
+        desktop_popups.popups.close_all("lab:")
+        assert sorted(server.closed) == [1, 2]
+        say(lambda: server.action_invoked(2, "acknowledge"))
+        say(lambda: server.action_invoked(3, "acknowledge"))
+        desktop_popups.expect(("lab:1", Button.ACKNOWLEDGE), ("limit", Button.ACKNOWLEDGE))
+
+
 def test_other_peoples_clicks_are_none_of_ours(address, desktop_popups):
     """Nor those for actions that the popup did not offer."""
     server = ButtonServer()

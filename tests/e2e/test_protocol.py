@@ -84,7 +84,7 @@ ITEM_PEER = ("/StatusNotifierItem", "org.kde.StatusNotifierItem")
 @pytest.mark.parametrize("program", sorted(statusnotifier.MENU_AT_CLICK))
 def test_a_click_on_a_host_that_opens_the_menu_is_left_to_it(tray, client, program):
     """Plasma opens the menu on a left click when Activate is an unknown method."""
-    tray.tray._backend.icon._new_host(program)
+    tray.tray._backend.new_host(program)
     with pytest.raises(CallError, match="UnknownMethod"):
         client.call((tray.name, *ITEM_PEER), "Activate", "ii", 0, 0)
     assert not tray.done
@@ -93,7 +93,7 @@ def test_a_click_on_a_host_that_opens_the_menu_is_left_to_it(tray, client, progr
 @pytest.mark.parametrize("program", ["", "mate-panel", "xapp-sn-watcher", "lxqt-panel"])
 def test_a_click_on_any_other_host_shows_the_details(tray, client, program):
     """Cinnamon and MATE call Activate and do nothing when there is none."""
-    tray.tray._backend.icon._new_host(program)
+    tray.tray._backend.new_host(program)
     client.call((tray.name, *ITEM_PEER), "Activate", "ii", 0, 0)
     wait_until(lambda: tray.done, "the click")
     assert tray.asked == [("show the details", "")]
@@ -112,14 +112,14 @@ def test_the_tooltip_gives_the_reason_as_valid_markup(tray):
 
 def test_plasma_gets_its_lines_in_its_markup(tray):
     """There a line break is a tag."""
-    tray.tray._backend.icon._new_host("kded5")
+    tray.tray._backend.new_host("kded5")
     tray.show(status(shown=snapshot([gpu(0), gpu(1)], [])))
     assert tray.item()["ToolTip"][3].count("<br>") == 1
 
 
 def test_numbers_move_no_tooltip_that_nobody_sees(tray):
     """GNOME shows none: a new number signals nothing, a new reason does."""
-    tray.tray._backend.icon._new_host("gnome-shell")
+    tray.tray._backend.new_host("gnome-shell")
     tray.show(status(shown=snapshot([gpu(0)])))
     tray.signals()
     tray.show(status(shown=snapshot([gpu(0, utilisation=12)])))
@@ -198,7 +198,7 @@ def test_the_picture_is_signalled_again_after_a_hosts_first_call(address, client
 )
 def test_gnome_is_told_of_each_new_picture_again(tray, client, program, more):
     """Its extension drops a NewIcon that comes while it fetches the picture for another."""
-    tray.tray._backend.icon._new_host(program)
+    tray.tray._backend.new_host(program)
     client.listen(f"type='signal',sender='{tray.name}',member='NewIcon'")
     rig.settle(max(statusnotifier.ICON_REPEATS) + 0.5)
     client.heard.clear()

@@ -80,7 +80,7 @@ def test_no_file_of_a_process_that_goes_on_is_opened_but_in_turn(counted):
     """Each once in twelve polls, for its program; all that the system tells of it once in sixty."""
     most = PROCESSES * (1 / 12 + 12 / 60) + 1
     assert counted["opens"] <= most
-    assert counted["reads"] <= 2 * most  # psutil's files are read up to their end
+    assert counted["reads"] <= 2 * most  # a file is read up to its end
 
 
 def test_the_state_is_asked_one_thing(counted):

@@ -98,7 +98,7 @@ def _never_counted(view, known):
     for host in view.hosts:
         if host.state is not HostState.OK:
             assert isinstance(host.free, Missing)
-            assert "not known" in lab_summary(view)
+            assert "not known on " in lab_summary(view) or "unknown on " in lab_summary(view)
     if view.problem is None:  # a host that was there is missed until it is forgotten
         assert known <= {host.name for host in view.hosts}
 
@@ -126,6 +126,8 @@ def _really_over(alert, view):
         name = lab_rules.host_of(alert.subject)
         if name in {host.name for host in view.hosts}:  # of one that never was, the feed's word is all
             assert is_well(view, name)
+        if not name:  # one that hangs may have been its cause; one that is gone may have gone before it came
+            assert all(host.state in {HostState.OK, HostState.GONE} for host in view.hosts)
         return
     if alert.rule == lab_rules.LAB_FEED:
         assert view.feed in {FeedState.FED, FeedState.NONE}

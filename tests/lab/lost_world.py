@@ -17,9 +17,12 @@ from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
+from gpuwatch_tray.lab.promql import roomy_name
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import HostAlert
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.model import HostAlert, RoomWanted
 
 INTERVAL = 15.0
 LOOKBACK = 300.0
@@ -160,7 +163,7 @@ class LostWorld:
     def _served(self, at: float) -> bool:
         return self.now - at <= LOOKBACK
 
-    def poll(self, _end: float) -> PrometheusPoll:
+    def poll(self, _end: float, wanted: Sequence[RoomWanted] = ()) -> PrometheusPoll:
         if not self.running or "gpus" in self.refused:
             raise unreachable()
         targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
@@ -170,6 +173,10 @@ class LostWorld:
                 for name, value in host.seen[1].items():
                     if name not in self.refused:
                         values.setdefault(name, {})[host.instance] = value
+                        if name == "free":
+                            for room in wanted:
+                                asked = roomy_name(room.memory, looks=False)
+                                values.setdefault(asked, {})[host.instance] = value
         firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
         known = None if "alerts" in self.refused else self.firing()
         return PrometheusPoll(
@@ -180,6 +187,7 @@ class LostWorld:
                 {host.instance: 1.0 for host in self.hosts.values() if not host.target},
                 values,
                 firing,
+                room=tuple(room.memory for room in wanted),
             ),
             INTERVAL,
             (GPUWATCH,),

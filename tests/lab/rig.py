@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
+from tests.lab.scripted import GivenSecret
 from tests.support.fleet import Fleet, FleetHost
 from tests.support.prometheus import Alertmanager, Prometheus
 from tests.support.timing import wait_until
@@ -29,7 +30,7 @@ groups:
   - {alert: Watchdog, expr: vector(1), labels: {severity: none}}
   - alert: GpuLost
     expr: gpuwatch_gpus_expected > gpuwatch_gpus_visible
-    for: 2s
+    for: 1s
     labels: {severity: critical}
     annotations: {summary: 'a GPU of {{ $labels.instance }} is lost, token=hunter2secret'}
 """
@@ -76,7 +77,7 @@ class Rig:
         def clock() -> float:
             return start + speed * (time.time() - start)
 
-        lab = PrometheusLab(replace(self.settings, **settings), lambda: Secret(""), made, clock=clock)
+        lab = PrometheusLab(replace(self.settings, **settings), GivenSecret(), made, clock=clock)
         self._open.callback(lab.close)
         return lab
 

@@ -8,6 +8,9 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from gpuwatch_tray.lab.login import LabSecret
+from gpuwatch_tray.settings import LabSettings, Secret
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
@@ -25,6 +28,17 @@ def vector(*rows: tuple[dict[str, str], str], at: float = 1000.0) -> bytes:
     """Prometheus's answer to an instant query."""
     result = [{"metric": labels, "value": [at, value]} for labels, value in rows]
     return reply(json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}))
+
+
+class GivenSecret(LabSecret):
+    """A secret that is at hand."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(LabSettings())
+        self._text = text
+
+    def read(self, seconds: float = 0.0) -> Secret:
+        return Secret(self._text)
 
 
 class ScriptedServer:
@@ -98,3 +112,39 @@ class ScriptedServer:
                 connection.sendall(piece)
             if not sized:
                 return
+
+
+DRIPPING_HEAD = b"HTTP/1.1 200 OK\r\nX-Long: "
+
+
+class DrippingServer(ScriptedServer):
+    """
+    Its first connection gets `begin` and then one byte after the other for ever, the next ones `answers`.
+
+    With `greeting` those bytes come before any question, in place of a TLS server's.
+    """
+
+    def __init__(
+        self,
+        begin: bytes = DRIPPING_HEAD,
+        drop: bytes = b"a",
+        *,
+        greeting: bool = False,
+        answers: Callable[[str], Iterable[bytes]] = lambda _head: [reply("2")],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(lambda head: self._drip() if self.connections == 1 else answers(head), tls)
+        self._begin, self._drop, self._greeting = begin, drop, greeting
+
+    def _drip(self) -> Iterable[bytes]:
+        yield self._begin
+        while not self.end.wait(0.02):
+            yield self._drop
+
+    def _serve(self, plain: socket.socket) -> None:
+        if not self._greeting or self.connections > 1:
+            super()._serve(plain)
+            return
+        with contextlib.suppress(OSError), plain:
+            for piece in self._drip():
+                plain.sendall(piece)

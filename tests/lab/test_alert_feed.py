@@ -74,5 +74,5 @@ def test_a_watchdog_that_fires_no_more_is_no_calm():
     judge.judge(set(), set())
     feed, why = judge.judge(set(), set())
     assert feed is FeedState.UNKNOWN
-    assert why.startswith("GpuwatchWatchdog fires in Prometheus no more")
+    assert why.startswith("GpuwatchWatchdog should always fire in Prometheus")
     assert judge.judge({watchdog}, {watchdog}) == (FeedState.FED, "")

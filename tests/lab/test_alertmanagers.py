@@ -16,8 +16,9 @@ from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade
 from gpuwatch_tray.model import FeedState
 from gpuwatch_tray.model.units import HOUR
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
 from tests.lab.lost_world import LostWorld, WorldHost, unreachable
+from tests.lab.scripted import GivenSecret
 
 BEGAN = "2026-01-01T00:00:00Z"
 BY = {"author": "ada@desk", "comment": "a test"}
@@ -71,7 +72,7 @@ def test_one_that_does_not_answer_ends_no_alert(made):
     world = LostWorld({"h1": WorldHost("h1")}, time.time())
     world.advance(300.0)
     settings = LabSettings(prometheus=("http://prometheus.test",), alertmanager=("a", "b"), me="ada")
-    source = PrometheusLab(settings, lambda: Secret(""), made, clock=lambda: world.now)
+    source = PrometheusLab(settings, GivenSecret(), made, clock=lambda: world.now)
     source._clients = deque([SimpleNamespace(poll=world.poll, server=Server(()))])
     one, other = Server([entry("Foreign")]), Server([entry("Watchdog", "")])
     source._alertmanagers = Alertmanagers([one, other], made)

@@ -17,7 +17,16 @@ from gpuwatch_tray.lab.exporters import (
     found_exporters,
     missing_notes,
 )
-from gpuwatch_tray.lab.promql import exporters_query, host_queries, target_queries
+from gpuwatch_tray.lab.promql import (
+    exporters_query,
+    host_alerts_query,
+    host_queries,
+    roomy_name,
+    roomy_queries,
+    target_queries,
+)
+from gpuwatch_tray.model import RoomWanted
+from gpuwatch_tray.model.units import MIB
 from tests.support.unpacked import unpacked
 
 QUARTER = "15m"
@@ -116,6 +125,133 @@ def test_our_own_exporter_tells_all_of_a_host(tmp_path):
             (queries["largest_free"], {"a": 90}),
         ],
     )
+
+
+def twice(host, metric, worse, better, **labels):
+    """The same of two targets with one name."""
+    for shard, value in enumerate((worse, better)):
+        yield series(
+            metric,
+            value if isinstance(value, str) else f"{value}x20",
+            instance=host,
+            shard=str(shard),
+            **labels,
+        )
+
+
+def test_of_two_targets_with_one_name_each_answer_is_the_worse(tmp_path):
+    """One that cannot read its GPUs, or goes on telling an old reading, is not made good by the other."""
+    ours, smi = asked((GPUWATCH,)), asked((NVIDIA_SMI,))
+    reading = "gpuwatch_last_reading_timestamp_seconds"
+    given = [
+        *twice("a", "gpuwatch_reading_ok", 0, 1), *twice("a", reading, "100+60x20", "100+60x20"),
+        *twice("b", "gpuwatch_reading_ok", 1, 1), *twice("b", reading, "100x20", "100+60x20"),
+        *twice("c", "gpuwatch_gpus_visible", 3, 4), *twice("c", "gpuwatch_gpus_free", 0, 4),
+        *twice("c", "gpuwatch_gpus_expected", 4, 3), *twice("c", "gpuwatch_free_gpu_memory_bytes", 5, 90),
+        *twice("d", "gpuwatch_user_list_complete", 0, 1), *twice("d", "gpuwatch_alerts_evaluated", 0, 1),
+        *twice("e", "gpuwatch_user_gpus", 2, 2, user="ada"),
+        *twice("f", "nvidia_smi_compute_apps", 0, 0, uuid="U0"),
+        *twice("f", "nvidia_smi_compute_apps", 1, 0, uuid="U1"),
+        *twice("f", "nvidia_smi_compute_apps_last_collect_success", 1, 1),
+        *twice("g", "nvidia_smi_compute_apps", 0, 0, uuid="U0"),
+        *twice("g", "nvidia_smi_compute_apps_last_collect_success", 0, 1),
+        *twice("g", "nvidia_smi_last_collect_success", 0, 1),
+        *twice("g", "nvidia_smi_last_collect_success_timestamp_seconds", "60+60x20", "60+60x20"),
+    ]  # fmt: skip
+    expected = [
+        (ours["reading"], {"b": 100}),
+        (ours["blind"], {"a": 0}),
+        (ours["gpus"], {"c": 3}),
+        (ours["expected"], {"c": 4}),
+        (ours["free"], {"c": 0}),
+        (ours["largest_free"], {"c": 5}),
+        (ours["mine"], {"e": 2}),
+        (host_alerts_query("gpuwatch"), {}),
+        (smi["free"], {"f": 1}),
+        (smi["reading"], {}),
+        (smi["blind"], {"g": 0}),
+        (roomy((NVIDIA_SMI,), 1), {}),
+    ]
+    check(tmp_path, given, expected)
+
+
+def roomy(exporters, memory, least=1, *, looks=False):
+    questions = roomy_queries("gpuwatch", exporters, [RoomWanted(memory, least)])
+    return questions[roomy_name(memory, looks=looks)]
+
+
+def test_our_own_exporter_tells_which_free_gpus_have_the_memory(tmp_path):
+    """GPU by GPU; one that may be free, whose list has a gap or whose memory is not told does not count."""
+
+    def of(host, uuid, free=1, whole=1, total=80, used=1, **more):
+        told = {
+            "gpuwatch_gpu_free": free,
+            "gpuwatch_gpu_list_complete": whole,
+            "gpuwatch_gpu_memory_total_bytes": total,
+            "gpuwatch_gpu_memory_used_bytes": used,
+        }
+        for name, value in told.items():
+            if value is not None:
+                yield series(name, f"{value}x20", instance=host, gpu=uuid[-1], uuid=uuid, **more)
+
+    given = [
+        *of("a", "U0"), *of("a", "U1"), *of("a", "U2", used=41), *of("a", "U3", free=0),
+        *of("b", "U0", free=None), *of("b", "U1", whole=0), *of("b", "U2", whole=None),
+        *of("c", "U0", total=None), *of("c", "U1", used=None), *of("c", "U2", used=40),
+        # Two targets with one name: the worse of each GPU counts, and the others are told all the same.
+        *of("d", "U0", shard="0"), *of("d", "U0", shard="1", used=70), *of("d", "U1", shard="0"),
+    ]  # fmt: skip
+    expected = [
+        (roomy((GPUWATCH,), 40), {"a": 2, "c": 1, "d": 1}),
+        (roomy((GPUWATCH,), 39), {"a": 3, "c": 1, "d": 1}),
+        (roomy((GPUWATCH,), 40, least=2), {"a": 2}),
+        (roomy((GPUWATCH, NVIDIA_SMI), 40), {"a": 2, "c": 1, "d": 1}),
+    ]
+    check(tmp_path, given, expected)
+
+
+@pytest.mark.parametrize(
+    ("exporter", "use", "used", "total", "label", "unit"),
+    [
+        (DCGM, "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE", "UUID", MIB),
+        (NVITOP, "gpu_utilization_Percentage", "gpu_memory_used_MiB", "gpu_memory_total_MiB", "uuid", MIB),
+        (
+            NVIDIA_SMI,
+            "nvidia_smi_utilization_gpu_ratio",
+            "nvidia_smi_memory_used_bytes",
+            "nvidia_smi_memory_total_bytes",
+            "uuid",
+            1,
+        ),
+    ],
+)
+def test_other_exporters_tell_the_memory_of_what_looks_free(
+    tmp_path, exporter, use, used, total, label, unit
+):
+    """By their own units; a GPU that computed meanwhile, or holds memory, does not count."""
+    given = []
+    for uuid, worked, held, size in (
+        ("U0", "0x20", 10, 1000),
+        ("U1", "0x20", 10, 500),
+        ("U2", "0x12 90 0x7", 10, 1000),
+        ("U3", "0x20", 400, 1000),
+    ):
+        rest = size - held if exporter is DCGM else size
+        values = ((use, worked), (used, f"{held}x20"), (total, f"{rest}x20"))
+        given += [gpu(name, row, "a", uuid, label) for name, row in values]
+    given += [gpu("nvidia_smi_compute_apps", "0x20", "a", uuid) for uuid in ("U0", "U1")]
+    given += [gpu("nvidia_smi_compute_apps", "1x20", "a", uuid) for uuid in ("U2", "U3")]
+    given.append(series("nvidia_smi_compute_apps_last_collect_success", "1x20", instance="a"))
+    expected = [
+        (roomy((exporter,), 990 * unit, looks=True), {"a": 1}),
+        (roomy((exporter,), 490 * unit, looks=True), {"a": 2}),
+        (roomy((exporter,), 991 * unit, looks=True), {}),
+    ]
+    if exporter is NVIDIA_SMI:
+        expected.append((roomy((exporter,), 400), {"a": 2}))
+    else:
+        assert roomy_name(1, looks=False) not in roomy_queries("j", (exporter,), [RoomWanted(1, 1)])
+    check(tmp_path, given, expected)
 
 
 def test_a_gpu_looks_free_after_ten_idle_minutes(tmp_path):

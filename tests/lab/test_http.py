@@ -11,11 +11,12 @@ import traceback
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.http import MOST_BYTES, LabServer
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
-from gpuwatch_tray.settings import LabLogin, LabSettings, Secret
-from tests.lab.scripted import ScriptedServer, reply
+from gpuwatch_tray.settings import LabLogin, LabSettings
+from tests.lab.scripted import DRIPPING_HEAD, DrippingServer, GivenSecret, ScriptedServer, reply
 from tests.support.installed import closed_port
 
 SECRET = "geheim-und-lang-4711"
@@ -23,7 +24,7 @@ BASIC = LabSettings(login=LabLogin.BASIC, user="ada", password_file=None)
 
 
 def ask(url, settings=None, seconds=5.0):
-    server = LabServer(url, settings or LabSettings(), lambda: Secret(SECRET))
+    server = LabServer(url, settings or LabSettings(), GivenSecret(SECRET))
     try:
         return server.get("/api/v1/query", seconds, [("query", "up")])
     finally:
@@ -54,14 +55,14 @@ def test_the_answer_comes_with_its_size_and_the_servers_clock():
 def test_one_connection_serves_many_questions_and_a_closed_one_is_opened_again():
     """A poll is one connection; a server that closes it between two polls costs nothing but a new one."""
     with serving(reply("1")) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         for _ in range(3):
             client.get("/", 5)
         assert server.connections == 1
         client.close()
     answers = iter([[reply("1")], [b""], [reply("2")]])
     with ScriptedServer(lambda _head: next(answers)) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         assert [client.get("/", 5).json, client.get("/", 5).json] == [1, 2]
         client.close()
 
@@ -69,7 +70,7 @@ def test_one_connection_serves_many_questions_and_a_closed_one_is_opened_again()
 def test_a_write_is_never_sent_twice():
     """A connection that breaks after a silence was posted may have made it: it is told, not repeated."""
     with ScriptedServer(lambda _head: [b""]) as server:
-        client = LabServer(server.url, LabSettings(), lambda: Secret(""))
+        client = LabServer(server.url, LabSettings(), GivenSecret())
         with pytest.raises(LabError, match="broke the connection off"):
             client.post("/", 5, {"a": 1})
         client.close()
@@ -79,8 +80,8 @@ def test_a_write_is_never_sent_twice():
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "asks for a login"),
-        (reply("", "403 Forbidden"), LabFailure.LOGIN, "does not let us in"),
+        (reply("", "401 Unauthorized"), LabFailure.LOGIN, "does not take our login"),
+        (reply("", "403 Forbidden"), LabFailure.LOGIN, "refuses access"),
         (reply("404 page not found", "404 Not Found"), LabFailure.OTHER_PROGRAM, "no such page"),
         (reply("", "503 Service Unavailable"), LabFailure.BUSY, "HTTP 503"),
         (reply('{"error": "parse error"}', "400 Bad Request"), LabFailure.QUERY, "parse error"),
@@ -127,19 +128,66 @@ def test_an_answer_that_is_too_large_is_broken_off():
         assert "more than 8 MiB" in str(error)
 
 
-def test_a_server_that_drips_is_left():
-    """Bytes that come one by one do not stretch the time: each is before the read's time-out."""
-    server = ScriptedServer(lambda _head: drip())
+DRIPPING = {
+    "headers": DRIPPING_HEAD,
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "chunk's length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+}
 
-    def drip():
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        while not server.end.wait(0.02):
-            yield b" "
 
+def left_and_asked_anew(server, settings=None, url="", seconds=0.5):
+    """A question is given up when its time is over, and the next one is answered over a new connection."""
+    client = LabServer(url or server.url, settings or LabSettings(), GivenSecret(SECRET))
+    try:
+        with pytest.raises(LabError, match="did not answer within") as caught:
+            client.get("/api/v1/query", seconds)
+        assert caught.value.kind is LabFailure.UNREACHABLE
+        assert client.get("/api/v1/query", 30).json == 2
+    finally:
+        client.close()
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("place", DRIPPING)
+def test_a_server_that_drips_is_left(place):
+    """Bytes that come one by one do not stretch the time, wherever in the answer they come."""
+    with DrippingServer(DRIPPING[place]) as server:
+        left_and_asked_anew(server)
+
+
+@pytest.mark.parametrize("place", ["headers", "body"])
+def test_a_server_that_drips_within_tls_is_left(place, authority, tmp_path):
+    """The same where each byte is a record of its own."""
+    with DrippingServer(DRIPPING[place], tls=context(authority, "localhost")) as server:
+        left_and_asked_anew(server, LabSettings(ca_file=tmp_path / "ca.pem"), seconds=2)
+
+
+def test_a_server_that_drips_its_tls_greeting_is_left(authority, tmp_path):
+    """Of the record that it announces one byte after the other comes, and never the last."""
+    begin = b"\x16\x03\x03\x3f\xff\x02"  # a handshake record of 16 KB
+    with DrippingServer(begin, b"\0", greeting=True, tls=context(authority, "localhost")) as server:
+        left_and_asked_anew(server, LabSettings(ca_file=tmp_path / "ca.pem"))
+
+
+def test_a_proxy_that_drips_is_left(authority, tmp_path):
+    """Its answer to CONNECT is waited for no longer than any other."""
+    ours = LabSettings(ca_file=tmp_path / "ca.pem")
+    with DrippingServer(DRIPPING_HEAD) as proxy:
+        settings = replace(ours, proxy=proxy.url)
+        assert "did not answer within" in str(failure("https://localhost:9", settings, seconds=0.5))
+    assert proxy.heads[0].startswith("CONNECT localhost:9")
+
+
+def test_a_question_sent_twice_has_one_time():
+    """A kept connection that breaks is opened again within the time that was given, not for as long anew."""
+    answers = iter([[reply("1")], [b""]])
+    server = ScriptedServer(lambda _head: next(answers, None) or (server.end.wait(30), [b""])[1])
     with server:
-        error = failure(server.url, seconds=0.3)
-    assert error.kind is LabFailure.UNREACHABLE
-    assert "did not answer within" in str(error)
+        client = LabServer(server.url, LabSettings(), GivenSecret())
+        assert client.get("/", 5).json == 1
+        with pytest.raises(LabError, match="did not answer within"):
+            client.get("/", 0.5)
+        client.close()
 
 
 def test_a_server_that_says_nothing_is_left():
@@ -188,7 +236,7 @@ def test_the_login_is_in_the_header_alone(caplog):
 def test_a_token_that_is_none_is_refused_and_not_shown(character):
     """A header cannot hold it, and what the library says of such a header has the token in it."""
     secret = f"{SECRET}{character}{SECRET}"
-    server = LabServer("http://127.0.0.1:9", LabSettings(login=LabLogin.BEARER), lambda: Secret(secret))
+    server = LabServer("http://127.0.0.1:9", LabSettings(login=LabLogin.BEARER), GivenSecret(secret))
     with pytest.raises(LabError) as caught:
         server.get("/", 5)
     assert caught.value.kind is LabFailure.CONFIGURATION

@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gpuwatch_tray.lab.lab_steps import prometheus_steps
-from gpuwatch_tray.settings import LabLogin, Secret
+from gpuwatch_tray.lab.login import LabSecret
+from gpuwatch_tray.settings import LabLogin, LabSettings
 from tests.lab.rig import read_until, states
-from tests.lab.scripted import ScriptedServer, reply
+from tests.lab.scripted import GivenSecret, ScriptedServer, reply
 from tests.support.prometheus import Alertmanager, Prometheus
 
 
@@ -17,7 +18,7 @@ def steps(rig, **settings):
     asked = replace(rig.settings, **settings)
     return [
         f"{signs[step.ok]} {step.text}" + (f" ({step.mend})" if step.mend else "")
-        for step in prometheus_steps(asked, lambda: Secret("geheim"), pause=lambda _seconds: None)
+        for step in prometheus_steps(asked, GivenSecret("geheim"), pause=lambda _seconds: None)
     ]
 
 
@@ -31,7 +32,7 @@ def test_all_is_well_where_it_is(rig):
         "+ their GPUs are told by gpuwatch-tray",
         "+ 8 of 8 hosts are read",
         f"+ {manager} is an Alertmanager, and has 2 alerts",
-        "+ it is fed: it has what fires in Prometheus",
+        "+ alerts reach it: it has what fires in Prometheus",
         "+ alerts can be silenced for everyone, as LAB_SILENCE is on",
     ]
 
@@ -66,7 +67,7 @@ def test_an_alertmanager_that_is_not_fed_is_a_minus(rig):
     with Alertmanager() as idle:
         line = steps(rig, alertmanager=(idle.url,))[-2]
     assert line.startswith(
-        "- nobody feeds it: 2 alerts fire in Prometheus that it does not have (see `alerting:`"
+        "- alerts do not reach it: 2 alerts that fire in Prometheus are missing there (see `alerting:`"
     )
 
 
@@ -74,15 +75,25 @@ def test_a_page_in_between_and_a_login_are_told_apart(rig):
     """A proxy's page, a redirect and a login that is asked for: each by its own words, no password in any."""
     for answer, words in (
         (reply("<html>proxy</html>"), "answers with a page and not with JSON"),
-        (reply("", "302 Found", Location="https://login.example"), "sends us elsewhere"),
-        (reply("", "401 Unauthorized"), "asks for a login, or does not take ours (see LAB_AUTH"),
+        (reply("", "302 Found", Location="https://login.example"), "leads to another address"),
+        (reply("", "401 Unauthorized"), "does not take our login (see LAB_AUTH"),
     ):
         with ScriptedServer(lambda _head, answer=answer: [answer]) as server:
             lines = steps(rig, prometheus=(server.url,), alertmanager=(), login=LabLogin.BASIC, user="ada")
-        assert len(lines) == 1
-        assert lines[0].startswith("- ")
-        assert words in lines[0]
-        assert "geheim" not in lines[0]
+        place, line = lines
+        assert place == "+ the password is in the keyring"
+        assert line.startswith("- ")
+        assert words in line
+        assert "geheim" not in place + line
+
+
+def test_without_the_password_no_server_is_asked(rig):
+    """A file that is not there is all that is told: each server would only refuse."""
+    gone = rig.folder / "nowhere"
+    secret = LabSecret(LabSettings(password_file=gone))
+    asked = replace(rig.settings, login=LabLogin.BASIC, user="ada", password_file=gone)
+    (step,) = prometheus_steps(asked, secret)
+    assert (step.ok, str(gone) in step.text) == (False, True)
 
 
 def test_hosts_that_are_not_read_and_clocks_are_worth_a_look(rig):

@@ -19,15 +19,18 @@ from gpuwatch_tray.lab.alertmanager import Alertmanagers
 from gpuwatch_tray.lab.host_states import READING_AGE, SCRAPES
 from gpuwatch_tray.lab.prometheus import PrometheusLab
 from gpuwatch_tray.lab.silences_made import SilencesMade
-from gpuwatch_tray.model import HostState, LabLimits, Level, Limits, Missing
+from gpuwatch_tray.model import HostState, LabLimits, Level, Limits, Missing, RoomWanted
+from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.render import MailIdentity
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
 from gpuwatch_tray.store import Store
 from tests.lab.lost_world import FREE, INTERVAL, LOSSES, MINE, LostWorld, WorldHost
+from tests.lab.scripted import GivenSecret
 from tests.support.fakes import Clock
 from tests.support.folders import memory_folder
 
 NAMES = ("h1", "h2", "h3")
+ROOM = 40 * GIB  # of memory, that somebody waits for on free GPUs
 # After so long nothing that was lost may still count as read.
 SETTLED = max(SCRAPES * INTERVAL, READING_AGE) + 2 * INTERVAL
 SETTINGS = LabSettings(
@@ -46,7 +49,7 @@ class Desk:
         self.store = Store(self.folder, "lab", self.clock.uptime)
         made = SilencesMade(self.folder / "none.json")
         self.source = PrometheusLab(
-            SETTINGS, lambda: Secret(""), made, clock=lambda: self.clock.instant().wall, steady=self._steady
+            SETTINGS, GivenSecret(), made, clock=lambda: self.clock.instant().wall, steady=self._steady
         )
         server = SimpleNamespace(name="test", address="test", close=lambda: None)
         self.source._clients = deque([SimpleNamespace(poll=world.poll, server=server)])
@@ -68,7 +71,7 @@ class Desk:
         """Let time pass, read once, and evaluate that."""
         self.world.advance(seconds)
         self.clock.advance(seconds)
-        view = self.source.read()
+        view = self.source.read([RoomWanted(ROOM, 1)])
         return view, self.engine.evaluate(view)
 
     def close(self) -> None:
@@ -100,6 +103,7 @@ def test_no_sequence_of_losses_gives_green_free_or_resolved(lost, steps):
         for _ in range(4):
             view, result = desk.look(30.0)
         assert {host.state for host in view.hosts} == {HostState.OK}, view
+        assert {host.roomy for host in view.hosts} == {((ROOM, FREE),)}
         assert [alert.rule for alert in result.status.alerts].count("remote") == lost, result.status
         assert (result.status.level is Level.OK) is not bool(lost), result
         losses = set()
@@ -119,6 +123,8 @@ def check(view, result, losses, *, settled):
     assert {host.name for host in view.hosts} == set(NAMES), "a host is left out silently"
     for host in view.hosts:
         assert isinstance(host.free, Missing) or host.free <= FREE
+        assert host.roomy in {(), ((ROOM, FREE),)}
+        assert host.roomy == () or not isinstance(host.free, Missing)
         assert isinstance(host.mine, Missing) or host.mine == MINE
         assert host.state is HostState.OK or isinstance(host.free, Missing)
     ended = [change.alert for change in result.changes if change.kind is ChangeKind.RESOLVED]

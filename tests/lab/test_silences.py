@@ -15,8 +15,9 @@ from gpuwatch_tray.lab.alertmanager import Alertmanagers
 from gpuwatch_tray.lab.http import LabServer
 from gpuwatch_tray.lab.lab_error import LabError
 from gpuwatch_tray.lab.silences_made import SilencesMade
-from gpuwatch_tray.settings import LabSettings, Secret
+from gpuwatch_tray.settings import LabSettings
 from tests.lab.rig import read_until
+from tests.lab.scripted import GivenSecret
 from tests.support.installed import closed_port
 from tests.support.prometheus import Alertmanager
 
@@ -68,7 +69,7 @@ def rig_of_one(manager, tmp_path):
         }
         lab = PrometheusLab(
             replace(LabSettings(), **values | settings),
-            lambda: Secret(""),
+            GivenSecret(),
             SilencesMade(folder / "made.json"),
         )
         made.append(lab)
@@ -190,7 +191,7 @@ def test_nobody_and_no_reason_are_not_sent(lab, alert):
 def test_an_alert_with_its_name_alone_is_not_silenced(manager, tmp_path):
     """A silence by the name would be about all hosts."""
     call(manager, "/api/v2/alerts", [{"labels": {"alertname": "Alone"}}])
-    server = LabServer(f"http://127.0.0.1:{manager.port}", LabSettings(), lambda: Secret(""))
+    server = LabServer(f"http://127.0.0.1:{manager.port}", LabSettings(), GivenSecret())
     managers = Alertmanagers([server], SilencesMade(tmp_path / "made.json"))
     end = time.monotonic() + 10
     entry = next(one for one in managers.read(end).entries if one.labels == {"alertname": "Alone"})

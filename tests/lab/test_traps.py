@@ -7,8 +7,11 @@ import time
 
 import pytest
 
-from gpuwatch_tray.model import FeedState, HostState, Missing
+from gpuwatch_tray.lab.http import LabServer
+from gpuwatch_tray.model import FeedState, HostState, Missing, RoomWanted
+from gpuwatch_tray.model.units import GIB
 from tests.lab.rig import Rig, hosts, read_until, states
+from tests.lab.scripted import DrippingServer, reply, vector
 from tests.support.prometheus import Alertmanager, Prometheus
 from tests.support.timing import wait_until
 
@@ -82,8 +85,11 @@ def test_what_hosts_can_do_besides_is_told_apart(rig):
     read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
 
 
-def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
+def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig, monkeypatch):
     """Its GPUs and heat are known, free and one's own are not, and what it lacks is noted."""
+    monkeypatch.setattr("gpuwatch_tray.lab.prometheus_poll.PROBED_AGAIN", 0.0)
+    before = rig.desk()
+    before.read()
     rig.fleet["h6"].other = "".join(
         f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}"}} {value}\n'
         for gpu in (0, 1)
@@ -103,6 +109,8 @@ def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
     assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
     assert any(note.startswith("dcgm-exporter does not tell processes") for note in view.notes)
     assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
+    # Who has asked before hears of it too, and not an hour later.
+    read_until(before, lambda view: hosts(view)["h6"].gpus == 2, "the other exporter is known")
     looking = hosts(rig.desk(looks_free=True).read())
     assert looking["h6"].looks_free == 0  # idle, but not seen for ten minutes yet
     assert isinstance(looking["h6"].free, Missing)
@@ -160,6 +168,65 @@ def test_detail_is_the_snapshot_of_the_host(rig):
     lost = lab.detail("h2")
     assert [gpu.problem for gpu in lost.gpus] == [None, None, None, "the host cannot read it"]
     assert "no such host" in str(lab.detail("h99").problem)
+    # As a command asks, which has read nothing before.
+    assert [gpu.index for gpu in rig.desk().detail("h1").gpus] == [0, 1, 2, 3]
+    nowhere = rig.desk(prometheus=("http://127.0.0.1:9",), alertmanager=())
+    assert "cannot be reached" in str(nowhere.detail("h1").problem)
+
+
+def test_free_gpus_with_memory_are_counted_one_by_one(rig, monkeypatch):
+    """Where that is waited for, in one question and few rows; of hosts that are not read nothing is told."""
+    asked = []
+    get = LabServer.get
+    monkeypatch.setattr(LabServer, "get", lambda *args: (asked.append(args[-1]), get(*args))[1])
+    lab, fleet = rig.desk(), rig.fleet
+    fleet["h1"].held, fleet["h3"].held = {2: 60 * GIB}, {0: 60 * GIB, 1: 60 * GIB, 2: 60 * GIB}
+    wanted = [RoomWanted(40 * GIB, 1)]
+
+    def roomy(view):
+        return {host.name: host.roomy[0][1] for host in view.hosts if host.roomy and host.roomy[0][1]}
+
+    expected = {"h1": 1, "h2": 3, "h3": 1, "h4": 4, "h5": 4, "h6": 4, "h7": 4, "h8": 4}
+    wait_until(lambda: roomy(lab.read(wanted)) == expected, "the memory that is held is known", pause=0.2)
+    three = lab.read([RoomWanted(40 * GIB, 3)])
+    assert roomy(three) == {name: count for name, count in expected.items() if count >= 3}
+    asked.clear()
+    light = lab.read()
+    count = len(asked)
+    assert {host.roomy for host in light.hosts} == {()}
+    lab.read(wanted)
+    assert len(asked) == 2 * count + 1
+    assert sum("memory_total" in str(question) for question in asked) == 1
+    fleet["h4"].hangs, fleet["h5"].blind, fleet["h6"].down = True, True, True
+    read_until(
+        lab, lambda view: {states(view)[name] for name in ("h4", "h5", "h6")} == {"down", "blind"}, "losses"
+    )
+    assert roomy(lab.read(wanted)).keys() == {"h1", "h2", "h3", "h7", "h8"}
+    fleet["h4"].hangs = fleet["h5"].blind = fleet["h6"].down = False
+    fleet["h1"].held, fleet["h3"].held = {}, {}
+    read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
+
+
+def test_detail_has_the_times_of_the_reading(rig):
+    """By our clock, whatever the host's; of a host that hangs, or tells an old reading, nothing is shown."""
+    lab, fleet = rig.desk(), rig.fleet
+    fleet["h4"].skew, fleet["h4"].users = -4000.0, {0: ["ada"]}
+    read_until(lab, lambda view: hosts(view)["h4"].mine == 1, "the run is told")
+    before = time.time()
+    detail = lab.detail("h4")
+    (run,) = detail.processes
+    assert run.started == pytest.approx(fleet["h4"].started, abs=3)
+    assert detail.at - run.started == pytest.approx(run.elapsed, abs=0.01)
+    assert before - 30 < detail.at <= time.time()
+    fleet["h4"].stuck = time.time() - 4000.0 - 300.0
+    old = rig.desk()
+    view = read_until(old, lambda view: states(view)["h4"] == "stale", "the reading is old")
+    assert str(old.detail("h4").problem) == f"h4: {hosts(view)['h4'].reason}"
+    fleet["h4"].down = True
+    read_until(lab, lambda view: states(view)["h4"] == "down", "it is down")
+    assert str(lab.detail("h4").problem) == "h4: it does not answer"
+    assert lab.detail("h4").gpus == ()
+    fleet["h4"].down, fleet["h4"].skew, fleet["h4"].stuck, fleet["h4"].users = False, 0.0, None, {}
 
 
 def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
@@ -200,10 +267,27 @@ def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
         empty.go_on()
 
 
+def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatch):
+    """The next one is asked in the same poll; alone, it is no data, and asked anew with the next poll."""
+    monkeypatch.setattr("gpuwatch_tray.lab.prometheus.PROMETHEUS_SECONDS", 2.0)
+    with DrippingServer() as dripping:
+        view = rig.desk(prometheus=(dripping.url, rig.prometheus.url)).read()
+        assert (view.problem, len(view.hosts)) == (None, 8)
+    with DrippingServer(answers=lambda _head: [vector()]) as dripping:
+        lab = rig.desk(prometheus=(dripping.url,), alertmanager=())
+        assert "did not answer within" in str(lab.read().problem)
+        assert "no target of the job" in str(lab.read().problem)
+    with DrippingServer(answers=lambda _head: [reply("[]")]) as dripping:
+        lab = rig.desk(alertmanager=(dripping.url,))
+        monkeypatch.setattr("gpuwatch_tray.lab.prometheus.POLL_SECONDS", 2.0)
+        assert lab.read().feed is FeedState.UNREACHABLE
+        assert lab.read().feed is FeedState.UNKNOWN  # it has answered, without what fires
+
+
 def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
-    """Each says that it has no such page: nothing is known, and no alert list is believed."""
+    """Each is told by its name: nothing is known, and no alert list is believed."""
     view = rig.desk(prometheus=(rig.manager.url,), alertmanager=(rig.prometheus.url,)).read()
-    assert "no such page" in str(view.problem)
+    assert "is an Alertmanager, not a Prometheus" in str(view.problem)
     assert (view.feed, view.hosts, view.alerts) == (FeedState.UNREACHABLE, (), ())
 
 

@@ -90,9 +90,25 @@ def test_a_former_servers_clicks_and_ids_are_worth_nothing(ledger):
     assert ledger.observe(clicked(sender=":1.6")) is None
 
 
-def test_a_popup_that_we_closed_takes_no_clicks(ledger):
-    """The alert is over."""
+def test_a_popup_that_another_replaces_takes_no_clicks(ledger):
+    """The one in its place may have other buttons."""
     assert ledger.forget("limit") == 7
+    assert ledger.observe(clicked()) is None
+
+
+def test_a_popup_that_we_closed_takes_the_click_that_was_on_its_way_alone(ledger, clock):
+    """Whoever gets it says that it comes too late; the server's echo of our closing is none."""
+    assert ledger.withdraw("limit") == 7
+    assert (ledger.shown_keys(), ledger.withdraw("limit")) == ((), None)
+    assert ledger.observe(closed()) is None
+    assert ledger.observe(clicked()) == ACKNOWLEDGED
+    assert ledger.observe(clicked()) is None
+
+
+def test_a_popup_that_we_closed_takes_no_later_clicks(ledger, clock):
+    """The id may be somebody else's by then."""
+    ledger.withdraw("limit")
+    clock.now += LATE_CLICK
     assert ledger.observe(clicked()) is None
 
 

@@ -77,6 +77,16 @@ def test_what_is_closed_before_it_is_answered_tells_nobody_and_goes_when_it_come
     assert (desktop.told, len(desktop.started)) == ([], 1)
 
 
+def test_what_is_not_answered_yet_can_be_named(desktop):
+    """So that all popups of a lab can be withdrawn, whichever of them is on the screen already."""
+    desktop.show(LIMIT)
+    desktop.show(LOST)
+    assert desktop.popups.unanswered_keys() == ("limit", "lost")
+    desktop.answer(0, shown=True)
+    desktop.answer(1, shown=True)
+    wait_until(lambda: desktop.popups.unanswered_keys() == (), "no popup without an answer")
+
+
 def test_one_that_is_wanted_again_is_not_closed(desktop):
     """An alert that ends and begins anew while nobody answers has a popup."""
     desktop.show(LIMIT, "first")

@@ -51,6 +51,27 @@ def test_a_lab_of_which_nothing_is_known_is_never_ok():
     assert broken["level"] == "no_data"
 
 
+def test_the_sums_are_those_of_the_menu():
+    """Whatever alert is the headline; what is not known is counted beside each, and is in none."""
+    told = data(well("a", free=2, mine=3), well("b", free=UNKNOWN, mine=UNKNOWN), away("c"))["sums"]
+    assert told == [
+        "Yours: 3 GPUs · unknown on 2 hosts",
+        "Free: 2 of 8 GPUs · unknown on 2 hosts",
+        "Not answering: 1 host",
+    ]
+    assert data(away("a"), away("b"))["sums"][:2] == ["Yours: not known", "Free: not known"]
+
+
+def test_a_hosts_name_is_not_repeated_in_its_row():
+    """What we and the Alertmanager say of it is one line where it is the same."""
+    lab = lab_status(
+        view=lab_view(well("a"), alerts=(remote(host="a", text="a: lost"),)),
+        alerts=[lab_alert(remote(host="a"), "a: lost")],
+    )
+    (row,) = lab_data(build_lab(lab))["hosts"]
+    assert [alert["text"] for alert in row["alerts"]] == ["lost"]
+
+
 def test_the_alerts_of_a_host_stand_in_its_row_whoever_tells_them():
     """Ours, the Alertmanager's, and what its own rules have found; each text once, and some are counted."""
     many = tuple(remote(f"f{n}", "a", text=f"t{n}", severity=Severity.WARNING) for n in range(9))
@@ -64,12 +85,12 @@ def test_the_alerts_of_a_host_stand_in_its_row_whoever_tells_them():
     assert second["alerts"] == []
 
 
-def page(folder, lab, *, end=None, feed=None):
+def page(folder, lab, *, end=None, feed=None, links=()):
     history = histories.history(1, 20 * 60, **({} if end is None else {"end": end}))
     file = folder / "page.html"
     about = PageContext(
         "box", history.end, live=histories.live(history), feed=feed, lab=build_lab(lab),
-        present=histories.present(history),
+        present=histories.present(history), links=links,
     )  # fmt: skip
     file.write_text(html(history, about), encoding="utf-8")
     return file
@@ -98,6 +119,20 @@ def test_five_hundred_hosts_can_be_sorted_and_searched(browser, tmp_path, width,
     )
     assert browser.run(ROWS) == 5
     assert "connection refused" in browser.run(FIRST)
+
+
+@pytest.mark.desktop
+def test_the_pages_of_the_lab_open_at_the_configured_addresses_alone(browser, tmp_path):
+    """Neither an alert nor an address that is no web page makes a link."""
+    links = (("Prometheus", "https://p.example/prom"), ("Grafana", "javascript:alert(1)"))
+    alerts = (remote(text="see https://evil.example"),)
+    file = page(tmp_path, lab_status(view=lab_view(*fleet(3), alerts=alerts)), links=links)
+    browser.open(file)
+    quiet(browser, file)
+    found = browser.run(
+        '[...document.querySelectorAll(".lab a")].map((each) => [each.textContent, each.href, each.rel])'
+    )
+    assert found == [["Open Prometheus", "https://p.example/prom", "noreferrer"]]
 
 
 @pytest.mark.desktop
@@ -132,12 +167,12 @@ def test_the_lab_follows_the_running_program_and_is_lost_with_it(browser, tmp_pa
 
     tell(data(well("a", free=2), well("b")))
     browser.open(file)
-    assert "2 (80.0 GiB)" in browser.run(LAB)
+    assert "2 (up to 80.0 GiB)" in browser.run(LAB)
     tell(data(well("a", free=5), away("b"), headline="of 1 host it is not known"))
-    wait_until(lambda: "5 (80.0 GiB)" in browser.run(LAB), 30)
+    wait_until(lambda: "5 (up to 80.0 GiB)" in browser.run(LAB), 30)
     assert "does not answer" in browser.run(LAB)
     write(ended=made + 5)
-    wait_until(lambda: "5 (80.0 GiB)" not in browser.run(LAB), 30)
+    wait_until(lambda: "5 (up to 80.0 GiB)" not in browser.run(LAB), 30)
     assert browser.run('document.querySelectorAll(".lab .shape.ok").length') == 0
     assert "The lab at" in browser.run(LAB)
 
@@ -158,4 +193,4 @@ def test_a_desk_without_gpus_has_the_lab_on_its_page(browser, tmp_path):
     file.write_text(html(history, about), encoding="utf-8")
     browser.open(file)
     quiet(browser, file)
-    assert "2 (80.0 GiB)" in browser.run(LAB)
+    assert "2 (up to 80.0 GiB)" in browser.run(LAB)

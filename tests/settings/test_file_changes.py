@@ -27,7 +27,9 @@ def test_a_change_counts_once_it_is_at_rest(installed_house, changes):
     assert changes.check() is None
 
 
-def test_a_change_is_pending_from_the_look_that_sees_it_to_the_one_after_its_reading(installed_house, changes):
+def test_a_change_is_pending_from_the_look_that_sees_it_to_the_one_after_its_reading(
+    installed_house, changes
+):
     """Until then it is looked at more often."""
     assert not changes.pending
     installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)

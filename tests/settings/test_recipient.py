@@ -99,11 +99,11 @@ def test_a_sender_that_is_no_address_is_warned_of(house, more, warned):
 def test_an_account_without_a_home_is_told_so():
     """The system refuses to name its folders; GPUWATCH_CACHE names one all the same."""
     code = (
-        "import os\n"
-        "from gpuwatch_tray.settings import load, paths\n"
-        "os.environ.pop('HOME', None)\n"
-        "def refuse(*_args, **_more): raise RuntimeError('Could not determine home directory.')\n"
-        "paths.user_config_path = paths.user_state_path = refuse\n"
+        "import os, pwd\n"
+        "from gpuwatch_tray.settings import load\n"
+        "for name in ('HOME', 'XDG_CONFIG_HOME', 'XDG_STATE_HOME'): os.environ.pop(name, None)\n"
+        "def refuse(_uid): raise KeyError('getpwuid(): uid not found')\n"
+        "pwd.getpwuid = refuse\n"
         "none = {f'GPUWATCH_{name}CONFIG': os.devnull for name in ('', 'NOTIFY_', 'SMTP_')}\n"
         "print(*load(none)[1])\n"
         "settings, problems = load({**none, 'GPUWATCH_CACHE': '/x'})\n"

@@ -12,9 +12,8 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil  # its answers are bent at the edge
+import psutil  # looks from outside
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,7 +67,7 @@ def test_of_processes_that_go_on_nothing_is_read(tmp_path, read_starts):
             told = inspector.inspect_all(pids)
             polls.append(len(read_starts) - before)
         assert {one.command[-1] for one in told.values()} == {f"w{n}.py" for n in range(12)}
-    # A poll in which psutil is asked anew of one reads its start twice.
+    # A poll in which all is asked anew of one reads its start twice.
     assert sum(polls) <= 2 * len(pids)
     assert max(polls) < len(pids), "those that were found together are not all asked together"
     inspector.close()
@@ -216,8 +215,8 @@ class Kernel:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         return self.lives[pid], b"program", "S", 0
 
-    def process(self, pid: int) -> psutil.Process:
-        """What stands in for psutil.Process."""
+    def process(self, pid: int):
+        """What stands in for the questions about a process."""
         kernel = self
 
         class Asked:
@@ -225,8 +224,8 @@ class Kernel:
                 def ask():
                     kernel.call()
                     if pid not in kernel.lives:
-                        raise psutil.NoSuchProcess(pid)
-                    values = {"cmdline": [str(kernel.lives[pid])], "uids": SimpleNamespace(real=0)}
+                        raise ProcessLookupError(pid)
+                    values = {"arguments": [str(kernel.lives[pid])], "owner": (0, "root")}
                     return values.get(name, str(kernel.lives[pid]))
 
                 return ask
@@ -237,7 +236,7 @@ class Kernel:
     def running(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(processes, "start_ticks", self.start_ticks)
-            patch.setattr(processes.psutil, "Process", self.process)
+            patch.setattr(processes, "system_process", self.process)
             patch.setattr(processes, "sees_host_pids", lambda: True)
             patch.setattr(processes, "_is_hidden", lambda _pid: False)
             yield

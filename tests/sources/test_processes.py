@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 
-import psutil  # its answers are bent at the edge
+import psutil  # looks from outside
 import pytest
 
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
 from gpuwatch_tray.sources.held_processes import HeldProcesses
+from gpuwatch_tray.sources.process_files import ProcessFiles
 from gpuwatch_tray.sources.processes import (
     DENIED,
     FOREIGN,
@@ -53,7 +54,7 @@ def begun(process):
 
 def refusing(error):
     def refuse(self):
-        raise error(self.pid)
+        raise error
 
     return refuse
 
@@ -203,7 +204,7 @@ def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
     """One's own can always be asked about."""
 
     def refuse(pid):
-        raise psutil.AccessDenied(pid)
+        raise PermissionError(pid)
 
     monkeypatch.setattr(processes, "_process_start", refuse)
     assert facts(ME) == ProcessFacts.unknown(ME, DENIED, mine=False)
@@ -244,8 +245,7 @@ def test_a_process_of_a_rootless_container_of_mine_is_mine(monkeypatch, tmp_path
     table.write_text(f"root:1:2\n# a comment\n{line.format(**values)}\n")
     found = subordinate_uids(table)
     monkeypatch.setattr(processes, "subordinate_uids", lambda: found)
-    uids = psutil.Process().uids()._replace(real=100_999)
-    monkeypatch.setattr(psutil.Process, "uids", lambda _process: uids)
+    monkeypatch.setattr(ProcessFiles, "owner", lambda _process: (100_999, "100999"))
     assert facts(ME).mine is mine
 
 
@@ -264,7 +264,7 @@ def test_without_a_table_of_subordinate_ids_there_are_none(tmp_path):
 )
 def test_an_argv_that_was_wiped_is_unknown(monkeypatch, argv, command):
     """By setproctitle: the empty words that it leaves are no arguments."""
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _process: argv)
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda _process: argv)
     assert facts(ME).command == command
 
 
@@ -275,11 +275,11 @@ def test_another_users_process_is_not_mine():
 
 @pytest.mark.parametrize(
     ("method", "field"),
-    [("cwd", "cwd"), ("cmdline", "command"), ("username", "user"), ("name", "name")],
+    [("folder", "cwd"), ("arguments", "command"), ("name", "name")],
 )
 def test_what_is_denied_is_unknown_by_itself(monkeypatch, method, field):
     """One refusal takes nothing else with it."""
-    monkeypatch.setattr(psutil.Process, method, refusing(psutil.AccessDenied))
+    monkeypatch.setattr(ProcessFiles, method, refusing(PermissionError))
     told = facts(ME)
     missing = [
         name for name in ("user", "cwd", "command", "name") if isinstance(getattr(told, name), Missing)
@@ -292,8 +292,11 @@ def test_what_is_denied_is_unknown_by_itself(monkeypatch, method, field):
 
 def test_an_owner_that_is_denied_is_unknown(monkeypatch):
     """It is neither mine nor somebody else's."""
-    monkeypatch.setattr(psutil.Process, "uids", refusing(psutil.AccessDenied))
-    assert facts(ME).mine is None
+    monkeypatch.setattr(ProcessFiles, "owner", refusing(PermissionError))
+    told = facts(ME)
+    assert told.mine is None
+    assert told.user == DENIED
+    assert told.command[0]
 
 
 @linux
@@ -310,10 +313,10 @@ def test_a_zombie_has_an_owner_and_a_start_but_no_command():
 
 
 @pytest.mark.usefixtures("namespace")
-@pytest.mark.parametrize("method", ["cwd", "cmdline", "username"])
+@pytest.mark.parametrize("method", ["owner", "arguments", "name", "folder"])
 def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
     """No mixture of what was and what is no more."""
-    monkeypatch.setattr(psutil.Process, method, refusing(psutil.NoSuchProcess))
+    monkeypatch.setattr(ProcessFiles, method, refusing(ProcessLookupError))
     assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
 
@@ -331,39 +334,39 @@ def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
     inspector = ProcessInspector(held=HeldProcesses(0))
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python", "S", 0))
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python", "S", 0))
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
 
 def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch, tmp_path):
     """They are remembered only for those that the last read asked about: the memory stays bounded."""
     asked = []
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda self: asked.append(self.pid) or ["x"])
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda self: asked.append(self) or ["x"])
     inspector = ProcessInspector()
     inspector.inspect_all([ME])
     inspector._known[ME].reads = 1
     inspector.inspect_all([ME])
-    assert asked == [ME]
+    assert len(asked) == 1
     with workers(tmp_path, ["other.py"]) as (other,):
         inspector.inspect_all([other.pid])
         assert list(inspector._known) == [other.pid]
     inspector.inspect_all([ME])
-    assert asked.count(ME) == 2
+    assert len(asked) == 3
 
 
 @linux
 def test_a_process_that_is_known_costs_one_small_file_a_poll(monkeypatch):
-    """Where it cannot be held: the file tells that it is the same; psutil is asked nothing for 60 polls."""
+    """Where it cannot be held: the file tells that it is the same; nothing else is read for 60 polls."""
     inspector = ProcessInspector(held=HeldProcesses(0))
     first = facts(ME, inspector)
     inspector._known[ME].reads = 1
     read, asked = [], []
     real = processes.start_ticks
     monkeypatch.setattr(processes, "start_ticks", lambda pid: read.append(pid) or real(pid))
-    monkeypatch.setattr(processes.psutil, "Process", asked.append)
+    monkeypatch.setattr(processes, "system_process", asked.append)
     for _ in range(processes.CACHED_READS - 1):
         again = facts(ME, inspector)
     assert (read, asked) == ([ME] * (processes.CACHED_READS - 1), [])
@@ -398,9 +401,9 @@ def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
 def test_arguments_that_change_in_place_are_noticed_within_sixty_polls(monkeypatch):
     """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
     inspector = ProcessInspector()
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["sh", "run.sh"])
     facts(ME, inspector)
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["python", "train.py"])
+    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["python", "train.py"])
     told = [facts(ME, inspector).command for _ in range(processes.CACHED_READS)]
     assert told[-1] == ("python", "train.py")
 
@@ -422,7 +425,7 @@ def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):
     """A failure is not remembered as the answer."""
     inspector = ProcessInspector()
     with monkeypatch.context() as patch:
-        patch.setattr(psutil.Process, "cmdline", refusing(psutil.AccessDenied))
+        patch.setattr(ProcessFiles, "arguments", refusing(PermissionError))
         assert isinstance(facts(ME, inspector).command, Missing)
     assert not isinstance(facts(ME, inspector).command, Missing)
 

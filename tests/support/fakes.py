@@ -102,3 +102,6 @@ class FakePopups:
 
     def close(self, key: str) -> None:
         self.closed.append(key)
+
+    def close_all(self, prefix: str) -> None:
+        self.closed += [popup.key for popup in self.shown if popup.key.startswith(prefix)]

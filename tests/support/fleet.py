@@ -44,6 +44,7 @@ class FleetHost:
     users: dict[int, list[str]] = field(default_factory=dict)
     started: float = field(default_factory=lambda: time.time() - 3600)
     lost: set[int] = field(default_factory=set)
+    held: dict[int, int] = field(default_factory=dict)  # bytes of a GPU's memory that no process has
     firing: tuple[FiringAlert, ...] = ()
     evaluated: bool = True
     names: ExportUsers = ExportUsers.NAMES
@@ -80,7 +81,7 @@ class FleetHost:
         uuid = f"GPU-{self.name}-{index}"
         if index in self.lost:
             return Gpu(index, uuid, problem="fell off the bus", process_problem="fell off the bus")
-        used = 300 * MIB + 900 * MIB * len(self.users.get(index, ()))
+        used = 300 * MIB + 900 * MIB * len(self.users.get(index, ())) + self.held.get(index, 0)
         return Gpu(
             index,
             uuid,
@@ -103,6 +104,7 @@ class FleetHost:
         state = (
             repr(self.users),
             repr(self.lost),
+            repr(self.held),
             self.firing,
             self.evaluated,
             self.names,

@@ -47,7 +47,7 @@ def fleet(count=500):
     """Hosts by number: every hundredth is away, one in three has free GPUs, two are one's own."""
     return tuple(
         away(f"h{number:04}") if number % 100 == 50
-        else well(f"h{number:04}", free=number % 3 and number % 8, mine=3 if number in {7, 8} else 0)
+        else well(f"h{number:04}", free=number % 3 and number % 6, mine=3 if number in {7, 8} else 0)
         for number in range(count)
     )  # fmt: skip
 

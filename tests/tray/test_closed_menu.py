@@ -46,7 +46,7 @@ class Tray:
     def __init__(self, program):
         self.bus = Bus()
         self.backend = StatusNotifierBackend(self.bus, "gpuwatch-tray", print)
-        self.menu = self.backend.icon.dbus_menu
+        self.menu = self.backend.dbus_menu
         if program is not None:
             self.menu.new_host(program)
         self.built = 0

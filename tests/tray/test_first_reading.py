@@ -7,7 +7,7 @@ import pytest
 from gpuwatch_tray.engine.status import starting
 from gpuwatch_tray.model import Level, Problem
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.backends.menu_host import ROOT
 from tests.support.tray_status import NOW, alert, gpu, snapshot, status
 from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Loop, Menu, Panel
@@ -38,7 +38,7 @@ class Seen:
 
     def show(self, told):
         rows = menu.build_menu(told)
-        entries = toolkit.host_entries(toolkit.pystray_menu(rows, print, keyed_separators=True), None)
+        entries = nodes.menu_entries(rows, print)
         self.served.update(entries)
 
     def labels(self):

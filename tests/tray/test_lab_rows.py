@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.model import (
     UNKNOWN,
+    UNSUPPORTED,
+    FeedState,
     HostState,
     HostView,
     LabStatus,
@@ -17,13 +19,14 @@ from gpuwatch_tray.model import (
     Severity,
     Snapshot,
 )
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
 from gpuwatch_tray.tray.menu import ActionKind, HostDetail, LabExtras, MenuAction, MenuExtras
-from gpuwatch_tray.tray.menu.lab_rows import MAX_HOSTS, ShownHosts
+from gpuwatch_tray.tray.menu.shown_hosts import MAX_HOSTS, ShownHosts
 from tests.support.lab_status import (
     OF_LAB,
     SILENCE,
@@ -74,8 +77,8 @@ def test_the_lab_stands_between_the_alerts_and_this_computer():
         "Lab: 3 of 24 GPUs free",
         "Email is off",
         "No alerts",
-        "Yours: 3 GPUs · 1 host unknown",
-        "Free: 2 of 16 GPUs · 1 host unknown",
+        "Yours: 3 GPUs · unknown on 1 host",
+        "Free: 2 of 16 GPUs · unknown on 1 host",
         "Not answering: 1 host",
         "This computer · 2 GPUs · 24.6 / 48 GiB",
         "Snooze all",
@@ -144,7 +147,7 @@ def test_looks_free_is_always_called_so():
     """Where processes are not known a count of idle GPUs is never called free."""
     rows = rows_of(lab_status(well("a", free=UNKNOWN, looks_free=3), well("b", free=1)))
     assert find(rows, "Free or looking so: 4 of 16 GPUs", "a · ").label == "a · 3 look free"
-    assert find(rows, "Free or looking so", "b · ").label == "b · 1 of 8 free · 80.0 GiB"
+    assert find(rows, "Free or looking so", "b · ").label == "b · 1 of 8 free · up to 80.0 GiB"
 
 
 def test_five_hundred_hosts_are_twelve_a_list_by_name():
@@ -157,7 +160,7 @@ def test_five_hundred_hosts_are_twelve_a_list_by_name():
     assert free[-1].label == f"… {count - MAX_HOSTS} more · Show details…"
     assert free[-1].action == MenuAction(ActionKind.SHOW_DETAILS)
     tree = MenuTree()
-    tree.update(toolkit.host_entries(toolkit.pystray_menu(rows, print, keyed_separators=True), None), 0.0)
+    tree.update(nodes.menu_entries(rows, print), 0.0)
     assert len(tree.nodes) <= MAX_ROWS
 
 
@@ -184,12 +187,14 @@ def test_a_host_is_asked_when_its_list_opens():
     assert row.opening == MenuAction(ActionKind.ASK_HOST, "a")
     before = find(rows_of(lab), "Free", "a · ").children
     asking = find(rows_of(lab, LabExtras({"a": HostDetail(NOW)})), "Free", "a · ").children
-    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, told())})), "Free", "a · ").children
+    read = replace(told(), at=NOW - 7)
+    after = find(rows_of(lab, LabExtras({"a": HostDetail(NOW, read)})), "Free", "a · ").children
     assert [row.key for row in before] == [row.key for row in asking] == [row.key for row in after]
     assert [bool(row.children) for row in before] == [bool(row.children) for row in after]
-    assert "Ask for its GPUs" in labels_of(before)
-    assert "asking…" in labels_of(asking)
-    assert next(label for label in labels_of(after) if label.startswith("as of "))
+    assert "Read its GPUs now" in labels_of(before)
+    assert "reading…" in labels_of(asking)
+    as_of = [label for label in labels_of(after) if label.startswith("as of ")]
+    assert as_of == [f"as of {local_time(NOW - 7, '%H:%M:%S')}"]  # when it was read, not when it was asked
     (gpu,) = [row for row in after if row.label.startswith("GPU 0 · ")]
     assert any("PID 4711" in label for label in labels_of(gpu.children))
 
@@ -248,7 +253,7 @@ def test_silencing_for_everyone_is_asked_once_and_only_where_it_is_on():
     ask = find(rows, "Critical: h0033", "Silence 2 h for everyone…")
     assert ask.action is None
     assert labels_of(ask.children) == [
-        "Nobody will be told of it for 2 h, whoever gets it now",
+        "For 2 h, nobody who gets this alert is told of it",
         "Silence it for everyone now",
     ]
     assert ask.children[1].action == MenuAction(ActionKind.LAB_SILENCE, "f1")
@@ -259,7 +264,7 @@ def test_silences_of_others_are_shown_with_author_and_end():
     theirs = remote("f1", silences=(SILENCE,))
     ours = remote("f2", "h0001", silences=(replace(SILENCE, id="s2", author="ada@desk", ours=True),))
     lab = lab_status(view=lab_view(*ONE_OF_EACH, alerts=(theirs, ours)))
-    rows = find(rows_of(lab, SILENT), "No alerts", "In the Alertmanager: 2 more").children
+    rows = find(rows_of(lab, SILENT), "No alerts", "Other alerts in the Alertmanager: 2").children
     text = "\n".join(labels_of(walk(rows)))
     assert "silenced by bob until" in text
     assert ": new fan" in text
@@ -272,15 +277,89 @@ def test_what_can_be_waited_for_in_the_lab():
     waits = (PendingReminder(3, "8@*", "8 GPUs are free on * for 1 min"),)
     lab = lab_status(well("a", free=2), well("b", free=1), awaited=waits)
     rows = find(rows_of(lab), "Notify me when…").children
-    one = next(row for row in rows if row.label == "Free on one host of the lab").children
+    one = next(row for row in rows if row.label == "On one host of the lab").children
     assert [(row.label, row.action.target) for row in one] == [
         ("4 GPUs are free", "4"),
         ("8 GPUs are free", "8"),
     ]
-    over = next(row for row in rows if row.label == "Free over all of the lab").children
+    over = next(row for row in rows if row.label == "On all hosts of the lab together").children
     assert [row.action.target for row in over] == ["4+", "8+", "16+"]
     cancel = find(rows, "You will be notified when 8 GPUs", "Cancel")
     assert cancel.action == MenuAction(ActionKind.LAB_WHEN_CANCEL, "3")
+
+
+def test_a_wait_that_is_too_long_for_its_row_stands_below_it_in_full():
+    """Nobody could tell two of them apart by their beginnings."""
+    text = "8 GPUs are free on all hosts of the lab together for 1 min (GPUs that look free count)"
+    row = find(
+        rows_of(lab_status(awaited=(PendingReminder(3, "8+@*", text),))), "Notify me when…", "You will be"
+    )
+    *told, cancel = labels_of(row.children)
+    assert " ".join(map(str.strip, told)) == f"You will be notified when {text}"
+    assert cancel == "Cancel"
+
+
+def waited_for(*hosts, looks=True, **more):
+    """The rows below "Notify me when…" that are about the lab, in order."""
+    rows = rows_of(lab_status(*hosts, **more), LabExtras(looks_free=looks))
+    return [row for row in find(rows, "Notify me when…").children if row.key.startswith("lab ")]
+
+
+def test_gpus_that_look_free_can_be_waited_for_and_are_called_so():
+    """As on the command line, where LAB_LOOKS_FREE is on; beside hosts that know, the row says either."""
+    silent = {"free": UNKNOWN, "expected": UNKNOWN, "looks_free": 1}
+    one, over = waited_for(well("a", **silent), well("b", **silent))
+    assert [row.label for row in one.children] == [f"{count} GPUs look free" for count in (2, 4, 8)]
+    assert [row.action.target for row in over.children] == ["4+", "8+", "16+"]
+    one, _over = waited_for(well("a", **silent), well("b", free=2))
+    assert [row.label for row in one.children] == [f"{count} GPUs are free, or look so" for count in (4, 8)]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "looks", "why"),
+    [
+        ((well("a", free=UNSUPPORTED, expected=UNKNOWN),), False, "no exporter tells which GPUs are free"),
+        ((well("a", gpus=UNKNOWN, free=UNKNOWN),), False, "a list names processes, not idle GPUs"),
+        ((well("a", free=UNKNOWN),), False, "is not known now"),
+        ((well("a", free=UNSUPPORTED), away("b")), False, "is not known now"),
+        ((away("a"),), True, "is not known now"),
+    ],
+)
+def test_where_free_gpus_cannot_be_told_the_menu_says_why(hosts, looks, why):
+    """In rows that are there to read: nothing that could never come is offered, and nothing is left out."""
+    rows = waited_for(*hosts, looks=looks)
+    assert why in " ".join(row.label.strip() for row in rows)
+    assert not any(row.enabled or row.action for row in rows)
+
+
+def test_beside_a_lab_this_computers_gpus_are_waited_for_below_a_row_of_its_own():
+    """A number alone would not say where."""
+    here = find(menu.build_menu(with_lab(lab_status(*ONE_OF_EACH))), "Notify me when…", "On this computer")
+    assert [row.action.kind for row in here.children] == [ActionKind.WHEN_FREE] * 2
+
+
+def test_what_limits_the_reading_is_one_row_of_the_lab():
+    """Notes and an Alertmanager that cannot be believed, below it in full; what does not leave is above."""
+    notes = tuple(f"exporter {count} does not tell processes" for count in range(9))
+    lab = lab_status(view=lab_view(*ONE_OF_EACH, notes=notes, feed=FeedState.UNREACHABLE, feed_problem="503"))
+    rows = rows_of(replace(lab, notes=(*notes, "Email: 2 wait")))
+    row = next(row for row in rows if row.key == "lab:notes")
+    assert row.label == "Note: The Alertmanager does not answer: 503 · +9"
+    assert [row.key for row in rows].index("lab:notes") > [row.key for row in rows].index("lab:unread")
+    *told, rest = labels_of(row.children)
+    assert told == ["The Alertmanager does not answer: 503", *notes[:5]]
+    assert rest == "… 4 more · Show details…"
+    assert next(row for row in rows if row.key == "notes").label == "Email: 2 wait"
+    assert not any(row.key == "lab:notes" for row in rows_of(lab_status(*ONE_OF_EACH)))
+
+
+def test_hosts_that_left_the_list_are_counted_apart():
+    """They are not among those that do not answer; alone they are the row."""
+    gone = away("c", HostState.GONE)
+    assert find(rows_of(lab_status(well("a"), away("b"), gone)), "Not answering").label == (
+        "Not answering: 1 host · No longer on the list: 1"
+    )
+    assert find(rows_of(lab_status(well("a"), gone)), "No longer").label == "No longer on the list: 1"
 
 
 def test_links_are_those_of_the_settings():
@@ -331,7 +410,7 @@ def test_a_row_about_the_lab_is_shown_only_where_its_act_works(act):
     only = list(walk(menu.build_menu(shown, {act}, extras)))
     assert {row.action.kind for row in only if row.action} == {act}
     if act is ActionKind.ASK_HOST:
-        assert [row.label for row in only if row.opening] == ["a · 2 of 8 free · 80.0 GiB"]
+        assert [row.label for row in only if row.opening] == ["a · 2 of 8 free · up to 80.0 GiB"]
 
 
 def test_the_tooltip_names_the_lab_and_then_the_gpus():
@@ -366,8 +445,7 @@ def test_the_answer_comes_into_the_open_list_and_moves_no_row(habits):
 
     def present(details):
         rows = rows_of(lab, LabExtras(details))
-        made = toolkit.pystray_menu(rows, asked.append, keyed_separators=True)
-        served.update(toolkit.host_entries(made, None))
+        served.update(nodes.menu_entries(rows, asked.append))
 
     present({})
     panel = Panel(served, habits)

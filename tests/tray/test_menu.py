@@ -28,7 +28,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.units import end_time, local_time, menu_duration
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.backends import nodes, toolkit
+from gpuwatch_tray.tray.backends import nodes
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels, process_rows
 from tests.support.lab_status import OF_LAB
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
@@ -126,8 +126,7 @@ def test_what_asks_for_attention_has_one_row_that_is_always_there():
 
 def test_a_row_that_never_changes_keeps_the_menu_wide():
     """An alert that comes while the menu is open needs less room than "More" has; no other label differs."""
-    items = toolkit.pystray_menu(menu.build_menu(status()), print, keyed_separators=True)
-    rows = toolkit.host_entries(items, None)
+    rows = nodes.menu_entries(menu.build_menu(status()), print)
     changed = [pair for pair in zip(rows, nodes.widened(rows), strict=True) if pair[0] != pair[1]]
     ((plain, filled),) = changed
     assert plain.label == filled.label.rstrip(f"{ROOM}{nodes.WORD_END}") == "More"

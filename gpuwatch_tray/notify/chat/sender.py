@@ -16,13 +16,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from msgspec.structs import replace
 
 from gpuwatch_tray.common.threads import call_with_timeout
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import MessageKind, Severity
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.notify.outbox_worker import RetryPolicy
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError, configuration_error
+from gpuwatch_tray.settings import SecretError
 from gpuwatch_tray.settings.chat_services import PLAIN_WEBHOOK, SERVICES, WEBHOOK, scheme_of
+from gpuwatch_tray.settings.system_keyring import KeyringEntry
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
@@ -44,16 +46,29 @@ PRIORITIES = {
     "prowl": {Severity.CRITICAL: "emergency", Severity.WARNING: "high", Severity.INFO: "normal"},
 }
 LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
+KEYRING_MEND = N_(
+    "unlock or install a keyring (such as GNOME Keyring or KWallet); without a desktop, "
+    "write the address itself into the file of NOTIFY_URLS_FILE"
+)
 UNLIMITED = 100_000  # characters, for a webhook
+
+
+def chat_entry(name: str) -> KeyringEntry:
+    """Return where the keyring has the address of the chat with this name."""
+    return KeyringEntry("gpuwatch-tray chat", name, _(KEYRING_MEND))
 
 
 def create_chat(chat: ChatAddress) -> ChatTransport:
     """Return the way to this chat; TransportError (CONFIGURATION) where its address cannot be had."""
     url = chat.url.reveal()
     if not url:
-        from gpuwatch_tray.notify.system_keyring import chat_address
-
-        url = chat_address(chat.name).reveal()
+        try:
+            url = chat_entry(chat.name).read() or ""
+        except SecretError as error:
+            raise configuration_error(error.text, error.mend) from None
+    if not url:
+        text = _("the keyring has no address of the chat {name}").format(name=chat.name)
+        raise configuration_error(text, "`gpuwatch-tray setup chat`")
     return ChatTransport(chat, url)
 
 

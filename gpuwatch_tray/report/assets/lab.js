@@ -8,6 +8,7 @@ const HOST_SHAPES = { ok: "ok", gone: "info" };
 function labSection() {
   if (!labOf.lab) return null;
   labOf.state = make("p", { class: "state" });
+  labOf.sums = make("p", { class: "sums" });
   labOf.alerts = make("ul", { class: "now" });
   labOf.title = make("h2", { id: "lab" }, w.lab);
   labOf.search = make("input", { type: "search", "aria-label": w.search_hosts, placeholder: w.search_hosts });
@@ -15,15 +16,23 @@ function labSection() {
   const titles = [w.host, w.host_state, w.since, w.free, w.gpu_count, w.yours, w.oldest, w.hottest, w.alerts];
   labOf.shown = table(titles, hostRows(), w.hosts, { numeric: [3, 4, 5, 6, 7], none: w.no_hosts });
   fillLab();
-  return make("section", { "aria-labelledby": "lab", class: "lab" }, labOf.title, labOf.state, labOf.alerts,
-    make("p", { class: "search" }, labOf.search), labOf.shown.node);
+  return make("section", { "aria-labelledby": "lab", class: "lab" }, labOf.title, labOf.state, labOf.sums, labOf.alerts,
+    labLinks(), make("p", { class: "search" }, labOf.search), labOf.shown.node);
+}
+
+// The pages of Prometheus and Grafana, at the addresses of the settings and nowhere else.
+function labLinks() {
+  const links = data.lab_links.filter(([, address]) => /^https?:/.test(address)).map(([title, address]) =>
+    make("a", { href: address, rel: "noreferrer", target: "_blank" }, say(w.open_page, { title })));
+  return links.length ? make("p", { class: "links" }, ...links) : null;
 }
 
 function fillLab() {
-  const { level, word, headline, alerts, more, notes } = labOf.lab;
+  const { level, word, headline, sums, alerts, more, notes } = labOf.lab;
   labOf.title.textContent = labOf.lost ? say(w.lab_at, { at: exactly(labOf.lab.at) }) : w.lab;
   labOf.state.replaceChildren(...(labOf.lost ? [shape("no_data"), make("span", {}, make("strong", {}, data.levels.no_data))]
     : [shape(level), make("span", {}, make("strong", {}, word), ` · ${headline}`)]));
+  labOf.sums.replaceChildren(...(labOf.lost ? [] : sums.map((text) => make("span", {}, text))));
   const lines = labOf.lost ? [] : alerts.map((alert) => make("li", {}, shape(alert.level), make("span", {}, alert.text)));
   if (lines.length && more) lines.push(make("li", {}, say(w.and_more, { count: whole.format(more) })));
   labOf.alerts.replaceChildren(...lines, ...notes.map((note) => make("li", { class: "quiet" }, note)));
@@ -44,7 +53,7 @@ function hostRow(host) {
   const lost = labOf.lost;
   const well = host.state === "ok" && !lost;
   const free = host.free === null && host.looks !== null ? say(w.look_free, { count: whole.format(host.looks) }) : count(host.free);
-  const room = host.free && host.room !== null ? ` (${value("memory", host.room)})` : "";
+  const room = host.free && host.room !== null ? ` (${say(w.up_to, { memory: value("memory", host.room) })})` : "";
   const gpus = host.expected !== null && host.gpus !== null && host.expected !== host.gpus
     ? `${count(host.gpus)} / ${count(host.expected)}` : count(host.gpus);
   const level = lost ? "no_data" : HOST_SHAPES[host.state] || "no_data";

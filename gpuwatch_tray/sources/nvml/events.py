@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpuwatch_tray.common.threads import StopSignal, run_forever, start_thread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Xid
-from gpuwatch_tray.sources.nvml.api import DriverError
+from gpuwatch_tray.sources.nvml.library import DriverError
 from gpuwatch_tray.sources.nvml.query import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.sources.nvml.api import Driver, Handle
+    from gpuwatch_tray.sources.nvml.api import Driver
+    from gpuwatch_tray.sources.nvml.library import Handle
 
 
 WAIT = 2.5  # seconds of one wait: each return costs a wakeup, and a new session waits for it

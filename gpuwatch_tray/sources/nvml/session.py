@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.sources.nvml.api import Code, Driver, DriverError
+from gpuwatch_tray.sources.nvml.api import Driver
 from gpuwatch_tray.sources.nvml.inventory import Inventory, first_line
+from gpuwatch_tray.sources.nvml.library import Code, DriverError
 from gpuwatch_tray.sources.nvml.metrics import GpuReading, asleep_reading, read_gpu, unreachable_reading
 from gpuwatch_tray.sources.nvml.problems import LOST, SESSION, driver_problem, driver_version
 from gpuwatch_tray.sources.nvml.query import Backoff

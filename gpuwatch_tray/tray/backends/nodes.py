@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -13,7 +14,9 @@ from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from gpuwatch_tray.tray.menu.row import MenuAction, MenuRow
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
@@ -39,6 +42,32 @@ class MenuEntry(Struct, frozen=True):
     filler: bool = False
     ticked: bool | None = None
     opened: Callable[[], None] | None = None
+
+
+def menu_entries(rows: Iterable[MenuRow], perform: Callable[[MenuAction], None]) -> tuple[MenuEntry, ...]:
+    """Return the entries of `rows`, whose clicks call `perform`; a list that is built when seen stays so."""
+    return tuple(_menu_entry(row, perform) for row in rows)
+
+
+def _menu_entry(row: MenuRow, perform: Callable[[MenuAction], None]) -> MenuEntry:
+    if row.separator:
+        return MenuEntry(row.key)
+    lazy = isinstance(row.children, LazyRows)
+    return MenuEntry(
+        key=row.key,
+        label=row.label,
+        enabled=row.enabled,
+        children=LazyRows(menu_entries, row.children, perform)
+        if lazy
+        else menu_entries(row.children, perform),
+        activate=None if row.children or row.action is None else partial(perform, row.action),
+        subject=row.subject,
+        covers=row.covers,
+        gone=row.gone,
+        filler=row.filler,
+        ticked=row.ticked,
+        opened=None if row.opening is None else partial(perform, row.opening),
+    )
 
 
 class NodeKind(Enum):

@@ -105,9 +105,12 @@ def _pystray_linux(
         if kind:
             log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)
         return None
+    candidates = dict.fromkeys([*filter(None, [kind]), *(DEFAULT_FALLBACKS if bus is None else ())])
+    if not candidates:
+        return None
     from gpuwatch_tray.tray.backends import pystray_linux
 
-    for candidate in dict.fromkeys([*filter(None, [kind]), *(DEFAULT_FALLBACKS if bus is None else ())]):
+    for candidate in candidates:
         try:
             return _with_bus(pystray_linux.create_backend(candidate, name, perform), bus)
         except pystray_linux.BackendUnavailableError as error:

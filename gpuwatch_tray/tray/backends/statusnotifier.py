@@ -22,15 +22,15 @@ from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.dbusmenu import GNOME, MENU_PATH, DBusMenu, DBusNothing, constant_property
-from gpuwatch_tray.tray.backends.nodes import widened
+from gpuwatch_tray.tray.backends.nodes import menu_entries, widened
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gpuwatch_tray.tray.backends.base import TrayView
+    from gpuwatch_tray.tray.menu import MenuRow
 
 
 log = logging.getLogger(__name__)
@@ -203,13 +203,16 @@ class Registration:
             log.info("no panel with a tray (%s) at the moment: the icon waits for one", WATCHER)
 
     async def _register(self, watcher: Peer) -> None:
-        self._new_host(await self._bus.program_of(watcher.name))
-        for pause in REGISTER_PAUSES:
+        program = await self._bus.program_of(watcher.name)
+        self._new_host(program)
+        for number, pause in enumerate(REGISTER_PAUSES):
             self._callers.clear()
             try:
                 await self._bus.call_async(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
             except DBusCallError as error:
                 log.info("the panel did not take the icon: %s", error)
+            if not number:  # after the icon: redaction's patterns take 8 ms of a log's first line
+                log.info("the panel's program: %s", program or "?")
             await asyncio.sleep(pause)
             if self._callers:
                 return
@@ -323,110 +326,37 @@ async def _request_name(bus: SessionBus, name: str) -> int | None:
     return int(pid)
 
 
-class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
-    """
-    A pystray Icon that a panel shows; the bus's loop is its main loop.
-
-    The constructor exports everything, before `run` and on the same thread: a failure later would leave
-    pystray's setup thread waiting and the process alive.
-    """
-
-    HAS_DEFAULT_ACTION = False
-    HAS_NOTIFICATION = False  # popups go over the same bus
-
-    def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
-        self.look = drawing.IconLook(Level.NO_DATA)
-        self.details: tuple[str, ...] = ()
-        super().__init__(name, self.look, name)  # pystray only asks whether there is an icon
-        self._bus = bus
-        self._item = StatusNotifierItem(bus.loop, name, MENU_PATH, show_details)
-        self.dbus_menu = DBusMenu(bus.loop, lambda: bus.caller)
-        self._update_icon()
-        bus.export(MENU_PATH, self.dbus_menu)
-        bus.export(ITEM_PATH, self._item)
-        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._item.repeat_icon)
-
-    def register(self) -> None:
-        """Register with the panel, unless that is done already: there is something to show."""
-        self._bus.post(self._registration.start)
-
-    def _new_host(self, program: str) -> None:
-        log.info("the panel's program: %s", program or "?")
-        self._item.program = program
-        self.dbus_menu.new_host(program)
-
-    def draw(self, look: drawing.IconLook) -> None:
-        """Draw the icon by `look`; where that raises, the look stays as it was."""
-        drawing.icon_pixmaps(look)
-        self.look = self.icon = look
-        self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
-
-    def describe(self, title: str, details: tuple[str, ...]) -> None:
-        """Show the tooltip: its title, and the lines below it."""
-        if (title, details) == (self.title, self.details):
-            return  # a job for the loop is a wakeup of it
-        self.details, self.title = details, title
-        self._update_title()  # pystray does where the title has changed
-
-    def _update_icon(self) -> None:
-        look = self.look
-        words = i18n.translate_key(drawing.NAMES[look.level])
-        if look.badge is not None:
-            words = _("{state}, {count} in use").format(state=words, count=look.badge)
-        self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
-        self._icon_valid = True
-
-    def _update_title(self) -> None:
-        title, details = self.title, self.details
-        self._bus.post(lambda: self._item.show_text(title, details))
-
-    def _update_menu(self) -> None:
-        self.dbus_menu.update(widened(toolkit.host_entries(self.menu, self)))
-
-    def _show(self) -> None:
-        self._update_title()
-        self._bus.post(lambda: self._bus.loop.call_later(FIRST_VIEW, self._registration.start))
-
-    def _hide(self) -> None:
-        """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
-
-    def _run(self) -> None:
-        self._mark_ready()
-        try:
-            self._bus.run()
-        finally:
-            self._running = False
-
-    def _run_detached(self) -> None:
-        raise NotImplementedError("the bus's loop needs a thread of its own: use run")
-
-    def _stop(self) -> None:
-        self._bus.stop()
-
-
 class StatusNotifierBackend:
-    """The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's."""
+    """
+    The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's.
+
+    The constructor exports everything, so that what a bus refuses is known before the loop runs.
+    """
 
     needs_panel = True
 
     def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
         self._bus = bus
         self._perform = perform
+        self._item = StatusNotifierItem(
+            bus.loop, name, MENU_PATH, lambda: perform(MenuAction(ActionKind.SHOW_DETAILS))
+        )
+        self.dbus_menu = DBusMenu(bus.loop, lambda: bus.caller)
+        self.dbus_menu.before_use = self._build_menu
+        self._look = self._draw(drawing.IconLook(Level.NO_DATA))
         self._view: TrayView | None = None
-        self._rows: Any = None
+        self._rows: tuple[MenuRow, ...] | None = None
         self._outline: object = None
         self._built_at = float("-inf")
-        self.icon = StatusNotifierIcon(bus, name, lambda: perform(MenuAction(ActionKind.SHOW_DETAILS)))
-        self.icon.dbus_menu.before_use = self._build_menu
+        bus.export(MENU_PATH, self.dbus_menu)
+        bus.export(ITEM_PATH, self._item)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self.new_host, self._item.repeat_icon)
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
-
-        def begin(icon: Any) -> None:
-            icon.visible = True
-            ready()
-
-        self.icon.run(begin)
+        """Show the icon until `stop`; call `ready` on a thread of its own."""
+        self._bus.post(lambda: self._bus.loop.call_later(FIRST_VIEW, self._registration.start))
+        start_thread("tray-ready", ready)
+        self._bus.run()
 
     def stop(self) -> None:
         """Make `run` return."""
@@ -442,16 +372,29 @@ class StatusNotifierBackend:
 
         The menu of a program whose panel asks before it opens it is built then: nobody sees it before.
         """
-        self.icon.describe(view.title, view.details)
+        self._item.show_text(view.title, view.details)
         self._view = view
         old = self._bus.loop.time() >= self._built_at + ROWS_AGE
         known = view.outline is not None and view.outline == self._outline
-        if old or not known or self.icon.dbus_menu.may_be_seen():
+        if old or not known or self.dbus_menu.may_be_seen():
             self._build_menu()
-        if view.look != self.icon.look:
-            self.icon.draw(view.look)
-        if view.look.level is not Level.NO_DATA:
-            self.icon.register()
+        if view.look != self._look:
+            self._look = self._draw(view.look)
+        if view.look.level is not Level.NO_DATA:  # there is something to show
+            self._registration.start()
+
+    def new_host(self, program: str) -> None:
+        """Serve a panel of this program from now on; on the loop's thread."""
+        self._item.program = program
+        self.dbus_menu.new_host(program)
+
+    def _draw(self, look: drawing.IconLook) -> drawing.IconLook:
+        """Draw the icon by `look`, and return it; where that raises, the last picture stays."""
+        words = i18n.translate_key(drawing.NAMES[look.level])
+        if look.badge is not None:
+            words = _("{state}, {count} in use").format(state=words, count=look.badge)
+        self._item.show_icon(drawing.icon_pixmaps(look), words)
+        return look
 
     def _build_menu(self) -> None:
         """Build the menu of the last view, unless that is done."""
@@ -462,4 +405,4 @@ class StatusNotifierBackend:
         rows = tuple(view.rows)
         if rows != self._rows:
             self._rows = rows
-            self.icon.menu = toolkit.pystray_menu(rows, self._perform, keyed_separators=True)
+            self.dbus_menu.update(widened(menu_entries(rows, self._perform)))

@@ -1,8 +1,8 @@
 """
-pystray's model, and the menu rows as its items.
+pystray's icons, and the menu rows as its items: Windows, macOS, and Linux without a session bus.
 
-`import pystray` picks a backend at once, which on Linux may crash (no display) or have no menu. There only
-its model is wanted, so it gets the dummy backend; the variable is restored for child processes.
+`import pystray` picks a backend at once, which on Linux may crash (no display) or have no menu. There the
+backend is chosen later, so the import gets the dummy one; the variable is restored for child processes.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray.backends.nodes import MenuEntry
-from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,39 +40,33 @@ def _load() -> Any:
 
 pystray = _load()
 Icon: Any = pystray.Icon
-BaseIcon: Any = importlib.import_module("pystray._base").Icon
 Menu: Any = pystray.Menu
 MenuItem: Any = pystray.MenuItem
-
-
-class RowItem(MenuItem):  # type: ignore[misc]  # pystray has no types
-    """A pystray item that knows the row that it shows."""
-
-    def __init__(
-        self, row: MenuRow, on_click: Any, label: str, opened: Callable[[], None] | None = None
-    ) -> None:
-        ticked = None if row.ticked is None else lambda _: bool(row.ticked)
-        super().__init__(label, on_click, checked=ticked, enabled=row.enabled)
-        self.row = row
-        self.opened = opened
 
 
 def pystray_menu(
     rows: Iterable[MenuRow],
     perform: Callable[[MenuAction], None],
     escape: Callable[[str], str] = lambda label: label,
-    *,
-    keyed_separators: bool = False,
 ) -> Any:
-    """
-    Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system.
+    """Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system."""
+    return Menu(*(_menu_item(row, perform, escape) for row in rows))
 
-    With `keyed_separators` separating rows become RowItems; pystray's backends know Menu.SEPARATOR only. Lazy
-    rows are then built when the Menu's items are asked for.
-    """
-    if keyed_separators and isinstance(rows, LazyRows):
-        return Menu(lambda: [_row_item(row, perform, escape, keyed_separators) for row in rows])
-    return Menu(*(_row_item(row, perform, escape, keyed_separators) for row in rows))
+
+def _menu_item(row: MenuRow, perform: Callable[[MenuAction], None], escape: Callable[[str], str]) -> Any:
+    if row.separator:
+        return Menu.SEPARATOR
+    on_click: Any = None
+    if row.children:
+        on_click = pystray_menu(row.children, perform, escape)
+    elif row.action is not None:
+        action = row.action
+
+        def on_click() -> None:
+            perform(action)
+
+    ticked = None if row.ticked is None else lambda _: bool(row.ticked)
+    return MenuItem(escape(row.label), on_click, checked=ticked, enabled=row.enabled)
 
 
 class PystrayBackend:
@@ -104,47 +95,3 @@ class PystrayBackend:
         if rows != self._rows:
             self._rows = rows
             self.icon.menu = pystray_menu(rows, self._perform, self._escape)
-
-
-def host_entries(menu: Any, icon: Any) -> tuple[MenuEntry, ...]:
-    """Return a pystray Menu's items as entries for a host; iterating the Menu itself leaves items out."""
-    return tuple(_host_entry(item, icon) for item in menu.items) if menu is not None else ()
-
-
-def _row_item(
-    row: MenuRow, perform: Callable[[MenuAction], None], escape: Callable[[str], str], keyed: bool
-) -> Any:
-    if row.separator and not keyed:
-        return Menu.SEPARATOR
-    on_click: Any = None
-    if row.children:
-        on_click = pystray_menu(row.children, perform, escape, keyed_separators=keyed)
-    elif row.action is not None:
-        action = row.action
-
-        def on_click() -> None:
-            perform(action)
-
-    opened = None if row.opening is None else partial(perform, row.opening)
-    return RowItem(row, on_click, escape(row.label), opened)
-
-
-def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
-    row = item.row
-    if row.separator:
-        return MenuEntry(row.key)
-    lazy = isinstance(row.children, LazyRows)
-    below = LazyRows(host_entries, item.submenu, icon) if lazy else host_entries(item.submenu, icon)
-    return MenuEntry(
-        key=row.key,
-        label=item.text or " ",
-        enabled=bool(item.enabled),
-        children=below,
-        activate=None if below or row.action is None else lambda: item(icon),
-        subject=row.subject,
-        covers=row.covers,
-        gone=row.gone,
-        filler=row.filler,
-        ticked=item.checked,
-        opened=item.opened,
-    )

@@ -16,7 +16,7 @@ from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import local_time
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 from gpuwatch_tray.rules.lab_rules import blind_text
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.process_rows import MAX_PROCESSES
@@ -62,14 +62,15 @@ def host_row(
 def gpus_text(host: HostView) -> str:
     """Say how many GPUs the host has, how many are free, how hot; what is not known is left out."""
     gpus, free, looks, mine = (known(value) for value in (host.gpus, host.free, host.looks_free, host.mine))
+    looking = ngettext("{count} looks free", "{count} look free", looks or 0).format(count=looks)
     whole = ngettext("{count} GPU", "{count} GPUs", gpus or 0).format(count=gpus)
     parts = [
         "" if gpus is None else whole,
         _("free ?") if free is None and looks is None else "",
         "" if free is None else _("{count} free").format(count=free),
-        "" if looks is None else _("{count} look free").format(count=looks),
+        looking if free is None and looks is not None else "",
         "" if not mine else _("{count} yours").format(count=mine),
-        "" if isinstance(host.hottest, Missing) else f"{host.hottest} °C",
+        "" if isinstance(host.hottest, Missing) else _("hottest {degrees} °C").format(degrees=host.hottest),
     ]
     return labels.DOT.join(part for part in parts if part)
 
@@ -99,13 +100,14 @@ def _told_row(key: str, host: HostView, detail: HostDetail | None, offered: froz
     """Return the row that says of when the rows below it are, or why they say nothing; always there."""
     row = f"{key}/told"
     if detail is None:
-        ask = action_row(row, _("Ask for its GPUs"), ActionKind.ASK_HOST, host.name)
-        return next(iter(offered_rows(offered, ask)), text_row(row, _("not asked")))
+        ask = action_row(row, _("Read its GPUs now"), ActionKind.ASK_HOST, host.name)
+        return next(iter(offered_rows(offered, ask)), text_row(row, _("not read yet")))
     if detail.snapshot is None:
-        return text_row(row, _("asking…"))
+        return text_row(row, _("reading…"))
     if detail.snapshot.problem is not None:
         return text_row(row, redact.text(str(detail.snapshot.problem)))
-    return text_row(row, _("as of {time}").format(time=local_time(detail.at, "%H:%M:%S")))
+    # When it was read there, and not when we asked.
+    return text_row(row, _("as of {time}").format(time=local_time(detail.snapshot.at, "%H:%M:%S")))
 
 
 def _gpu_rows(key: str, host: HostView, detail: HostDetail | None) -> list[MenuRow]:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST, why_never_free
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.lab_sums import free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import end_time, memory_text, menu_duration
-from gpuwatch_tray.rules.lab_rules import REMOTE, blind_text, remote_of
+from gpuwatch_tray.rules.lab_rules import REMOTE, blind_text, feed_text, remote_of
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.alert_rows import SEVERITIES, acknowledge_row, alert_row
 from gpuwatch_tray.tray.menu.host_rows import host_row
-from gpuwatch_tray.tray.menu.process_rows import rest_row
+from gpuwatch_tray.tray.menu.process_rows import free_label, rest_row
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
     MenuRow,
@@ -36,43 +39,12 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert, HostView, LabStatus, LabView, RemoteAlert
     from gpuwatch_tray.tray.menu.row import LabExtras
+    from gpuwatch_tray.tray.menu.shown_hosts import ShownHosts
 
 
-MAX_HOSTS = 12  # in a list
 MAX_REMOTE = 12  # alerts of the Alertmanager beside ours
+MAX_NOTES = 6
 ASKED_FOR = (1, 2, 4, 8, 16)  # numbers of GPUs that can be waited for
-
-
-class ShownHosts:
-    """
-    The hosts that each list shows of many: the largest.
-
-    Whoever is shown stays while it is in the list, unless one that is not shown is twice as large: with
-    hundreds of hosts the rows would change at every poll.
-    """
-
-    def __init__(self) -> None:
-        self._shown: dict[str, frozenset[str]] = {}  # by the list's key
-
-    def choose(
-        self, of: str, hosts: Sequence[HostView], size: Callable[[HostView], float]
-    ) -> Sequence[HostView]:
-        """Return at most MAX_HOSTS of the hosts, in the order given."""
-        if len(hosts) <= MAX_HOSTS:
-            self._shown.pop(of, None)
-            return hosts
-        former = self._shown.get(of, frozenset())
-        by_size = sorted(hosts, key=size, reverse=True)
-        chosen = [host for host in by_size if host.name in former]
-        others = [host for host in by_size if host.name not in former]
-        while len(chosen) < MAX_HOSTS:
-            chosen.append(others.pop(0))
-        chosen.sort(key=size, reverse=True)
-        while others and size(others[0]) > 2 * size(chosen[-1]):
-            chosen[-1] = others.pop(0)
-            chosen.sort(key=size, reverse=True)
-        names = self._shown[of] = frozenset(host.name for host in chosen)
-        return [host for host in hosts if host.name in names]
 
 
 def lab_rows(
@@ -101,65 +73,31 @@ def lab_rows(
         return MenuRow(key, labels.fit(label), children=below, gone=_("Until now"))
 
     mine = [host for host in view.hosts if known(host.mine)]
-    free = [host for host in view.hosts if known(host.free) or known(host.looks_free)]
+    free = [host for host in view.hosts if _free_count(host)]
     unread = [host for host in view.hosts if host.state is not HostState.OK]
     rows = [
         listed(
-            "lab:mine", _mine_label(view, mine), mine, lambda host: _mine_words(host, view.at),
-            lambda host: known(host.mine) or 0, _("no GPU of yours is known"),
+            "lab:mine", mine_text(view.hosts), mine, lambda host: _mine_words(host, view.at),
+            lambda host: known(host.mine) or 0, _("No GPU of yours is known"),
         ),
         listed(
-            "lab:free", _free_label(view, free), free, _free_words,
-            lambda host: known(host.free) or known(host.looks_free) or 0, _("no free GPU is known"),
+            "lab:free", free_text(view.hosts), free, _free_words, _free_count, _("No free GPU is known"),
         ),
     ]  # fmt: skip
     if unread:
-        label = ngettext("Not answering: {count} host", "Not answering: {count} hosts", len(unread))
         rows.append(
             listed(
-                "lab:unread", label.format(count=len(unread)), unread,
+                "lab:unread", unread_text(view.hosts), unread,
                 lambda host: _unread_words(host, view.at), lambda host: host.since or 0.0, "",
             )
         )  # fmt: skip
-    return rows
+    return [*rows, *_note_rows(view, offered)]
 
 
-def _mine_label(view: LabView, mine: Sequence[HostView]) -> str:
-    """Say on how many GPUs one computes; never that it is on none where that is not known of all hosts."""
-    open_ = sum(1 for host in view.hosts if isinstance(host.mine, Missing) and _counts(host))
-    if not mine and open_ == sum(map(_counts, view.hosts)):
-        return _("Yours: not known")
-    gpus = sum(known(host.mine) or 0 for host in mine)
-    words = ngettext("Yours: {count} GPU", "Yours: {count} GPUs", gpus).format(count=gpus)
-    return _with_unknown(words, open_)
-
-
-def _free_label(view: LabView, free: Sequence[HostView]) -> str:
-    told = [host for host in view.hosts if not (isinstance(host.free, Missing) and _looks(host) is None)]
-    open_ = sum(map(_counts, view.hosts)) - sum(map(_counts, told))
-    if not told:
-        return _("Free: not known")
-    gpus = sum(known(host.free) or known(host.looks_free) or 0 for host in free)
-    every = sum(known(host.gpus) or 0 for host in told)
-    # what only looks free is never called free
-    looks = any(not known(host.free) for host in free)
-    text = _("Free or looking so: {free} of {every} GPUs") if looks else _("Free: {free} of {every} GPUs")
-    return _with_unknown(text.format(free=gpus, every=every), open_)
-
-
-def _looks(host: HostView) -> int | None:
-    return known(host.looks_free)
-
-
-def _counts(host: HostView) -> bool:
-    return host.state is not HostState.GONE
-
-
-def _with_unknown(words: str, hosts: int) -> str:
-    if not hosts:
-        return words
-    text = ngettext("{count} host unknown", "{count} hosts unknown", hosts)
-    return words + labels.DOT + text.format(count=hosts)
+def _free_count(host: HostView) -> int:
+    """Return how many GPUs are free, or look so where that alone is known; 0 where neither is."""
+    free = host.free if not isinstance(host.free, Missing) else host.looks_free
+    return 0 if isinstance(free, Missing) else free
 
 
 def _mine_words(host: HostView, now: float) -> str:
@@ -172,19 +110,45 @@ def _mine_words(host: HostView, now: float) -> str:
 
 
 def _free_words(host: HostView) -> str:
-    free, looks = known(host.free), known(host.looks_free)
+    free, looks = known(host.free), known(host.looks_free) or 0
     every = known(host.gpus) if isinstance(host.expected, Missing) else host.expected
     if free:
         count = _("{free} of {every} free").format(free=free, every="?" if every is None else every)
     else:
-        count = _("{count} look free").format(count=looks)
-    room = "" if isinstance(host.largest_free, Missing) else memory_text(host.largest_free)
+        count = ngettext("{count} looks free", "{count} look free", looks).format(count=looks)
+    room = ""
+    if free and not isinstance(host.largest_free, Missing):
+        room = _("up to {memory}").format(memory=memory_text(host.largest_free))
     return labels.DOT.join(part for part in (host.name, count, room) if part)
 
 
 def _unread_words(host: HostView, now: float) -> str:
     since = "" if host.since is None else menu_duration(max(now - host.since, 0.0))
     return labels.fit(blind_text(host), f"{labels.DOT}{since}" if since else "", labels.PROCESS_COLUMNS)
+
+
+# --- notes -----------------------------------------------------------------------------------------------
+
+
+def lab_troubles(lab: LabStatus) -> tuple[str, ...]:
+    """Return the notes that are not about the last reading: a mail that does not leave, and the like."""
+    read = () if lab.view is None else lab.view.notes
+    return tuple(note for note in lab.notes if note not in read)
+
+
+def _note_rows(view: LabView, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return one row for what limits the last reading, or may make it wrong, with all of that below it."""
+    notes = tuple(filter(None, (feed_text(view), *view.notes)))
+    if not notes:
+        return []
+    more = f"{labels.DOT}+{len(notes) - 1}" if notes[1:] else ""
+    label = labels.fit(_("Note: {text}").format(text=redact.text(notes[0])), more)
+    shown = notes[:MAX_NOTES]
+    below = [
+        row for place, note in enumerate(shown) for row in text_rows(f"lab:note:{place}", redact.text(note))
+    ]
+    below += rest_row("lab:notes", len(notes) - len(shown), offered)
+    return [MenuRow("lab:notes", label, children=tuple(below), gone=_("Until now"))]
 
 
 # --- alerts -----------------------------------------------------------------------------------------------
@@ -242,7 +206,7 @@ def _silence_rows(key: str, fingerprint: str, offered: Collection[ActionKind]) -
     sure = action_row(
         f"everyone {key}", _("Silence it for everyone now"), ActionKind.LAB_SILENCE, fingerprint
     )
-    asks = text_row(f"asks {key}", _("Nobody will be told of it for 2 h, whoever gets it now"))
+    asks = text_row(f"asks {key}", _("For 2 h, nobody who gets this alert is told of it"))
     choices = [asks, *offered_rows(offered, sure)]
     return submenu(f"silence {key}", _("Silence 2 h for everyone…"), choices)
 
@@ -258,7 +222,7 @@ def remote_rows(lab: LabStatus, offered: Collection[ActionKind], extras: LabExtr
     others.sort(key=lambda alert: (not alert.silences, -alert.severity, alert.host, alert.name))
     below = [_remote_row(alert, lab.at, offered, extras) for alert in unique_alerts(others)[:MAX_REMOTE]]
     below += rest_row("lab:remote", len(others) - len(below), offered)
-    text = ngettext("In the Alertmanager: {count} more", "In the Alertmanager: {count} more", len(others))
+    text = _("Other alerts in the Alertmanager: {count}")
     return [MenuRow("lab:remote", text.format(count=len(others)), children=tuple(below))]
 
 
@@ -285,38 +249,71 @@ def _remote_row(
 # --- reminders and links ----------------------------------------------------------------------------------
 
 
-def lab_reminder_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """Return what is waited for in the lab, and the numbers of free GPUs that can be waited for there."""
+def lab_pending_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for each reminder that is waited for in the lab."""
     rows: list[MenuRow] = []
     for reminder in lab.awaited:
         key = f"lab awaited:{reminder.id}"
         text = _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
         words = text.format(what=reminder.text)
         cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.LAB_WHEN_CANCEL, str(reminder.id))
-        below = tuple(offered_rows(offered, cancel))
         label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
+        whole = text_rows(f"text of {key}", words) if label != words else []
+        below = (*whole, *offered_rows(offered, cancel))
         rows.append(
             MenuRow(key, label, children=below, subject=key, gone=_("No longer"), enabled=bool(below))
         )
-    if lab.view is None or lab.view.problem is not None:
-        return rows
-    well = [host for host in lab.view.hosts if host.state is HostState.OK]
-    free = [known(host.free) for host in well]
-    if all(count is None for count in free):
-        return rows  # where nobody tells which are free, nobody can tell when they will be
-    most, size = max(count or 0 for count in free), max((known(host.gpus) or 0 for host in well), default=0)
-    there, every = sum(count or 0 for count in free), sum(known(host.gpus) or 0 for host in well)
-    one = [_wanted_row(number, spread=False) for number in ASKED_FOR if most < number <= size]
-    over = [_wanted_row(number, spread=True) for number in ASKED_FOR[1:] if there < number <= every]
-    rows += submenu("lab one", _("Free on one host of the lab"), offered_rows(offered, *one))
-    rows += submenu("lab over", _("Free over all of the lab"), offered_rows(offered, *over))
     return rows
 
 
-def _wanted_row(number: int, *, spread: bool) -> MenuRow:
-    label = ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
+def lab_free_rows(lab: LabStatus, offered: Collection[ActionKind], *, looks: bool) -> list[MenuRow]:
+    """
+    Return the numbers of free GPUs that can be waited for in the lab; else a row that says why none can be.
+
+    With `looks`, GPUs count that only look free, and the rows say so.
+    """
+    view = lab.view
+    if view is None or view.problem is not None or ActionKind.LAB_WHEN_FREE not in offered:
+        return []
+    well = [host for host in view.hosts if host.state is HostState.OK]
+    told = [host for host in well if known(host.free) is not None]
+    silent = [host for host in well if known(host.free) is None]
+    looking = [host for host in silent if looks and known(host.looks_free) is not None]
+    counts = list(map(_free_count, (*told, *looking)))
+    if not counts:
+        never = why_never_free(LabGpusFree(1, 0.0, on=EVERY_HOST, looks=looks), view)
+        why = never or _("which GPUs of the lab are free is not known now")
+        return text_rows("lab never", why)
+    sizes = [known(host.gpus) or 0 for host in (*told, *looking)]
+    wanted = _looking_label if not told else _either_label if looking else free_label
+    one = [
+        _wanted_row(number, wanted, spread=False)
+        for number in ASKED_FOR
+        if max(counts) < number <= max(sizes)
+    ]
+    over = [
+        _wanted_row(number, wanted, spread=True)
+        for number in ASKED_FOR[1:]
+        if sum(counts) < number <= sum(sizes)
+    ]
+    return [
+        *submenu("lab one", _("On one host of the lab"), one),
+        *submenu("lab over", _("On all hosts of the lab together"), over),
+    ]
+
+
+def _wanted_row(number: int, wanted: Callable[[int], str], *, spread: bool) -> MenuRow:
     target = f"{number}+" if spread else str(number)
-    return action_row(f"lab when {target}", label, ActionKind.LAB_WHEN_FREE, target)
+    return action_row(f"lab when {target}", wanted(number), ActionKind.LAB_WHEN_FREE, target)
+
+
+def _looking_label(number: int) -> str:
+    return ngettext("{number} GPU looks free", "{number} GPUs look free", number).format(number=number)
+
+
+def _either_label(number: int) -> str:
+    text = ngettext("{number} GPU is free, or looks so", "{number} GPUs are free, or look so", number)
+    return text.format(number=number)
 
 
 def link_rows(offered: Collection[ActionKind], extras: LabExtras) -> list[MenuRow]:

@@ -37,9 +37,13 @@ MAX_GPUS = 16  # numbers of GPUs offered
 
 def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
     """Return the submenu of what one can be told of: the pending reminders, then numbers of free GPUs."""
-    waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
-    rows = (*waiting, *_free_gpu_choices(status, offered))
+    rows = (*pending_rows(status, offered), *free_gpu_rows(status, offered))
     return [MenuRow("when free", _("Notify me when…"), children=rows)] if rows else []
+
+
+def pending_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for each reminder that is waited for on this computer."""
+    return [_pending_reminder(reminder, offered) for reminder in status.awaited]
 
 
 def process_reminder_rows(
@@ -54,7 +58,7 @@ def process_reminder_rows(
     return offered_rows(offered, row)
 
 
-def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+def free_gpu_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
     """Return a row for each number of GPUs that are not known to be free now."""
     snapshot = status.snapshot
     if snapshot is None or snapshot.problem is not None:
@@ -67,7 +71,7 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
     return offered_rows(
         offered,
         *(
-            action_row(f"when {number} free", _free_label(number), ActionKind.WHEN_FREE, str(number))
+            action_row(f"when {number} free", free_label(number), ActionKind.WHEN_FREE, str(number))
             for number in numbers
             if str(number) not in existing
         ),
@@ -87,7 +91,8 @@ def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]
     return MenuRow(key, label, children=below, subject=key, gone=_("No longer"))
 
 
-def _free_label(number: int) -> str:
+def free_label(number: int) -> str:
+    """Return the words of a row that waits for so many GPUs."""
     return ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
 
 

@@ -144,12 +144,14 @@ class LabExtras(Struct, frozen=True):
     What the menu shows beside the lab's status.
 
     `details` are the hosts that were asked, by name; `links` have a title and a configured address each;
-    `may_silence` says that alerts may be silenced for everyone from here.
+    `may_silence` says that alerts may be silenced for everyone from here, `looks_free` that GPUs which only
+    look free count as well.
     """
 
     details: Mapping[str, HostDetail] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
     may_silence: bool = False
+    looks_free: bool = False
 
 
 class MenuExtras(Struct, frozen=True):

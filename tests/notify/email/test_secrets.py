@@ -15,10 +15,10 @@ from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
 from msgspec.structs import replace
 
-from gpuwatch_tray.notify.email import create_transport, secrets
-from gpuwatch_tray.notify.email.secrets import password_source, smtp_password
+from gpuwatch_tray.notify.email import create_transport
+from gpuwatch_tray.notify.email.secrets import password_source, smtp_entry, smtp_password
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
-from gpuwatch_tray.settings import Secret, Settings, SmtpSecurity, SmtpSettings
+from gpuwatch_tray.settings import Secret, SecretError, Settings, SmtpSecurity, SmtpSettings
 from tests.support.mailserver import MailServer
 
 ACCOUNT = SmtpSettings("mail.example.org", 587, "ada", Secret(""), "ada@example.org")
@@ -78,7 +78,7 @@ def test_the_order_is_smtp_pass_then_the_file_then_the_keyring(ring, tmp_path):
     """The next place counts only where the one before says nothing, and each is named."""
     file = tmp_path / "password"
     file.write_text("from the file\n")
-    secrets.store_password("ada@mail.example.org", "from-the-keyring")
+    smtp_entry(ACCOUNT).store("from-the-keyring")
     all_three = replace(ACCOUNT, password=Secret("from-smtp-env"), password_file=file)
     places = [all_three, replace(all_three, password=Secret("")), ACCOUNT]
     assert [smtp_password(smtp).reveal() for smtp in places] == [
@@ -164,20 +164,17 @@ def test_a_keyring_that_does_not_answer_is_given_up(ring):
             answer.wait(10)
 
     keyring.set_keyring(LockedKeyring())
-    with pytest.raises(TransportError, match=r"no answer within 0.05 s: is it locked"):
-        secrets.keyring_password("ada@mail.example.org", timeout=0.05)
+    with pytest.raises(SecretError, match=r"no answer within 0.05 s: is it locked"):
+        smtp_entry(ACCOUNT).read(timeout=0.05)
     answer.set()
 
 
 def test_a_password_is_stored_and_forgotten(ring):
     """Deleting what is not there is no error."""
-    secrets.store_password("a@b", "secret")
-    assert secrets.keyring_password("a@b") == "secret"
-    assert (
-        secrets.delete_password("a@b"),
-        secrets.delete_password("a@b"),
-        secrets.keyring_password("a@b"),
-    ) == (True, False, None)
+    entry = smtp_entry(ACCOUNT)
+    entry.store("secret")
+    assert entry.read() == "secret"
+    assert (entry.delete(), entry.delete(), entry.read()) == (True, False, None)
 
 
 def test_the_password_of_the_keyring_logs_in(ring, message, tmp_path):
@@ -185,7 +182,7 @@ def test_the_password_of_the_keyring_logs_in(ring, message, tmp_path):
     with MailServer(password="geheim-ä") as server:
         smtp = SmtpSettings(server.host, server.port, server.user, Secret(""), "a@b.org", server.ca_file)
         settings = Settings(Path("/c"), tmp_path, to_email=("one@example.org",), smtp=smtp)
-        secrets.store_password(f"{server.user}@{server.host}", "geheim-ä")
+        smtp_entry(smtp).store("geheim-ä")
         create_transport(settings).send(message)
         assert server.messages[0].user == server.user
 
