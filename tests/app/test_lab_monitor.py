@@ -24,7 +24,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
 from gpuwatch_tray.app.lab_watch import LabWatch
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_AT_REST, HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
@@ -182,11 +182,13 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_hangs_is_grey_before_long(desk):
     """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
     desk.poll(WELL, 3)
+    assert desk.monitor.housekeep() == HOUSEKEEP_AT_REST
     desk.monotonic.advance(70)
-    desk.monitor.housekeep()
+    rest = desk.monitor.housekeep()
     assert desk.shown[-1].level is Level.OK
+    assert HOUSEKEEP_EVERY <= rest < 10
     desk.monotonic.advance(10)
-    desk.monitor.housekeep()
+    assert desk.monitor.housekeep() == HOUSEKEEP_EVERY
     assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
     desk.poll(DEAD, 9)
     desk.monotonic.advance(LONGEST_PAUSE)
