@@ -8,10 +8,9 @@ columns of the terminal, so that Chinese fits as well.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.cli.printing import terminal_width
 from gpuwatch_tray.common.text import wrap_to_width
 from gpuwatch_tray.i18n import _
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-WIDTH = 80  # columns, where no terminal says how many
 COMMON = frozenset({"help", "source", "demo", "verbose"})  # what every command has, by argparse's `dest`
 
 

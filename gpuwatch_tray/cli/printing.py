@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
 
 
+WIDTH = 80  # columns, where no terminal says how many
+
+
 def terminal_width() -> int:
     """
     Return how many columns the terminal has: by COLUMNS, or as it says itself; 80 where there is none.
