@@ -467,6 +467,6 @@ def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch
         watch.start(context_of(tmp_path))
         wait_until(lambda: len(tries) > 3, "several tries")
     wait_until(lambda: watch.monitor is not None, "it is watched")
-    lines = [record.message for record in caplog.records if record.name == lab_monitor.__name__]
+    lines = [record.message for record in caplog.records if record.name == LabWatch.__module__]
     assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
     assert watch.stop(10.0)
