@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.alerts.lab_reminders import room_wanted
-from gpuwatch_tray.app import lab_monitor, lab_watch
+from gpuwatch_tray.app import lab_monitor
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
@@ -24,7 +24,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
 from gpuwatch_tray.app.lab_watch import LabWatch
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_AT_REST, HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
@@ -186,11 +186,13 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_hangs_is_grey_before_long(desk):
     """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
     desk.poll(WELL, 3)
+    assert desk.monitor.housekeep() == HOUSEKEEP_AT_REST
     desk.monotonic.advance(70)
-    desk.monitor.housekeep()
+    rest = desk.monitor.housekeep()
     assert desk.shown[-1].level is Level.OK
+    assert HOUSEKEEP_EVERY <= rest < 10
     desk.monotonic.advance(10)
-    desk.monitor.housekeep()
+    assert desk.monitor.housekeep() == HOUSEKEEP_EVERY
     assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
     desk.poll(DEAD, 9)
     desk.monotonic.advance(LONGEST_PAUSE)
@@ -500,6 +502,6 @@ def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch
         watch.start(context_of(tmp_path))
         wait_until(lambda: len(tries) > 3, "several tries")
     wait_until(lambda: watch.monitor is not None, "it is watched")
-    lines = [record.message for record in caplog.records if record.name == lab_watch.__name__]
+    lines = [record.message for record in caplog.records if record.name == LabWatch.__module__]
     assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
     assert watch.stop(10.0)
