@@ -23,7 +23,7 @@ from gpuwatch_tray.app.context import (
     open_source,
     standby_places,
 )
-from gpuwatch_tray.cli.base import terminal_columns
+from gpuwatch_tray.cli.printing import terminal_columns
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
@@ -142,6 +142,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     return [
         Check("program", checks.check_program, usual),
         on_disk(checks.SETTINGS_TOPIC, lambda: checks.check_settings(ours, context.problems, files)),
+        Check(environment.PYNVML_TOPIC, environment.check_pynvml, usual),
         Check(
             environment.DRIVER_TOPIC,
             lambda: environment.check_driver(open_source(context), _driver_versions, ours.limits),

@@ -8,10 +8,9 @@ columns of the terminal, so that Chinese fits as well.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.cli.printing import terminal_width
 from gpuwatch_tray.common.text import wrap_to_width
 from gpuwatch_tray.i18n import _
 
@@ -19,23 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-WIDTH = 80  # columns, where no terminal says how many
 COMMON = frozenset({"help", "source", "demo", "verbose"})  # what every command has, by argparse's `dest`
-
-
-def terminal_width() -> int:
-    """
-    Return how many columns the terminal has: by COLUMNS, or as it says itself; 80 where there is none.
-
-    As shutil does, which loads bz2 and lzma.
-    """
-    named = os.environ.get("COLUMNS", "")
-    if named.isascii() and named.isdecimal() and int(named):
-        return int(named)
-    try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or WIDTH  # type: ignore[union-attr]
-    except (AttributeError, ValueError, OSError):  # there is none, it is closed, or it is no terminal
-        return WIDTH
 
 
 class HelpFormatter(argparse.HelpFormatter):

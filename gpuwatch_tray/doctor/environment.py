@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from contextlib import closing
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -147,6 +148,39 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
     else:
         text = _("{server} shows no buttons ({able})").format(server=server, able=able)
         yield warning(POPUPS_TOPIC, text, _("use Acknowledge and Snooze in the menu instead"))
+
+
+PYNVML_TOPIC = "pynvml"
+OFFICIAL, ABANDONED = "nvidia-ml-py", "pynvml"
+LAST_OWN = 11  # the package pynvml had a module of its own up to 11.5.3
+REINSTALL = "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py"
+
+
+def installed_version(name: str) -> str:
+    """Return the version of a distribution, empty where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def check_pynvml(version: Callable[[str], str] = installed_version) -> Iterator[CheckResult]:
+    """Check that NVIDIA's package is installed, and that no abandoned one of the same name hides it."""
+    official, abandoned = version(OFFICIAL), version(ABANDONED)
+    if official:
+        yield ok(PYNVML_TOPIC, _("from {package} {version}").format(package=OFFICIAL, version=official))
+    else:
+        text = _("the Python package {package} is missing").format(package=OFFICIAL)
+        yield problem(PYNVML_TOPIC, text, f"pip install {OFFICIAL}")
+    if not abandoned:
+        return
+    major = abandoned.partition(".")[0]
+    if major.isdecimal() and int(major) > LAST_OWN:
+        text = _("the package {package} {version} is installed too; this does no harm")
+        yield ok(PYNVML_TOPIC, text.format(package=ABANDONED, version=abandoned))
+    else:
+        text = _("the abandoned package {package} {version} hides NVIDIA's")
+        yield problem(PYNVML_TOPIC, text.format(package=ABANDONED, version=abandoned), REINSTALL)
 
 
 def check_gpus(snapshot: Snapshot, limits: Limits) -> Iterator[CheckResult]:

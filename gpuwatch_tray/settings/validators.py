@@ -358,9 +358,7 @@ def odd_characters(secret: Secret) -> str:
 
 
 def _printable(text: str) -> str:
-    if text.isprintable() and not text.startswith(
-        _TYPOGRAPHIC
-    ):  # as nearly all: no pattern to compile
+    if text.isprintable() and not text.startswith(_TYPOGRAPHIC):  # as nearly all: no pattern to compile
         return text
     if _NOT_UTF8.search(text):
         raise ValueError(

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import iter_commands, visible_actions
 from gpuwatch_tray.cli.help import COMMON, terminal_width
+from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.common.text import display_width
 
 PROGS = [each.prog for each in iter_commands(build_parser())]

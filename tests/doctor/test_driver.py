@@ -1,4 +1,4 @@
-"""The driver's lines: the versions, each GPU with its rules, the Xid errors."""
+"""The driver's lines: pynvml's packages, the versions, each GPU with its rules, the Xid errors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.doctor import CheckState
-from gpuwatch_tray.doctor.environment import check_driver
+from gpuwatch_tray.doctor.environment import check_driver, check_pynvml
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Limits, Problem
 from gpuwatch_tray.sources.nvml.session import driver_versions
 from tests.driver.scenario import NOT_SUPPORTED, FakeGpu, loaded
 from tests.sources.nvml_rig import Rig
 from tests.support.fakes import snapshot
+
+
+@pytest.mark.parametrize(
+    ("found", "states"),
+    [
+        # NVIDIA's own alone
+        ({"nvidia-ml-py": "13.580.65"}, ["ok"]),
+        # the later pynvml only brings tools, and needs the official one
+        ({"nvidia-ml-py": "13.580.65", "pynvml": "13.0.1"}, ["ok", "ok"]),
+        # up to 11.5.3 it brought a module that hides the official one
+        ({"nvidia-ml-py": "13.580.65", "pynvml": "11.5.3"}, ["ok", "problem"]),
+        ({"pynvml": "8.0.4"}, ["problem", "problem"]),
+        ({}, ["problem"]),
+    ],
+)
+def test_which_package_gives_pynvml(found, states):
+    """An abandoned package that hides NVIDIA's is a problem with both commands that mend it."""
+    lines = list(check_pynvml(lambda name: found.get(name, "")))
+    assert [line.state.value for line in lines] == states
+    assert all(line.mend.startswith("pip ") for line in lines if line.state is CheckState.PROBLEM)
 
 
 class Source:

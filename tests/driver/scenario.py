@@ -4,7 +4,7 @@ A made-up NVIDIA driver for everybody's tests: the C library of this folder and 
     scenario = Scenario(gpus=[FakeGpu(processes=[FakeProcess(os.getpid(), 2828 * MIB)]), FakeGpu.numbered(1)])
     path = scenario.write(tmp_path / "scenario")
     subprocess.run([...], env=environment(path))       # a child finds the library by LD_LIBRARY_PATH
-    with loaded(path): NvmlSource().read()             # this process
+    with loaded(path): NvmlSource().read()             # this process: the real pynvml on the library
     replace(scenario, init_error=DRIVER_NOT_LOADED).write(path)   # takes effect at the next call
 
 `errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
@@ -219,20 +219,23 @@ def without_driver(folder: Path, base: Mapping[str, str] | None = None) -> dict[
 @contextlib.contextmanager
 def loaded(scenario: Path) -> Iterator[Path]:
     """
-    Let this process find the test driver, playing `scenario`, and leave it shut down.
+    Let the pynvml of this process find the test driver, playing `scenario`, and leave it shut down.
 
-    The library is opened by its soname, which the loader resolves to the one opened here, for the rest of the
-    life of this process: that there is no library can only be tested in a child.
+    pynvml opens the library by its soname, which the loader resolves to the one opened here, for the rest of
+    the life of this process: that there is no library can only be tested in a child.
     """
-    driver = ctypes.CDLL(str(library()), mode=ctypes.RTLD_GLOBAL)
+    import pynvml  # the real binding is what is driven
+
+    ctypes.CDLL(str(library()), mode=ctypes.RTLD_GLOBAL)
     before = os.environ.get(_VARIABLE)
     os.environ[_VARIABLE] = str(scenario)
     try:
         yield scenario
     finally:
         Scenario(gpus=()).write(scenario)  # a shutdown that the scenario refuses or hangs would leak
-        while driver.nvmlShutdown() == 0:
-            continue
+        with contextlib.suppress(pynvml.NVMLError):
+            while True:
+                pynvml.nvmlShutdown()
         if before is None:
             del os.environ[_VARIABLE]
         else:

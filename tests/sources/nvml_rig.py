@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sources.nvml import NvmlSource, library
+from gpuwatch_tray.sources.nvml import NvmlSource
 from gpuwatch_tray.sources.processes import ProcessInspector, steady_clock
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
-    import ctypes
     from collections import Counter
-    from collections.abc import Mapping
     from pathlib import Path
-
-    import pytest
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
 
@@ -65,26 +61,6 @@ class Rig:
         made = calls_in(self._calls)
         self._calls.unlink(missing_ok=True)
         return made
-
-
-class BentLibrary:
-    """The test driver's library, in which some functions are others, or missing (None)."""
-
-    def __init__(self, real: ctypes.CDLL, bent: Mapping[str, Any]) -> None:
-        self._real = real
-        self._bent = bent
-
-    def __getattr__(self, name: str) -> Any:
-        answer = self._bent.get(name, self._real)
-        if answer is None:
-            raise AttributeError(name)
-        return getattr(self._real, name) if answer is self._real else answer
-
-
-def bend(monkeypatch: pytest.MonkeyPatch, bent: Mapping[str, Any]) -> None:
-    """Have the functions be so in a library that is opened from now on; `bent` may change later."""
-    opened = library._open_library
-    monkeypatch.setattr(library, "_open_library", lambda: BentLibrary(opened(), bent))
 
 
 class Bus:

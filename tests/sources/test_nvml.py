@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pynvml  # its answers are bent at the edge
 import pytest
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Missing, ProcessKind, Why
@@ -28,7 +29,6 @@ from tests.driver.scenario import (
     Scenario,
     environment,
 )
-from tests.sources.nvml_rig import bend
 
 pytestmark = pytest.mark.driver
 
@@ -164,20 +164,21 @@ def test_bits_that_nobody_knows_do_not_disturb_the_known_ones(rig):
         ("nvmlDeviceGetMaxPcieLinkWidth", "pcie_width_most"),
         ("nvmlDeviceGetCurrPcieLinkWidth", "pcie_width"),
         ("nvmlDeviceGetTotalEnergyConsumption", "energy"),
+        ("NVML_VOLATILE_ECC", "ecc_corrected"),
     ],
 )
-def test_a_library_from_before_a_call_leaves_its_value_unsupported(rig, monkeypatch, name, field):
-    """It has no such function: an AttributeError that nobody sees."""
-    bend(monkeypatch, {name: None})
+def test_a_binding_from_before_a_call_leaves_its_value_unsupported(rig, monkeypatch, name, field):
+    """An old pynvml has neither function nor number: an AttributeError that nobody sees."""
+    monkeypatch.delattr(pynvml, name)
     gpu = rig.read().gpus[0]
     assert getattr(gpu, field) == UNSUPPORTED
     assert (gpu.problem, gpu.process_problem, gpu.temperature) == (None, None, 45)
 
 
-@pytest.mark.parametrize("name", ["nvmlDeviceGetMigMode", "nvmlDeviceGetPciInfo_v3", "nvmlEventSetCreate"])
-def test_a_library_without_mig_bus_or_events_reads_the_gpu_all_the_same(rig, monkeypatch, name):
+@pytest.mark.parametrize("name", ["nvmlDeviceGetMigMode", "nvmlDeviceGetPciInfo", "nvmlEventSetCreate"])
+def test_a_binding_without_mig_bus_or_events_reads_the_gpu_all_the_same(rig, monkeypatch, name):
     """What needs them is left out."""
-    bend(monkeypatch, {name: None})
+    monkeypatch.delattr(pynvml, name)
     for _ in range(2):
         gpu = rig.read().gpus[0]
     assert (gpu.problem, gpu.process_problem, gpu.utilisation) == (None, None, 12)
@@ -197,7 +198,7 @@ def test_a_gpu_without_memory_of_its_own_has_none_to_show(rig):
 
 
 def test_a_name_that_is_not_utf_8_is_shown_as_far_as_it_is(rig):
-    """The bytes that are no text become the sign for that."""
+    """The binding decodes strictly; the bytes that are no text become the sign for that."""
     rig.play(FakeGpu(name="NVIDIA \udcff 1"))
     assert rig.read().gpus[0].name == "NVIDIA \ufffd 1"
 
@@ -304,18 +305,20 @@ def write_records(monkeypatch, records, behind=b""):
         ctypes.memmove(room, content, len(content))
         return 0
 
-    bend(monkeypatch, {"nvmlDeviceGetComputeRunningProcesses_v3": answer})
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
 
 
 @pytest.mark.parametrize("width", [3, 4])
 def test_a_driver_that_writes_behind_its_list_is_read_by_what_is_possible(rig, monkeypatch, width):
     """Then the last byte written does not tell the width; a width that makes a PID impossible is not it."""
+    rig.read()
     write_records(monkeypatch, [(11, GIB, 0, 0)[:width], (12, GIB, 0, 0)[:width]], behind=bytes(24))
     assert [one.pid for one in rig.read().processes] == [11, 12]
 
 
 def test_records_of_no_known_width_are_a_problem(rig, monkeypatch):
     """Forty bytes each: no process is made up of their parts."""
+    rig.read()
     write_records(monkeypatch, [(11, GIB, 0, 0, 0), (12, GIB, 0, 0, 0), (13, GIB, 0, 0, 0)])
     snapshot = rig.read()
     assert snapshot.processes == ()
@@ -324,12 +327,13 @@ def test_records_of_no_known_width_are_a_problem(rig, monkeypatch):
 
 def test_a_list_longer_than_its_room_is_a_problem(rig, monkeypatch):
     """A driver that reports more than it was given room for, and success, cannot have written them."""
+    rig.read()
 
     def answer(_handle, count, _room):
         count._obj.value = 1000
         return 0
 
-    bend(monkeypatch, {"nvmlDeviceGetComputeRunningProcesses_v3": answer})
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
     assert "records of unknown size" in rig.read().gpus[0].process_problem
 
 
@@ -365,15 +369,16 @@ def test_a_long_list_arrives_whole(rig):
 
 def test_a_list_without_end_is_an_error_and_not_all_the_memory(rig, monkeypatch):
     """A driver gone astray that names millions of processes is not believed."""
+    rig.read()
+    answer = pynvml.nvmlLib.nvmlDeviceGetComputeRunningProcesses_v3
 
     def astray(_handle, count, _room):
         count._obj.value = 2**31
         return 7  # NVML_ERROR_INSUFFICIENT_SIZE
 
-    bent = {"nvmlDeviceGetComputeRunningProcesses_v3": astray}
-    bend(monkeypatch, bent)
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", astray)
     assert "compute processes: " in rig.read().gpus[0].process_problem
-    bent.clear()
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
     assert rig.read().gpus[0].process_problem is None
 
 
@@ -405,7 +410,7 @@ def test_no_compute_list_at_all_is_not_an_idle_gpu(rig):
 
 
 def test_a_driver_without_the_third_version_of_the_lists_is_asked_for_the_second(rig):
-    """Drivers before 510 have it."""
+    """Drivers before 510 have it; pynvml reports the lack by an error that is none of NVML's."""
     old = {"compute_v3": FUNCTION_NOT_FOUND, "graphics_v3": FUNCTION_NOT_FOUND, "mps_v3": FUNCTION_NOT_FOUND}
     rig.play(FakeGpu(processes=[FakeProcess(11, 7, "CG")], errors=old))
     snapshot = rig.read()

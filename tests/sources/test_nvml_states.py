@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
+import pynvml  # its answers are bent at the edge
 import pytest
 from msgspec.structs import replace
 
@@ -29,7 +32,6 @@ from tests.driver.scenario import (
     environment,
     without_driver,
 )
-from tests.sources.nvml_rig import bend
 from tests.support.timing import PATIENCE, slowness
 
 pytestmark = pytest.mark.driver
@@ -97,6 +99,26 @@ def test_a_child_finds_the_test_driver_by_its_environment(tmp_path):
     """The way that whole programs are tested: LD_LIBRARY_PATH, as for the real library."""
     path = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]).write(tmp_path / "scenario")
     assert in_a_child(environment(path)) == ["2", "None", "None"]
+
+
+def test_pynvml_missing_is_told(rig, monkeypatch):
+    """One line and the command that mends it; it is no claim about the driver."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    problem = rig.read().problem
+    assert "nvidia-ml-py is missing" in problem.text
+    assert problem.mend == "pip install nvidia-ml-py"
+    assert not problem.no_driver
+
+
+def test_the_abandoned_package_of_the_same_name_is_told(rig, monkeypatch):
+    """Up to 11.5 it is a package, the official one a single file."""
+    package = types.ModuleType("pynvml")
+    package.__path__ = ["/somewhere/pynvml"]
+    package.__file__ = "/somewhere/pynvml/__init__.py"
+    monkeypatch.setitem(sys.modules, "pynvml", package)
+    problem = rig.read().problem
+    assert "/somewhere/pynvml/__init__.py" in problem.text
+    assert "pip uninstall pynvml" in problem.mend
 
 
 def test_a_driver_that_lists_no_gpu_is_not_an_idle_machine(rig):
@@ -446,7 +468,8 @@ def test_a_lost_gpu_is_asked_nothing_more(rig):
 
 def test_a_handle_that_is_none_is_not_used(rig, monkeypatch):
     """A driver in trouble may hand out NULL, and a call with it would end this process."""
-    bend(monkeypatch, {"nvmlDeviceGetHandleByIndex_v2": lambda _index, _handle: 0})
+    empty = ctypes.POINTER(ctypes.c_char)()
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda _index: empty)
     gpu = rig.read().gpus[0]
     assert gpu.problem.startswith("lost: ")
     assert rig.calls()["uuid"] == 0

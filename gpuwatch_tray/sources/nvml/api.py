@@ -1,32 +1,71 @@
-"""The calls of the driver that are used here, behind a narrow typed interface; each raises DriverError."""
+"""
+The driver behind a narrow typed interface; the only importer of pynvml.
+
+Every exception that a call may raise leaves as a DriverError. pynvml's own are no good to keep: NVMLError
+cannot be hashed or compared with None, and NVMLLibraryMismatchError is not one of them.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import struct
 import sys
-from ctypes import byref, c_int, c_uint, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MAX_POWER, ClockLimit, ProcessKind
-from gpuwatch_tray.sources.nvml.library import (
-    Code,
-    DriverError,
-    EventData,
-    FieldValue,
-    Handle,
-    Library,
-    Memory,
-    MemoryV2,
-    PciInfo,
-    Temperature,
-    Utilization,
-    version_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+
+class Code(IntEnum):
+    """The codes that are told apart: NVML's (nvml.h, nvmlReturn_t), and negative ones of our own."""
+
+    IMPOSSIBLE = -3  # the call succeeded with a value that cannot be
+    NO_BINDING = -1
+    SHADOWED_BINDING = -2
+    UNINITIALIZED = 1
+    INVALID_ARGUMENT = 2
+    NOT_SUPPORTED = 3
+    NO_PERMISSION = 4
+    NOT_FOUND = 6
+    INSUFFICIENT_SIZE = 7
+    DRIVER_NOT_LOADED = 9
+    TIMEOUT = 10
+    LIBRARY_NOT_FOUND = 12
+    FUNCTION_NOT_FOUND = 13
+    GPU_IS_LOST = 15
+    RESET_REQUIRED = 16
+    OPERATING_SYSTEM = 17
+    LIB_RM_VERSION_MISMATCH = 18
+    ARGUMENT_VERSION_MISMATCH = 25
+    GPU_NOT_FOUND = 28
+    UNKNOWN = 999
+
+
+# This driver or GPU does not have this version of a call; it may have another one.
+_OTHER_VERSION = {Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH}
+
+
+class DriverError(Exception):
+    """A call of the driver that failed. `code` is one of nvmlReturn_t, or a negative Code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+    def without_frames(self) -> Self:
+        """Return it to be kept: the frames that it came through hold it in turn, and would live as long."""
+        self.__context__ = None
+        return self.with_traceback(None)
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether this driver or GPU does not have the call, so that nothing is wrong."""
+        return self.code in _OTHER_VERSION
 
 
 T = TypeVar("T")
@@ -34,36 +73,47 @@ U = TypeVar("U")
 Number = TypeVar("Number", int, float)
 
 _MAX_OLDER = 512  # calls of which it is known that only their older version answers
-_TEXT_SIZE = 96  # bytes: NVML_DEVICE_NAME_V2_BUFFER_SIZE, the longest
+
+
+class Handle:
+    """The driver's handle of a GPU or MIG device, good until NVML is shut down. `address` tells two apart."""
+
+    __slots__ = ("address", "raw")
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.address = address_of(raw)
+        if not self.address:  # a call with it would end this process
+            raise DriverError(Code.GPU_NOT_FOUND, "the driver gave no handle")
+
+
+def address_of(raw: Any) -> int:
+    """Return the address that a handle of the driver is; 0 for none."""
+    # By its bytes: a cast leaves the handle in a ring with itself, for the collector that seldom comes.
+    return ctypes.c_void_p.from_buffer(raw).value or 0
 
 
 class Calls:
-    """What the calls of the library have in common."""
+    """The library, and what its calls have in common; raises DriverError, also where pynvml is missing."""
 
     def __init__(self) -> None:
-        self._library = Library()
+        self._nvml = _load()
+        # AttributeError: a pynvml or a library from before the call.
+        self._errors = self._nvml.NVMLError, self._nvml.NVMLLibraryMismatchError, AttributeError
         self._older: dict[tuple[str, int], int] = {}
 
-    def _call(self, name: str, *arguments: Any) -> None:
-        self._library.call(name, *arguments)
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Return the answer of pynvml's function `name`; a text in the arguments names a constant of it."""
+        try:
+            values = [getattr(self._nvml, one) if isinstance(one, str) else one for one in arguments]
+            return getattr(self._nvml, name)(*values)
+        except self._errors as error:
+            raise self._converted(error) from None
 
-    def _number(self, name: str, *arguments: Any, kind: Any = c_uint) -> int:
-        """Return the number that a function writes to its last argument."""
-        number = kind()
-        self._library.call(name, *arguments, byref(number))
-        return int(number.value)
-
-    def _text(self, name: str, *arguments: Any) -> str:
-        """Return the text that a function writes; what is no UTF-8 in it is replaced."""
-        text = ctypes.create_string_buffer(_TEXT_SIZE)
-        self._library.call(name, *arguments, text, c_uint(_TEXT_SIZE))
-        return text.value.decode("utf-8", "replace")
-
-    def _handle(self, name: str, *arguments: Any) -> Handle:
-        """Return the handle that a function writes."""
-        raw = c_void_p()
-        self._library.call(name, *arguments, byref(raw))
-        return Handle(raw)
+    def _converted(self, error: Exception) -> DriverError:
+        if isinstance(error, self._nvml.NVMLError):
+            return DriverError(cast("Any", error).value, str(error))
+        return DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found")
 
     def _newest(self, name: str, handle: Handle, call: Callable[[U], T], versions: Sequence[U]) -> T:
         """Return the answer of `call` with the first of `versions` that this driver and GPU have."""
@@ -80,6 +130,26 @@ class Calls:
                 self._older.clear()
             self._older[key] = place
 
+    def _text(self, name: str, *arguments: Any) -> str:
+        """Return the answer of a function as text: pynvml decodes, but strictly."""
+        try:
+            answer = self._call(name, *arguments)
+        except UnicodeDecodeError as error:
+            answer = error.object
+        return answer if isinstance(answer, str) else bytes(answer).decode("utf-8", "replace")
+
+
+def _load() -> Any:
+    # Late: the commands that need no driver must not pay for the import, 46 ms.
+    try:
+        import pynvml
+    except ImportError as error:
+        raise DriverError(Code.NO_BINDING, str(error)) from None
+    if hasattr(pynvml, "__path__"):
+        # The official one is a single file; a package is the abandoned `pynvml` <= 11.5 of the same name.
+        raise DriverError(Code.SHADOWED_BINDING, str(pynvml.__file__))
+    return pynvml
+
 
 _ALL_LIMITS = sum(ClockLimit)
 
@@ -89,11 +159,6 @@ MAX_EXCURSION = 3  # times its limit that a board may draw for a moment (PCIe CE
 _MAX_ENERGY = MAX_POWER * 10 * 365 * 86_400  # J in ten years at that power
 _TEMPERATURES = -55, 150  # degrees C: the range of the sensors' own data sheets (such as TI's TMP411)
 _MAX_FAN = 200  # %: "may exceed 100% in certain cases" (nvml.h)
-_CHIP = 0  # NVML_TEMPERATURE_GPU
-_SLOWDOWN = 1  # NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-_CORRECTED, _UNCORRECTED = 0, 1  # nvmlMemoryErrorType_t
-_SINCE_LOADED = 0  # NVML_VOLATILE_ECC
-_XID = 8  # nvmlEventTypeXidCriticalError
 _RECOVERY_FIELD = 230  # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
 _MAX_RECOVERY = 99  # of which nvml.h of driver 580 names 0 to 7
 _MAX_LANES = 32  # PCI Express Base Specification: x1 to x32
@@ -125,133 +190,118 @@ class DeviceValues(Calls):
 
     def index(self, handle: Handle) -> int:
         """Read the index among the GPUs."""
-        return self._number("nvmlDeviceGetIndex", handle.raw)
+        return int(self._call("nvmlDeviceGetIndex", handle.raw))
 
     def pci(self, handle: Handle) -> str:
         """Read the address on the PCI bus as the kernel writes it: 0000:01:00.0."""
-        pci = PciInfo()
-        self._call("nvmlDeviceGetPciInfo_v3", handle.raw, byref(pci))
+        pci = self._call("nvmlDeviceGetPciInfo", handle.raw)
         return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
 
     def memory(self, handle: Handle) -> tuple[int, int]:
         """Read memory used and in all, in bytes. The older call counts what is reserved as used."""
-        memory = self._newest("memory", handle, lambda read: read(handle), (self._memory_v2, self._memory))
+        memory = self._newest(
+            "memory",
+            handle,
+            lambda version: self._call("nvmlDeviceGetMemoryInfo", handle.raw, *version),
+            (("nvmlMemory_v2",), ()),
+        )
         if not memory.total:  # GPUs that share the machine's memory
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         total = bounded(int(memory.total), 0, MAX_MEMORY)
         return bounded(int(memory.used), 0, total), total
 
-    def _memory_v2(self, handle: Handle) -> MemoryV2 | Memory:
-        memory = MemoryV2(version=version_of(MemoryV2, 2))
-        self._call("nvmlDeviceGetMemoryInfo_v2", handle.raw, byref(memory))
-        return memory
-
-    def _memory(self, handle: Handle) -> MemoryV2 | Memory:
-        memory = Memory()
-        self._call("nvmlDeviceGetMemoryInfo", handle.raw, byref(memory))
-        return memory
-
     def utilisation(self, handle: Handle) -> int:
         """Read the share of the last sample period in which a kernel ran, in %."""
-        utilisation = Utilization()
-        self._call("nvmlDeviceGetUtilizationRates", handle.raw, byref(utilisation))
-        return bounded(int(utilisation.gpu), 0, 100)
+        return bounded(int(self._call("nvmlDeviceGetUtilizationRates", handle.raw).gpu), 0, 100)
 
     def temperature(self, handle: Handle) -> int:
         """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
-        versions = self._temperature_v1, self._temperature
-        degrees = self._newest("temperature", handle, lambda read: read(handle), versions)
+        degrees: int = self._newest(
+            "temperature",
+            handle,
+            lambda call: self._call(call, handle.raw, "NVML_TEMPERATURE_GPU"),
+            ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"),
+        )
+        degrees = degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
         return bounded(degrees, *_TEMPERATURES)
-
-    def _temperature_v1(self, handle: Handle) -> int:
-        read = Temperature(version=version_of(Temperature, 1), sensor=_CHIP)
-        self._call("nvmlDeviceGetTemperatureV", handle.raw, byref(read))
-        return int(read.temperature)
-
-    def _temperature(self, handle: Handle) -> int:
-        # declared without a sign, which it has
-        return self._number("nvmlDeviceGetTemperature", handle.raw, c_uint(_CHIP), kind=c_int)
 
     def slowdown_at(self, handle: Handle) -> int:
         """Read the temperature, in degrees C, from which the hardware slows itself down."""
-        degrees = self._number("nvmlDeviceGetTemperatureThreshold", handle.raw, c_uint(_SLOWDOWN))
+        threshold = "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"
+        degrees = int(self._call("nvmlDeviceGetTemperatureThreshold", handle.raw, threshold))
         if not 0 < degrees <= _TEMPERATURES[1]:  # no temperature: every GPU, or none, would be too hot
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         return degrees
 
     def power(self, handle: Handle) -> float:
         """Read the power drawn now, in W (NVML: mW)."""
-        return bounded(self._number("nvmlDeviceGetPowerUsage", handle.raw) / 1000, 0, MAX_POWER)
+        return bounded(float(self._call("nvmlDeviceGetPowerUsage", handle.raw)) / 1000, 0, MAX_POWER)
 
     def energy(self, handle: Handle) -> float:
         """Read the energy drawn since the driver was loaded, in J (NVML: mJ)."""
-        millijoules = self._number("nvmlDeviceGetTotalEnergyConsumption", handle.raw, kind=c_uint64)
-        return bounded(millijoules / 1000, 0, _MAX_ENERGY)
+        return bounded(
+            float(self._call("nvmlDeviceGetTotalEnergyConsumption", handle.raw)) / 1000, 0, _MAX_ENERGY
+        )
 
     def power_limit(self, handle: Handle) -> float:
         """Read the power limit in force, in W (NVML: mW)."""
-        return bounded(self._number("nvmlDeviceGetEnforcedPowerLimit", handle.raw) / 1000, 0, MAX_POWER)
+        return bounded(float(self._call("nvmlDeviceGetEnforcedPowerLimit", handle.raw)) / 1000, 0, MAX_POWER)
 
     def fan(self, handle: Handle) -> int:
         """Read the intended fan speed, in % of the full one."""
-        return bounded(self._number("nvmlDeviceGetFanSpeed", handle.raw), 0, _MAX_FAN)
+        return bounded(int(self._call("nvmlDeviceGetFanSpeed", handle.raw)), 0, _MAX_FAN)
 
     def limited_by(self, handle: Handle) -> ClockLimit:
         """Read what keeps the clocks down. Until driver 535 the call had another name."""
         bits = self._newest(
             "clocks",
             handle,
-            lambda call: self._number(call, handle.raw, kind=c_uint64),
+            lambda call: self._call(call, handle.raw),
             ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"),
         )
         return ClockLimit(bits & _ALL_LIMITS)
 
     def ecc_corrected(self, handle: Handle) -> int:
         """Read how many memory errors were corrected since the driver was loaded."""
-        return self._ecc_errors(handle, _CORRECTED)
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_CORRECTED")
 
     def ecc_uncorrected(self, handle: Handle) -> int:
         """Read how many memory errors could not be corrected since the driver was loaded."""
-        return self._ecc_errors(handle, _UNCORRECTED)
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED")
 
-    def _ecc_errors(self, handle: Handle, which: int) -> int:
-        asked = handle.raw, c_uint(which), c_uint(_SINCE_LOADED)
-        return bounded(self._number("nvmlDeviceGetTotalEccErrors", *asked, kind=c_uint64), 0, _MAX_ERRORS)
+    def _ecc_errors(self, handle: Handle, kind: str) -> int:
+        count = self._call("nvmlDeviceGetTotalEccErrors", handle.raw, kind, "NVML_VOLATILE_ECC")
+        return bounded(int(count), 0, _MAX_ERRORS)
 
     def rows(self, handle: Handle) -> tuple[bool, bool]:
         """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
-        corrected, uncorrected, pending, failed = (c_uint() for _ in range(4))
-        counts = map(byref, (corrected, uncorrected, pending, failed))
-        self._call("nvmlDeviceGetRemappedRows", handle.raw, *counts)
-        return bounded(pending.value, 0, 1) == 1, bounded(failed.value, 0, 1) == 1
+        _corrected, _uncorrected, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
+        return bounded(int(pending), 0, 1) == 1, bounded(int(failed), 0, 1) == 1
 
     def recovery(self, handle: Handle) -> int:
         """Read what must be done so that the GPU works: 0 nothing (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
-        field = FieldValue(field=_RECOVERY_FIELD)
-        self._call("nvmlDeviceGetFieldValues", handle.raw, c_int(1), byref(field))
-        if field.code == Code.INVALID_ARGUMENT:  # a driver from before this field
-            raise self._library.error(Code.NOT_SUPPORTED)
-        if field.code:
-            raise self._library.error(field.code)
-        return bounded(int(field.value), 0, _MAX_RECOVERY)
+        (field,) = self._call("nvmlDeviceGetFieldValues", handle.raw, [_RECOVERY_FIELD])
+        if field.nvmlReturn == Code.INVALID_ARGUMENT:  # a driver from before this field
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        if field.nvmlReturn:
+            raise DriverError(field.nvmlReturn, str(self._nvml.NVMLError(field.nvmlReturn)))
+        return bounded(int(field.value.uiVal), 0, _MAX_RECOVERY)
 
     def pcie_width(self, handle: Handle) -> int:
         """Read the PCIe lanes in use now."""
-        return bounded(self._number("nvmlDeviceGetCurrPcieLinkWidth", handle.raw), 0, _MAX_LANES)
+        return bounded(int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw)), 0, _MAX_LANES)
 
     def pcie_width_most(self, handle: Handle) -> int:
         """Read the PCIe lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
-        return bounded(self._number("nvmlDeviceGetMaxPcieLinkWidth", handle.raw), 0, _MAX_LANES)
+        return bounded(int(self._call("nvmlDeviceGetMaxPcieLinkWidth", handle.raw)), 0, _MAX_LANES)
 
     def mig_mode(self, handle: Handle) -> bool:
         """Read whether the GPU is divided into MIG devices, or will be: whole, it then computes nothing."""
-        current, pending = c_uint(), c_uint()
-        self._call("nvmlDeviceGetMigMode", handle.raw, byref(current), byref(pending))
-        return bool(current.value)
+        return bool(self._call("nvmlDeviceGetMigMode", handle.raw)[0])
 
     def mig_slots(self, handle: Handle) -> int:
         """Read how many MIG devices a GPU in MIG mode can have."""
-        return self._number("nvmlDeviceGetMaxMigDeviceCount", handle.raw)
+        return int(self._call("nvmlDeviceGetMaxMigDeviceCount", handle.raw))
 
 
 _NAMES = {ProcessKind.COMPUTE: "Compute", ProcessKind.GRAPHICS: "Graphics", ProcessKind.MPS: "MPSCompute"}
@@ -280,7 +330,7 @@ class Driver(DeviceValues):
 
     def open(self) -> None:
         """Load the library if need be, and initialise it. Older handles are void."""
-        self._call("nvmlInitWithFlags", c_uint(0))
+        self._call("nvmlInit")
 
     def close(self) -> None:
         """Shut NVML down; the library stays loaded."""
@@ -292,48 +342,51 @@ class Driver(DeviceValues):
 
     def count(self) -> int:
         """Return how many GPUs the driver lists, lost ones included as long as it does."""
-        return self._number("nvmlDeviceGetCount_v2")
+        return int(self._call("nvmlDeviceGetCount"))
 
     def by_index(self, index: int) -> Handle:
         """Return the GPU with that index."""
-        return self._handle("nvmlDeviceGetHandleByIndex_v2", c_uint(index))
+        return Handle(self._call("nvmlDeviceGetHandleByIndex", index))
 
     def by_pci(self, pci: str) -> Handle:
         """Return the GPU at that address of the PCI bus; no other is woken."""
-        return self._handle("nvmlDeviceGetHandleByPciBusId_v2", pci.encode("ascii"))
+        return Handle(self._call("nvmlDeviceGetHandleByPciBusId", pci.encode("ascii")))
 
     def mig_device(self, handle: Handle, slot: int) -> Handle | None:
         """Return the MIG device in that slot of a GPU, if there is one."""
         try:
-            return self._handle("nvmlDeviceGetMigDeviceHandleByIndex", handle.raw, c_uint(slot))
+            return Handle(self._call("nvmlDeviceGetMigDeviceHandleByIndex", handle.raw, slot))
         except DriverError as error:
             if error.code == Code.NOT_FOUND:
                 return None
             raise
 
     def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
-        """Return PID and memory (None: not given) of the processes of one kind."""
+        """Return PID and memory (None: not given) of the processes of one kind, faster than by pynvml."""
         name, versions = _LISTS[kind]
         return self._newest(name, handle, lambda call: self._list_processes(call, handle.raw), versions)
 
-    def _list_processes(self, name: str, raw: c_void_p) -> Sequence[tuple[int, int | None]]:
-        count = self._fill_buffer(name, raw)
+    def _list_processes(self, name: str, raw: Any) -> Sequence[tuple[int, int | None]]:
+        try:
+            count = self._fill_buffer(getattr(self._nvml.nvmlLib, name), raw)
+        except self._errors as error:
+            raise self._converted(error) from None
         return [(pid, None if memory == _NO_MEMORY else memory) for pid, memory in self._records(count)]
 
-    def _fill_buffer(self, name: str, raw: c_void_p) -> int:
+    def _fill_buffer(self, call: Any, raw: Any) -> int:
         """Have the driver write a list into the buffer, which grows until it fits; return its length."""
         while True:
             room = len(self._buffer) // _ROOM
             ctypes.memset(self._buffer, _UNTOUCHED[0], len(self._buffer))
             count = ctypes.c_uint(room)
-            code = self._library.code(name, raw, byref(count), self._buffer)
+            code = call(raw, ctypes.byref(count), self._buffer)
             # At least twice as much: asking only for what there was may never catch up.
             room = max(count.value, 2 * room)
             if code != Code.INSUFFICIENT_SIZE or room > _MAX_PROCESSES:
                 break
             self._buffer = ctypes.create_string_buffer(_ROOM * room)
         if code:
-            raise self._library.error(code)
+            raise self._nvml.NVMLError(int(code))
         return count.value
 
     def _records(self, count: int) -> Iterable[tuple[int, int]]:
@@ -354,27 +407,35 @@ class Driver(DeviceValues):
                     return records
         raise DriverError(Code.IMPOSSIBLE, _("a list with records of unknown size"))
 
-    def create_events(self) -> c_void_p:
+    def create_events(self) -> Any:
         """Return an event set; it must be freed before `close`."""
-        events = c_void_p()
-        self._call("nvmlEventSetCreate", byref(events))
-        return events
+        return self._call("nvmlEventSetCreate")
 
-    def register(self, handle: Handle, events: c_void_p) -> None:
+    def register(self, handle: Handle, events: Any) -> None:
         """Have the Xid errors of a GPU arrive in an event set from now on."""
-        self._call("nvmlDeviceRegisterEvents", handle.raw, c_uint64(_XID), events)
+        self._call("nvmlDeviceRegisterEvents", handle.raw, "nvmlEventTypeXidCriticalError", events)
 
-    def wait(self, events: c_void_p, seconds: float) -> tuple[int, int] | None:
-        """Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time."""
-        event = EventData()
-        milliseconds = c_uint(round(1000 * seconds))
-        code = self._library.code("nvmlEventSetWait_v2", events, byref(event), milliseconds)
-        if code == Code.TIMEOUT:  # no error is made of what is the usual answer
+    def wait(self, events: Any, seconds: float) -> tuple[int, int] | None:
+        """
+        Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time.
+
+        Without pynvml, for which the end of that time is an error to be made, worded and raised: of all
+        answers it is the usual one.
+        """
+        event = self._nvml.c_nvmlEventData_t()
+        try:
+            wait = self._nvml.nvmlLib.nvmlEventSetWait_v2
+            code = wait(events, ctypes.byref(event), ctypes.c_uint(round(1000 * seconds)))
+            if code == Code.TIMEOUT:
+                return None
+            if code:
+                raise self._nvml.NVMLError(int(code))
+        except self._errors as error:
+            raise self._converted(error) from None
+        if not event.eventType & self._nvml.nvmlEventTypeXidCriticalError:
             return None
-        if code:
-            raise self._library.error(code)
-        return (event.device or 0, int(event.data)) if event.kind & _XID else None
+        return address_of(event.device), int(event.eventData)
 
-    def free_events(self, events: c_void_p) -> None:
+    def free_events(self, events: Any) -> None:
         """Free an event set that no thread waits for."""
         self._call("nvmlEventSetFree", events)

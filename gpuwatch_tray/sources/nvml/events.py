@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpuwatch_tray.common.threads import StopSignal, run_forever, start_thread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Xid
-from gpuwatch_tray.sources.nvml.library import DriverError
+from gpuwatch_tray.sources.nvml.api import DriverError
 from gpuwatch_tray.sources.nvml.query import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.sources.nvml.api import Driver
-    from gpuwatch_tray.sources.nvml.library import Handle
+    from gpuwatch_tray.sources.nvml.api import Driver, Handle
 
 
 WAIT = 2.5  # seconds of one wait: each return costs a wakeup, and a new session waits for it
@@ -84,7 +83,7 @@ class XidListener:
         return True
 
     def end(self, then: Callable[[], None]) -> None:
-        """End the thread for good and call `then` after it: at once where that is soon, else the thread does."""
+        """End the thread for good, and call `then` after it: at once where that is soon, else on it."""
         self.request_stop()
         if self._thread is not None:
             self._thread.join(_SLACK)

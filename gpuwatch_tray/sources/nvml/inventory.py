@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
+from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.query import CachedValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.sources.nvml.api import Driver
-    from gpuwatch_tray.sources.nvml.library import Handle
+    from gpuwatch_tray.sources.nvml.api import Driver, Handle
 
 
 class MigDevice(Struct):

@@ -13,20 +13,20 @@ from gpuwatch_tray.sources.nvml.api import (
     MAX_EXCURSION,
     MAX_MEMORY,
     MAX_PID,
+    Code,
+    DriverError,
     bounded,
     impossible,
 )
 from gpuwatch_tray.sources.nvml.inventory import MigDevice
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
 from gpuwatch_tray.sources.nvml.problems import LOST, gpu_problem
 from gpuwatch_tray.sources.nvml.query import DeviceQuery, split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.sources.nvml.api import Driver
+    from gpuwatch_tray.sources.nvml.api import Driver, Handle
     from gpuwatch_tray.sources.nvml.inventory import SeenGpu
-    from gpuwatch_tray.sources.nvml.library import Handle
 
 
 # A process as the driver lists it on one GPU: PID, kinds, memory. A plain tuple, for there are hundreds.

@@ -6,7 +6,7 @@ import re
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Problem
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
+from gpuwatch_tray.sources.nvml.api import Code, DriverError
 
 # The session is void, as after a resume from suspend or while the driver is replaced: a new one may work.
 # An older handle is an invalid argument.
@@ -32,6 +32,13 @@ def no_gpu_problem() -> Problem:
 def driver_problem(error: DriverError, library: str = "", module: str = "") -> Problem:
     """Return the problem when nothing can be read; the versions are NVML's and the kernel module's."""
     match error.code:
+        case Code.NO_BINDING:
+            return Problem(_("the Python package nvidia-ml-py is missing"), "pip install nvidia-ml-py")
+        case Code.SHADOWED_BINDING:
+            return Problem(
+                _("the abandoned Python package pynvml hides nvidia-ml-py ({why})").format(why=error.text),
+                "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py",
+            )
         case Code.LIBRARY_NOT_FOUND:
             return Problem(
                 _("no NVIDIA driver is installed: its library NVML was not found"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Field, Missing, Why
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
+from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.problems import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.sources.nvml.library import Handle
+    from gpuwatch_tray.sources.nvml.api import Handle
 
 
 T = TypeVar("T")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.sources.nvml.api import Driver
+from gpuwatch_tray.sources.nvml.api import Code, Driver, DriverError
 from gpuwatch_tray.sources.nvml.inventory import Inventory, first_line
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
 from gpuwatch_tray.sources.nvml.metrics import GpuReading, asleep_reading, read_gpu, unreachable_reading
 from gpuwatch_tray.sources.nvml.problems import LOST, SESSION, driver_problem, driver_version
 from gpuwatch_tray.sources.nvml.query import Backoff
@@ -153,7 +152,7 @@ class NvmlSession:
             _shut_down(driver)
 
     def end(self) -> None:
-        """Shut NVML down for good, soon: what listens to it does that where it waits in the driver for now."""
+        """Shut NVML down for good, soon: the listener does it where it still waits in the driver."""
         driver = self._forget_driver()
         if driver is not None:
             self._events.end(lambda: _shut_down(driver))

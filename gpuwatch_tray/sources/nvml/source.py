@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from gpuwatch_tray.common.oom import count_oom_kills
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
+from gpuwatch_tray.sources.nvml.api import DriverError
 from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
 from gpuwatch_tray.sources.nvml.inventory import CARDS, DEVICES, SleepPolicy
-from gpuwatch_tray.sources.nvml.library import DriverError
 from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
 from gpuwatch_tray.sources.nvml.session import MAPS, MODULE_VERSION, NvmlSession, ReplacementCheck
 from gpuwatch_tray.sources.processes import ProcessInspector
@@ -29,7 +29,7 @@ class NvmlSource:
     """
     Every GPU and GPU process of this machine, and the Xid errors since the reading before.
 
-    `read` is the first to load the driver's library. A GPU that the system has suspended is left
+    `read` is the first to load pynvml and the driver's library. A GPU that the system has suspended is left
     so, unless `wake_sleeping`. `clock` gives the wall time of a snapshot, `steady` the time of the back-offs.
     One wait for an Xid takes `event_wait` seconds, for which a read that needs a new session may wait, and
     `close` does not. `module_version`, `maps`, `devices` and `cards` are the files and folders in which Linux
