@@ -15,7 +15,7 @@ from tests.support.machine_history import NOON, Past
 @pytest.mark.parametrize("shift", [0, 30, 100, 700])
 def test_piece_by_piece_is_all_at_once(tmp_path, monkeypatch, finest, shift):
     """Each sample once, wherever the time begins: idle half-hours are one stretch and lie in many pieces."""
-    monkeypatch.setattr(report, "WINDOW", 1200)
+    monkeypatch.setattr(report_samples, "WINDOW", 1200)
     machine = Past(tmp_path)
     for number in range(3):
         machine.poll_for(process(number), seconds=3000 + 77 * number)
