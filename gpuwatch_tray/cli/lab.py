@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.cli.base import add_json
 from gpuwatch_tray.cli.password import add_delete, change_password
 from gpuwatch_tray.cli.printing import show, terminal_columns, warn
 from gpuwatch_tray.i18n import _
@@ -114,7 +115,7 @@ def add_commands(commands: CommandGroup) -> None:
     parser, tasks = commands.group(
         "lab", _("list the machines of the lab, and their free GPUs"), "lab", "lab --json", body=print_lab
     )
-    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(parser)
     tasks.command("test", run_steps, _("test the way to each machine"), "lab test")
     password = tasks.command(
         "password", run_password, _("store the password or token of LAB_AUTH in the keyring"), "lab password"
