@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.cli.base import add_json
 from gpuwatch_tray.cli.password import add_delete, change_password
-from gpuwatch_tray.cli.printing import show, terminal_columns, warn
+from gpuwatch_tray.cli.printing import show, show_results, warn
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings import LabLogin, SecretError, read_secret
 
@@ -48,9 +48,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     """Go the way to each machine and print what works and what does not; 1 where something does not."""
     from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
-    from gpuwatch_tray.doctor import CheckState
     from gpuwatch_tray.doctor.lab_checks import check_lab, check_way
-    from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
     warn(context)
@@ -59,8 +57,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
         results = tuple(check_way(lab.settings.lab, lab.user))
     else:
         results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
-    print("\n".join(results_text(results, terminal_columns(sys.stdout))))
-    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
+    return show_results(results)
 
 
 def run_password(context: RunContext, args: argparse.Namespace) -> int:
