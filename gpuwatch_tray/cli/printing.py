@@ -65,7 +65,7 @@ def warn(context: RunContext) -> None:
         show(_("warning: {text}").format(text=text), stream=sys.stderr, hang=2)
 
 
-def show_results(results: Sequence[CheckResult]) -> int:
+def show_results(results: tuple[CheckResult, ...]) -> int:
     """Print the results of checks, and return the exit code."""
     from gpuwatch_tray.doctor.output import results_text
 
