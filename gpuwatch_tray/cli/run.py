@@ -94,7 +94,8 @@ def print_status(
     context: RunContext, args: argparse.Namespace, clock: Callable[[], float] = time.time
 ) -> int:
     """Print the status of the running tray or `watch`; raises WorkError where none runs."""
-    from gpuwatch_tray.app.tray_client import send_request
+    with lasting_imports():
+        from gpuwatch_tray.app.tray_client import send_request
 
     answer = send_request(context, {"do": "status"})
     if args.json:
