@@ -390,7 +390,8 @@ def must_be_saved(old: Reminder, new: Reminder) -> bool:
 def _essence(reminder: Reminder) -> tuple[object, ...]:
     condition = reminder.condition
     if isinstance(condition, LabProcessEnds):
-        return reminder.notice, condition.elapsed is None, _minute(condition.seen)
+        unknown = condition.elapsed is None
+        return reminder.notice, unknown, condition.devices, _minute(condition.seen)
     if isinstance(condition, GpusFree | LabGpusFree):
         seen = condition.seen
         held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)

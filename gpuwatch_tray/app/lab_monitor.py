@@ -170,7 +170,7 @@ class LabMonitor:
         silence = self._poller.seconds_since_success()
         if (
             not self._ended
-            and silence > self._context.stale_after
+            and silence > self._oldest
             and (not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY)
         ):
             self.is_stale = True
@@ -181,6 +181,11 @@ class LabMonitor:
         for outbox in self._outboxes:
             changed = outbox.tick()
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
+
+    @property
+    def _oldest(self) -> float:
+        """Seconds after which a view is too old; longer while the lab is left alone, and grey already."""
+        return self._context.stale_after - (0.0 if self._pause else LONGEST_PAUSE)
 
     def _publish(self, result: EvaluationResult, view: LabView) -> None:
         if self._ended:

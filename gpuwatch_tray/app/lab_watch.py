@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import AlreadyRunningError, acquire_store, create_outboxes
 from gpuwatch_tray.app.channel_changes import make_changed_channels_due
 from gpuwatch_tray.app.context import lab_context
 from gpuwatch_tray.app.monitor import HOUSEKEEPING
+from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model import LabStatus, Level
@@ -28,12 +31,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TRY_AGAIN = 15.0  # seconds between two tries to watch a lab that another process watches
+
 
 class LabWatch:
     """
     The lab beside the monitor of this computer: started, ended and started anew as the settings have it.
 
-    `show` gets its status, None where there is no lab. Another process that watches the lab is left to it.
+    `show` gets its status, None where there is no lab. One that another process watches, or whose state
+    cannot be had, is tried again every `try_again` seconds: that goes on from the state as the other left it.
     """
 
     def __init__(
@@ -42,39 +48,67 @@ class LabWatch:
         show: Callable[[LabStatus | None], None],
         popups: PopupSink | None = None,
         presence: Callable[[], PresenceResult] | None = None,
+        try_again: float = TRY_AGAIN,
     ) -> None:
         self._face = face
         self._show = show
         self._popups = popups
         self._presence = presence
+        self._try_again = try_again
         self._running = ExitStack()
         self._context: RunContext | None = None
+        self._changing = threading.Lock()
+        self._given_up = threading.Event()  # ends the tries
+        self._obstacle = ""  # the last that was logged
         self.monitor: LabMonitor | None = None
         self.lease: StoreLease | None = None
 
     def start(self, context: RunContext) -> None:
-        """Watch the lab of these settings, if they name one."""
-        lab = self._context = lab_context(context)
-        if lab is None:
-            self._show(None)
-            return
+        """Watch the lab of these settings, if they name one: now, or as soon as that can be."""
+        with self._changing:
+            lab = self._context = lab_context(context)
+            self._given_up = given_up = threading.Event()
+            if lab is None:
+                self._show(None)
+            elif not self._begin(lab):
+                wait = partial(self._wait, lab, given_up)
+                start_thread("lab turn", run_forever, "lab turn", wait, given_up)
+
+    def _wait(self, lab: RunContext, given_up: threading.Event) -> None:
+        """Try again and again, until the lab is watched here or that is no longer wanted."""
+        while not given_up.wait(self._try_again):
+            with self._changing:
+                if given_up.is_set() or self._begin(lab):
+                    return
+
+    def _begin(self, lab: RunContext) -> bool:
+        """Watch the lab; False where that cannot be now, which is shown."""
         from gpuwatch_tray.app.lab_monitor import create_monitor
 
         try:
-            lease = self._running.enter_context(acquire_store(lab, self._face))
-            monitor = create_monitor(lab, lease.store, self._show, self._popups, self._presence)
+            with ExitStack() as stack:
+                lease = stack.enter_context(acquire_store(lab, self._face))
+                monitor = create_monitor(lab, lease.store, self._show, self._popups, self._presence)
+                self._running = stack.pop_all()
         except AlreadyRunningError as other:
-            log.info("the lab is watched already: %s", other)
-            self._show(None)
-            return
+            text = _("another process watches the lab, and tells of it: {holder}").format(holder=other.holder)
+            self._show_obstacle(text, elsewhere=True)
+            return False
         except (StoreError, LockError) as error:
-            self._running.close()
-            log.warning("the lab is not watched: %s", error)
-            headline = _("The lab is not watched: {why}").format(why=error)
-            self._show(LabStatus(Level.NO_DATA, headline, time.time()))
-            return
+            self._show_obstacle(_("The lab is not watched: {why}").format(why=error))
+            return False
+        if self._obstacle:
+            log.warning("the lab is watched now")
+            self._obstacle = ""
         self.lease, self.monitor = lease, monitor
         monitor.start()
+        return True
+
+    def _show_obstacle(self, text: str, *, elsewhere: bool = False) -> None:
+        if text != self._obstacle:  # the same at each try would only fill the log
+            self._obstacle = text
+            log.log(logging.INFO if elsewhere else logging.WARNING, "%s", text)
+            self._show(LabStatus(Level.NO_DATA, text, time.time(), elsewhere=elsewhere))
 
     def reconfigure(self, context: RunContext) -> None:
         """Go by changed settings; where the lab itself is another now, begin anew."""
@@ -86,7 +120,7 @@ class LabWatch:
             make_changed_channels_due(lease.store, old.settings, new.settings)
             monitor.reconfigure(new, create_outboxes(new, lease.store))
             return
-        if (new, self.monitor) != (None, None):
+        if (new, old) != (None, None):
             self.stop(HOUSEKEEPING)
             if monitor is not None:
                 monitor.withdraw_popups()
@@ -111,7 +145,14 @@ class LabWatch:
 
     def stop(self, timeout: float) -> bool:
         """End it; False where its thread is stuck."""
-        ended = self.monitor is None or self.monitor.stop(timeout)
-        self.monitor = self.lease = None
-        self._running.close()
-        return ended
+        self._given_up.set()
+        if not self._changing.acquire(timeout=timeout):  # by a try that hangs in the state's folder
+            return False
+        try:
+            ended = self.monitor is None or self.monitor.stop(timeout)
+            self.monitor = self.lease = None
+            self._obstacle = ""
+            self._running.close()
+            return ended
+        finally:
+            self._changing.release()

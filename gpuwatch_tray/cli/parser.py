@@ -116,7 +116,9 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
 
 def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
     """Return a parent with the options of every command; --help explains the first two so."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = argparse.ArgumentParser(
+        add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter
+    )
     common.add_argument(
         "--source",
         choices=[kind.value for kind in SourceKind if kind is not SourceKind.DEMO],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,10 +13,28 @@ if TYPE_CHECKING:
     from gpuwatch_tray.app.context import RunContext
 
 
+WIDTH = 80  # columns, where no terminal says how many
+
+
+def terminal_width() -> int:
+    """
+    Return how many columns the terminal has: by COLUMNS, or as it says itself; 80 where there is none.
+
+    As shutil does, which loads bz2 and lzma.
+    """
+    named = os.environ.get("COLUMNS", "")
+    if named.isascii() and named.isdecimal() and int(named):
+        return int(named)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or WIDTH  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # there is none, it is closed, or it is no terminal
+        return WIDTH
+
+
 def terminal_columns(stream: TextIO | None) -> int | None:
     """Return how wide the terminal behind `stream` is; None where it goes elsewhere."""
     # None in a windowed start on Windows
-    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+    return terminal_width() if stream is not None and stream.isatty() else None
 
 
 def show(text: str, *, stream: TextIO | None = None, hang: int = 0) -> None:

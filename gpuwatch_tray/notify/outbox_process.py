@@ -39,13 +39,13 @@ KILL_TIMEOUT = 5.0  # seconds for a killed child to end; one that hangs in the k
 
 class OutboxProcess:
     """
-    Starts `command` whenever a mail is due, one child at a time. Call `tick` about once a second, or after the
-    seconds of `idle_for`.
+    Starts `command` whenever a mail is due, one child at a time.
 
-    The child leases the mails itself; while the outbox is in memory, it gets `--handed` and the mails by a
-    pipe, and `gather` makes one of a stale backlog. Where the command does not start, as its program was
-    replaced, `fallback` names another; without one the mails wait with that reason. `clock` is wall time.
-    Each `channel` has a process of its own, so that one that hangs holds up no other.
+    Call `tick` about once a second, or after the seconds of `idle_for`. The child leases the mails itself;
+    while the outbox is in memory, it gets `--handed` and the mails by a pipe, and `gather` makes one of a
+    stale backlog. Where the command does not start, as its program was replaced, `fallback` names another;
+    without one the mails wait with that reason. `clock` is wall time. Each `channel` has a process of its
+    own, so that one that hangs holds up no other.
     """
 
     def __init__(
@@ -153,7 +153,8 @@ class OutboxProcess:
         text = _("the program that sends the mail does not start ({why}): was it replaced?")
         error = configuration_error(text.format(why=why), _("restart gpuwatch-tray, or install it again"))
         failure = error.kind.value
-        for mail in self._store.lease_due(now, LEASE, channel=self.channel):
+        leased = self._store.lease_due(now, LEASE, channel=self.channel)
+        for mail in {mail.digest or mail.id: mail for mail in leased}.values():  # of a digest, one for all
             self._store.mark_retry(mail.id, now + RESTART_PAUSE, str(error), blocked=True, failure=failure)
         self._waiting = self._store.outbox_summary(now, self.channel)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gpuwatch_tray.common.reading_gaps import gaps
 from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
@@ -18,7 +19,6 @@ from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules import availability, hardware, temperature
 from gpuwatch_tray.rules import gpu_use as use
 from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
-from gpuwatch_tray.rules.verdict import gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

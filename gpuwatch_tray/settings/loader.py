@@ -132,8 +132,10 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
 
 class Changes:
     """
-    Detects changes of the files. One thread polls it every few seconds, at a `stat` of each file; sooner
-    while a change is `pending`, seen and not yet read.
+    Detects changes of the files.
+
+    One thread polls it every few seconds, at a `stat` of each file; sooner while a change is `pending`, seen
+    and not yet read.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
     recipient. So a change counts once two polls in a row found the files the same. The first poll that does

@@ -8,6 +8,7 @@ functions of a connection, to be repeated on a file that replaced a damaged one,
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -36,6 +37,10 @@ CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
 CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
 CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
 ATTEMPTS = 4  # the file, the one made in its place, the one that stands in, memory
+
+
+class _ReplacedError(sqlite3.OperationalError):
+    """Another process has put another file in place of the open one."""
 
 
 class DatedReading(Struct, Generic[T], frozen=True):
@@ -127,7 +132,18 @@ class Database:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
             self._writes += 1
-            return self._run(lambda database: in_transaction(database, work), CANNOT_BE_WRITTEN)
+            return self._run(lambda database: self._in_writing(database, work), CANNOT_BE_WRITTEN)
+
+    def _in_writing(self, database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in a transaction, on the file that has the name when the transaction has begun."""
+
+        def checked(database: sqlite3.Connection) -> T:
+            # Whoever had the lock may have put another file in place: what is written to this one is lost.
+            if self.trouble is None and state_file.file_identity(self._file()) != self._identity:
+                raise _ReplacedError("the file was replaced")
+            return work(database)
+
+        return in_transaction(database, checked)
 
     def _run(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:
         if self._closed:
@@ -148,8 +164,7 @@ class Database:
         """Return the connection to what stands in, or to the file that has the name now."""
         if self.trouble is not None and self._open is not None:
             return self._open
-        stands_in = standby.find_standby(self._places) if self._finds_standby else None
-        file = stands_in or self._path
+        file = self._file()
         if self._open is not None:
             there = state_file.file_identity(file)
             if there is None:
@@ -158,7 +173,7 @@ class Database:
                 self._disconnect()
                 self.renewed += 1
         if self._open is None:
-            if stands_in is None:
+            if file == self._path:
                 make_private_folder(self._path.parent)
                 if state_file.file_identity(self._path) is None:
                     state_file.create_file(self._path)
@@ -166,8 +181,15 @@ class Database:
             self._open = state_file.connect(file, to_read=not self._keeper)
         return self._open
 
+    def _file(self) -> Path:
+        """Return the state file, or what stands in for it; the keeper knows that of itself."""
+        stands_in = standby.find_standby(self._places) if self._finds_standby else None
+        return stands_in or self._path
+
     def _recover(self, error: sqlite3.Error | OSError) -> bool:
         """Return whether another attempt is worth it: on a new file, or in memory."""
+        if isinstance(error, _ReplacedError):
+            return True
         if self.trouble is not None:
             return self._leave_standby(error)
         if is_damaged(error):
@@ -296,24 +318,30 @@ class Database:
         self._retried_at = self._monotonic()
         trouble, self.trouble, self._open = self.trouble, None, None
         keeper, self._keeper = self._keeper, False
+
+        def put_back(database: sqlite3.Connection) -> None:
+            # Until it is gone, nobody records anything in it: that would not be in the copy.
+            if not memory.in_transaction:
+                memory.execute("BEGIN IMMEDIATE")
+            write_back(memory, database, whole=whole)
+
         try:
-            self._run(
-                lambda database: in_transaction(
-                    database, lambda _database: write_back(memory, database, whole=whole)
-                ),
-                CANNOT_BE_WRITTEN,
-            )
+            self._run(lambda database: self._in_writing(database, put_back), CANNOT_BE_WRITTEN)
         except StoreError as error:
+            if memory.in_transaction:
+                memory.execute("ROLLBACK")
             self._disconnect()
             self.trouble, self._open = trouble, memory
             cause = error.__cause__
             if isinstance(cause, sqlite3.Error | OSError) and is_unwritable(cause):
                 self.trouble = self._explain(cause)
         else:
-            memory.close()
+            if os.name != "posix":  # where only a closed file can be removed
+                memory.close()
             if self._standby is not None:
                 standby.remove_standby(self._standby)
                 self._standby = None
+            memory.close()
             self._claim.release()
             log.warning("%s: can be written again, and holds what was in memory", self._path)
         finally:

@@ -60,6 +60,9 @@ COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageK
 FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
 EMAIL = Channel.EMAIL.value
 CHAT_TRIED = DAY  # seconds for which a message to a chat is tried again: after that it is no news any more
+# And how often at the least, which takes some 8 minutes: a computer that was asleep for the weekend, or whose
+# clock was set, is not yet on the network when it tries first.
+CHAT_ATTEMPTS = 5
 COLUMNS = (
     "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
     " state, digest, channel"
@@ -229,7 +232,7 @@ def _mail_of_row(row: tuple[Any, ...]) -> OutboxMail:
         return OutboxMail(row_id, message, tuple(json.loads(fingerprints)), *rest)
 
 
-AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
+AMBIGUOUS, TRANSIENT = "ambiguous", "transient"  # transport.FailureKind's names: the store knows no transport
 DEAD_KEPT = 200
 
 
@@ -313,9 +316,11 @@ def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str
     ).fetchall()
 
 
-def delete_mails(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Delete rows that another mail has included."""
-    database.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in ids])
+def delete_held(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete held rows that another mail has included, but for those that leave with a backlog by now."""
+    database.executemany(
+        "DELETE FROM outbox WHERE id = ? AND state = 'held' AND digest = ''", [(number,) for number in ids]
+    )
 
 
 def mark_retry(
@@ -330,22 +335,32 @@ def mark_retry(
     """
     Put a row back, to be sent at `at`; `blocked` where a person has to fix something first.
 
-    A message to a chat that has failed for CHAT_TRIED is given up instead, and stays as any that is.
+    A message to a chat that has failed for CHAT_TRIED, CHAT_ATTEMPTS times, is given up instead, and stays as
+    any that is.
     """
-    # `set_at` stays the time of the lease. A digest that may have been accepted is sent again as it was; any
-    # other is put together anew.
+    # `set_at` stays the time of the lease. A digest that may have been accepted, now or before (see
+    # `outbox_lease`), is sent again as it was; any other is put together anew.
     state = "blocked" if blocked else "queued"
     rows = _same_mail(database, row_id)
     database.executemany(
         "UPDATE outbox SET state = CASE state WHEN 'held' THEN state ELSE ? END, attempts = attempts + 1,"
         " next_at = ?, lease_until = 0, error = ?, failure = ?,"
-        " digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
-        [(state, at, error, failure, failure == AMBIGUOUS, number) for number, *_ in rows],
+        " digest = CASE WHEN ? IN (?, failure) THEN digest ELSE '' END WHERE id = ?",
+        [(state, at, error, failure, AMBIGUOUS, failure, number) for number, *_ in rows],
     )
-    late = "channel <> :email AND set_at - created >= :tried AND state IN ('queued', 'blocked')"
+    late = f"channel <> ? AND set_at - created >= ? AND attempts >= ? AND {OPEN}"
     database.executemany(
-        f"UPDATE outbox SET state = 'dead', sent_at = set_at, digest = '' WHERE id = :id AND {late}",
-        [{"id": number, "email": EMAIL, "tried": CHAT_TRIED} for number, *_ in rows],
+        f"UPDATE outbox SET state = 'dead', sent_at = set_at, digest = '' WHERE id = ? AND {late}",
+        [(number, EMAIL, CHAT_TRIED, CHAT_ATTEMPTS) for number, *_ in rows],
+    )
+    _free_held(database)
+
+
+def _free_held(database: sqlite3.Connection) -> None:
+    """Let what is held out of a digest of which nothing is left to be sent: the next one takes it up."""
+    database.execute(
+        "UPDATE outbox SET digest = '' WHERE state = 'held' AND digest <> '' AND NOT EXISTS"
+        f" (SELECT 1 FROM outbox AS other WHERE other.digest = outbox.digest AND {OPEN})"
     )
 
 
@@ -369,11 +384,14 @@ def make_due(database: sqlite3.Connection, ids: Iterable[int], now: float) -> in
 
 def drop_mails(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     """Never send these rows, unless leased; return how many."""
-    return database.executemany(
-        "UPDATE outbox SET state = 'dropped', sent_at = :now"
+    # Out of its digest as well: what becomes of that one is nothing to a row that was dropped.
+    dropped = database.executemany(
+        "UPDATE outbox SET state = 'dropped', sent_at = :now, digest = ''"
         " WHERE id = :id AND state IN ('queued', 'blocked', 'held', 'dead') AND lease_until <= :now",
         [{"id": number, "now": now} for number in ids],
     ).rowcount
+    _free_held(database)
+    return dropped
 
 
 def make_all_due(database: sqlite3.Connection, now: float, channel: str = EMAIL) -> None:

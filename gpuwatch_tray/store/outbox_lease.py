@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from gpuwatch_tray.model import MessageKind, Severity
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.store.outbox import (
+    AMBIGUOUS,
     CLOCK_TOLERANCE,
     EMAIL,
     FREE_AT,
     ON_ITS_WAY,
     OPEN,
+    TRANSIENT,
     OutboxMail,
     all_silenced,
     read_mails,
@@ -54,12 +56,13 @@ def lease_mails(
         return [mail for mail in mails if not all_silenced(mail.fingerprints, silenced)]
 
     due = read(f"{OPEN} AND {FREE_AT} <= :now")
+    names = dict.fromkeys(mail.digest for mail in due if mail.digest)
+    # Whatever fails next: an attempt before may have been accepted (see `outbox.mark_retry`).
+    tried_before = [(AMBIGUOUS, name) for name in names]
+    database.executemany("UPDATE outbox SET failure = ? WHERE digest = ?", tried_before)
     if not due or gather is None:
         return _set_lease(database, due, now, seconds)
-    tried = [
-        read_mails(database, f"digest = :name AND {ON_ITS_WAY}", {"name": name})
-        for name in dict.fromkeys(mail.digest for mail in due if mail.digest)
-    ]
+    tried = [read_mails(database, f"digest = :name AND {ON_ITS_WAY}", {"name": name}) for name in names]
     # Made again under the same Message-ID: nobody knows whether it was accepted.
     digests = [_digest_row(group, gather, now, group[0].digest) for group in tried]
     alone = [mail for mail in due if not mail.digest]
@@ -76,8 +79,13 @@ def lease_mails(
         alone = [*urgent, *rest]
     if together:
         digest = _digest_row(together, gather, now)
-        rows = [(digest.message.message_id, mail.id) for mail in together]
-        database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", rows)
+        # What was tried of it before were other mails: of this one nothing was accepted yet.
+        rows = [(digest.message.message_id, AMBIGUOUS, TRANSIENT, mail.id) for mail in together]
+        database.executemany(
+            "UPDATE outbox SET digest = ?, failure = CASE failure WHEN ? THEN ? ELSE failure END"
+            " WHERE id = ?",
+            rows,
+        )
         digests.append(digest)
     _set_lease(database, [*(mail for group in tried for mail in group), *alone, *together], now, seconds)
     return (*alone, *digests)

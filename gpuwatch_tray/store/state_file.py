@@ -67,7 +67,8 @@ def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool
 def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
     """Bring the file up to `memory`, which took its place. Inside the caller's transaction."""
     # `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted.
-    # A mail that was recorded as sent in the file meanwhile stays sent.
+    # A mail that was recorded as sent in the file meanwhile stays sent; of any other that both hold, memory
+    # knows what became of it.
     for table in TABLES:
         if table in {"outbox", "deliveries"}:
             continue
@@ -76,6 +77,10 @@ def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: b
         _insert(file, "INSERT OR REPLACE", *_content(memory, table))
     if whole:
         file.execute("DELETE FROM outbox WHERE state <> 'sent'")
+    file.executemany(
+        "DELETE FROM outbox WHERE message_id = ? AND state <> 'sent'",
+        memory.execute("SELECT message_id FROM outbox").fetchall(),
+    )
     _insert(file, "INSERT OR IGNORE", *_content(memory, "outbox"))
     file.executemany(
         "INSERT INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)"

@@ -141,7 +141,7 @@ def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
     incidents.add_transitions(database, commit.transitions)
     incidents.remove_acknowledgements(database, commit.voided)
     incidents.remove_silences(database, commit.expired_silences)
-    outbox.delete_mails(database, commit.digested_rows)
+    outbox.delete_held(database, commit.digested_rows)
     _queue(database, commit.mails)
     reminders_and_gpus.write_inventory(database, commit.gpus)
     reminders_and_gpus.update_reminders(database, commit.reminders)

@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.notify import outbox_process as outbox_module
 from gpuwatch_tray.notify.outbox_process import CHECK_EVERY, OutboxProcess
 from gpuwatch_tray.store import Store
-from tests.store.commits import mail, step
+from tests.store.commits import mail, message, step
 from tests.support.fakes import START, Clock
 from tests.support.timing import slowness
 
@@ -211,6 +211,22 @@ def test_neither_this_program_nor_the_other_one_starts(parts):
     (row,) = store.unsent_mails()
     assert "restart gpuwatch-tray" in row.error
     assert row.attempts in (2, 3)
+
+
+def test_a_program_that_was_replaced_leaves_a_digest_as_it_was(parts):
+    """It may have been accepted before: the same mails go again under one Message-ID, one attempt later."""
+    store, clock, monotonic = parts
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"])))
+
+    def gather(_messages, _now):
+        return message(99)
+
+    clock.advance(7200)
+    (digest,) = store.lease_due(clock.now, 60, gather)
+    clock.advance(61)
+    play(OutboxProcess(store, GONE, clock, monotonic), clock, monotonic, 3)
+    waiting = [(row.digest, row.attempts) for row in store.unsent_mails()]
+    assert waiting == [(digest.message.message_id, 1)] * 2
 
 
 def test_on_a_full_disk_too_a_program_that_was_replaced_is_told(parts, disk):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.store import state_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEXTS = {
     sqlite3.SQLITE_FULL: "database or disk is full",
@@ -18,12 +22,17 @@ TEXTS = {
 
 
 class Disk:
-    """Fails with `code` at each statement that begins with `at`, while `code` is set."""
+    """Fails with `code` at each statement that begins with `at`, while `code` is set; see `before`."""
 
     def __init__(self, path) -> None:
         self.path = path
         self.code = 0
         self.at = "COMMIT"
+        self._first: dict[str, Callable[[], object]] = {}
+
+    def before(self, statement, happens):
+        """Let `happens` be called once, right before the next statement that reads `statement`."""
+        self._first[statement] = happens
 
     @contextmanager
     def failing(self, code, at="COMMIT"):
@@ -36,6 +45,8 @@ class Disk:
 
         class Connection(sqlite3.Connection):
             def execute(self, sql, *parameters):
+                if (happens := disk._first.pop(sql, None)) is not None:
+                    happens()
                 if disk.code and sql.lstrip().startswith(disk.at):
                     raise fault(disk.code)
                 return super().execute(sql, *parameters)

@@ -110,6 +110,67 @@ def test_a_digest_that_may_have_been_accepted_is_sent_again_as_it_was(store, gat
     assert (again.message.message_id, again.message.text) == (first.message.message_id, "<1@box> <2@box>")
 
 
+def test_a_digest_that_may_have_been_accepted_keeps_its_id_over_later_failures(store, gather):
+    """One refusal after the lost answer does not make it a new mail, which would come a second time."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"])))
+    (first,) = store.lease_due(LATER, 60, gather)
+    store.mark_retry(first.id, LATER + 30, "no answer", failure="ambiguous")
+    for turn in range(1, 4):
+        (again,) = store.lease_due(LATER + turn * 100, 60, gather)
+        assert (again.message.message_id, again.attempts) == (first.message.message_id, turn)
+        store.mark_retry(again.id, LATER + turn * 100 + 30, "451 later", failure="transient")
+
+
+def test_a_mail_that_may_have_been_accepted_before_makes_no_digest_of_its_own(store, gather):
+    """A new digest that was refused is put together anew as a whole, whatever became of its mails before."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"])))
+    store.lease_due(START, 60)
+    store.mark_retry(1, START + 30, "no answer", failure="ambiguous")
+    store.mark_retry(2, START + 30, "451 later", failure="transient")
+    (digest,) = store.lease_due(LATER, 60, gather)
+    store.mark_retry(digest.id, LATER + 30, "451 later", failure="transient")
+    (again,) = store.lease_due(LATER + 31, 60, gather)
+    assert again.message.text == "<1@box> <2@box>"
+    assert again.message.message_id != digest.message.message_id
+
+
+def test_a_mail_of_a_digest_that_a_person_dropped_stays_dropped(store, gather):
+    """Neither the next failure of the others nor their leave brings it back."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
+    (digest,) = store.lease_due(LATER, 60, gather)
+    store.mark_retry(digest.id, LATER + 30, "no answer", failure="ambiguous")
+    assert store.drop_mails([2], LATER + 20) == 1
+    (again,) = store.lease_due(LATER + 31, 60, gather)
+    assert again.message.text == "<1@box> <3@box>"
+    store.mark_retry(again.id, LATER + 60, "no answer", failure="ambiguous")
+    assert [row.id for row in store.unsent_mails()] == [1, 3]
+    store.lease_due(LATER + 61, 60, gather)
+    store.mark_sent(1, LATER + 62, "250 ok")
+    assert set(store.delivered("email")) == {"a", "c"}
+
+
+def test_what_is_held_is_free_again_once_the_rest_of_its_digest_is_dropped(store, gather):
+    """Nothing would ever send it else, and its alerts would count as told for ever."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"], held=True)))
+    (digest,) = store.lease_due(LATER, 60, gather)
+    store.mark_retry(digest.id, LATER + 30, "no answer", failure="ambiguous")
+    store.drop_mails([1], LATER + 31)
+    assert store.held_mails() == ()
+    store.drop_mails([2], LATER + 31)
+    assert [row.id for row in store.held_mails()] == [3]
+
+
+def test_a_held_mail_that_a_backlog_takes_with_it_is_not_deleted_by_a_digest(store, gather):
+    """Both were about to tell of it: without its row nobody could record that the backlog was sent."""
+    store.commit(step(mail(1, ["a"], held=True), mail(2, ["b"]), mail(3, ["c"])))
+    held = [row.id for row in store.held_mails()]
+    (backlog,) = store.lease_due(LATER, 60, gather)
+    store.commit(step(mail(4, ["a"], kind=MessageKind.DIGEST), digested_rows=tuple(held)))
+    store.mark_sent(backlog.id, LATER + 1, "250 ok")
+    assert [row.id for row in store.unsent_mails()] == [4]
+    assert set(store.delivered("email")) == {"a", "b", "c"}
+
+
 def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
     """Each of them can be looked at, sent or dropped."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"])))

@@ -73,12 +73,34 @@ def test_a_message_that_failed_for_a_day_is_given_up(store):
         return message(99)
 
     late = START + outbox.CHAT_TRIED + 1
-    (digest,) = store.lease_due(late, 60, gather, channel=PHONE)
-    store.mark_retry(digest.id, late + 60, "no connection", failure="transient")
+    for turn in range(outbox.CHAT_ATTEMPTS):
+        (digest,) = store.lease_due(late + turn, 60, gather, channel=PHONE)
+        store.mark_retry(digest.id, late + turn + 1, "no connection", failure="transient")
     store.lease_due(late, 60)
     store.mark_retry(3, late + 60, "no connection", failure="transient")
     assert [(row.id, row.state) for row in store.unsent()] == [(1, "dead"), (2, "queued"), (3, "queued")]
     assert store.outbox_summary(late, PHONE).dead_error == "no connection"
+
+
+def test_a_message_of_before_the_weekend_is_tried_a_few_times_at_least(store):
+    """The computer has slept, or its clock was wrong: it is not a day that the message has failed for."""
+    store.commit(step(chat(1)))
+    late = START + 3 * outbox.CHAT_TRIED
+    for turn in range(1, outbox.CHAT_ATTEMPTS):
+        store.lease_due(late + turn, 60, channel=PHONE)
+        store.mark_retry(1, late + turn + 1, "no network yet", failure="transient")
+    assert [row.state for row in store.unsent()] == ["queued"]
+
+
+def test_what_is_held_is_free_again_once_the_rest_of_its_digest_is_given_up(store):
+    """A message over the limit outlives those it was gathered with, and its alert is told in the end."""
+    store.commit(step(chat(1), chat(2), chat(3, names=("c",), created=START + 80_000, held=True)))
+    late = START + outbox.CHAT_TRIED + 1
+    for turn in range(outbox.CHAT_ATTEMPTS):
+        (digest,) = store.lease_due(late + turn, 60, lambda _messages, _now: message(99), channel=PHONE)
+        store.mark_retry(digest.id, late + turn + 1, "no answer", failure="ambiguous")
+    assert [(row.id, row.state) for row in store.unsent()] == [(1, "dead"), (2, "dead"), (3, "held")]
+    assert [row.id for row in store.held_mails(PHONE)] == [3]
 
 
 def test_making_due_is_of_one_channel(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from gpuwatch_tray.store import Store, StoreError, state_file
+from gpuwatch_tray.store.tables import memory_database
+from tests.store.commits import mail, step
 from tests.store.test_damage import aside
 from tests.support.fakes import START
 from tests.support.timing import slowness
@@ -56,6 +59,18 @@ def test_processes_that_find_it_at_the_same_instant_set_aside_one_file(tmp_path)
         with closing(Store(folder, "box")) as store:
             assert len(aside(folder)) == 1
             assert len(store.lease_due(START, 60)) == children
+
+
+def test_who_has_waited_for_a_file_that_was_set_aside_writes_to_the_new_one(tmp_path, disk):
+    """The lock of the old one is free by then, and what is written there nobody would ever read."""
+    with closing(Store(tmp_path, "box")) as store, closing(memory_database()) as memory:
+        store.commit(step(mail(1, ["a"])))
+        damage = sqlite3.DatabaseError("malformed")
+        disk.before("BEGIN IMMEDIATE", lambda: state_file.set_aside(store.path, damage, memory))
+        store.commit(step(mail(2, ["b"])))
+        assert len(aside(tmp_path)) == 1
+    with closing(Store(tmp_path, "box")) as found:
+        assert [row.id for row in found.unsent_mails()] == [1, 2]
 
 
 def test_who_sets_it_aside_for_ever_is_not_waited_for(tmp_path, monkeypatch):

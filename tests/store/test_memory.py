@@ -105,6 +105,21 @@ def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, 
     assert keeper.lease_due(START + 2000, 60) == ()
 
 
+def test_a_mail_that_was_sent_in_memory_stays_sent_where_the_file_was_read_in_part(keeper, disk, pace):
+    """Memory began with the mails but without another table: the file's own row of the mail is outdated."""
+    keeper.commit(step(mail(1, ["a"]), mail(2, ["b"]), alerts=(alert(1),)))
+    with closing(sqlite3.connect(keeper.path)) as database:
+        database.execute("UPDATE incidents SET severity = 'nonsense'")
+        database.commit()
+    with disk.failing(FULL):
+        keeper.commit(step())
+        first, _second = keeper.lease_due(START, 60)
+        keeper.mark_sent(first.id, START + 1, "250 ok")
+    pace.advance(RETRY_SECONDS)
+    assert [row.id for row in keeper.lease_due(START + 1000, 60)] == [2]
+    assert keeper.trouble is None
+
+
 def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keeper, disk, pace, tmp_path):
     """A child that had leased it before the disk was full records it in the file as soon as it can."""
     keeper.commit(step(mail(1, ["a"])))

@@ -288,6 +288,17 @@ def test_what_can_be_waited_for_in_the_lab():
     assert cancel.action == MenuAction(ActionKind.LAB_WHEN_CANCEL, "3")
 
 
+def test_a_wait_that_is_too_long_for_its_row_stands_below_it_in_full():
+    """Nobody could tell two of them apart by their beginnings."""
+    text = "8 GPUs are free on all hosts of the lab together for 1 min (GPUs that look free count)"
+    row = find(
+        rows_of(lab_status(awaited=(PendingReminder(3, "8+@*", text),))), "Notify me when…", "You will be"
+    )
+    *told, cancel = labels_of(row.children)
+    assert " ".join(map(str.strip, told)) == f"You will be notified when {text}"
+    assert cancel == "Cancel"
+
+
 def waited_for(*hosts, looks=True, **more):
     """The rows below "Notify me when…" that are about the lab, in order."""
     rows = rows_of(lab_status(*hosts, **more), LabExtras(looks_free=looks))

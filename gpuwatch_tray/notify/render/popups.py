@@ -64,7 +64,13 @@ def away_popup(alerts: Sequence[Alert], firing: int, host: str, *, simulated: bo
 
 
 def origin(host: str, *, simulated: bool) -> str:
-    """Return the line that says where it happened, and that it did not where the GPUs are simulated."""
+    """
+    Return the line that says where it happened, and that it did not where the GPUs are simulated.
+
+    An empty `host` is the lab, whose alerts name their hosts themselves.
+    """
+    if not host:
+        return _("in the lab")
     return (_("SIMULATED GPUs on {host}") if simulated else _("on {host}")).format(host=host)
 
 

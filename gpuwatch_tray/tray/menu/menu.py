@@ -68,7 +68,8 @@ def _attention_row(rows: Sequence[MenuRow], others: Sequence[MenuRow], unknown: 
     """
     if not rows:
         none = text_row("no alerts", unknown or _("Nothing is wrong now"))
-        return MenuRow("alerts", _("No alerts"), children=(none, *others))
+        label = _("No alert is known") if unknown else _("No alerts")
+        return MenuRow("alerts", label, children=(none, *others))
     label, children = rows[0].label, rows[0].children
     if rows[1:] or others:
         children = (*rows, *others)
