@@ -15,7 +15,7 @@ from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_lab, with_notes, without_gpus
-from gpuwatch_tray.export.rows import ReadingTally
+from gpuwatch_tray.export.reading_tally import ReadingTally
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__, settings
+from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import (
     DRIVER_TIMEOUT,
@@ -27,6 +27,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import KIB
+from gpuwatch_tray.settings import template
 
 if TYPE_CHECKING:
     import argparse
@@ -129,7 +130,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
 
     if context.simulated:
         raise UsageError(_("doctor checks the real system: leave out --demo"))
-    files = settings.files(environ)
+    files = template.files(environ)
     places = standby_places(context)
     ours = context.settings
     usual = CHECK_TIMEOUT if timeout is None else timeout

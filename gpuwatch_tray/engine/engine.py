@@ -24,7 +24,6 @@ from gpuwatch_tray.engine.evaluation import (
     is_silenced,
     reading_gap,
 )
-from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
     PER_HOUR,
@@ -228,6 +227,8 @@ class Engine(Generic[R, H]):
 
     def explain(self, reading: R) -> tuple[str, ...]:
         """Say of each rule what it makes of `reading`, and what would be sent; nothing is written."""
+        from gpuwatch_tray.engine.explain import explain  # late: seldom asked for
+
         with self._turn:
             now, sighting = self._clock(), self._presence()
             self._read_inputs()

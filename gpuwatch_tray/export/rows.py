@@ -8,10 +8,10 @@ users and `EXPORT_PROCESSES` a GPU.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
@@ -22,6 +22,7 @@ from gpuwatch_tray.rules.verdict import GpuLookup, computing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gpuwatch_tray.export.reading_tally import ReadingTally
     from gpuwatch_tray.model import ExportSettings, Field, Gpu, GpuProcess, Limits, Snapshot
 
 
@@ -38,23 +39,6 @@ class FiringAlert(Struct, frozen=True):
     rule: str
     severity: Severity
     gpus: tuple[int, ...] = ()
-
-
-class ReadingTally(Struct):
-    """What one reading alone cannot tell: which was the last good one, and the Xids since `since`."""
-
-    since: float  # wall time
-    good: Snapshot | None = None
-    xids: dict[tuple[str, int], int] = field(default_factory=dict)  # by UUID and code
-
-    def add(self, snapshot: Snapshot) -> None:
-        """Take the next snapshot."""
-        if snapshot.problem is None:
-            self.good = snapshot
-        if snapshot.events:
-            counts = Counter(self.xids)
-            counts.update((event.uuid, event.code) for event in snapshot.events)
-            self.xids = dict(counts)  # a new one: a thread that answers may be reading the old one
 
 
 def blind_rows(good: float | None = None) -> Rows:

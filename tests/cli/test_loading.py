@@ -41,6 +41,22 @@ SPARED = ("psutil", "platformdirs", "multiprocessing")
 HEAVY = ("concurrent", "socket", "gpuwatch_tray.rules")
 PYNVMLS = ("subprocess", "shutil", "tempfile")
 WORDY = ("inspect", "ast", "dis")  # what typing_extensions brings
+# What the tray does without until there is a lab, or somebody asks.
+LAB = (
+    "gpuwatch_tray.lab",
+    "gpuwatch_tray.alerts.lab_reminders",
+    "gpuwatch_tray.app.lab_monitor",
+    "gpuwatch_tray.engine.lab_rule_book",
+    "gpuwatch_tray.rules.lab_rules",
+    "gpuwatch_tray.tray.menu.lab_rows",
+)
+SELDOM = (
+    "argparse",
+    "pickle",
+    "gpuwatch_tray.engine.explain",
+    "gpuwatch_tray.export.rows",
+    "gpuwatch_tray.settings.template",
+)
 SHOWN = ("rich", "http", "xml.dom", "gpuwatch_tray.report.page", "gpuwatch_tray.drawing.chart")
 
 
@@ -133,5 +149,6 @@ def test_the_tray_loads_what_it_needs(installed, tmp_path):
         wait_until(registered, "the icon")
         modules = set(loaded(app.log.read_text())) - bare()
         mapped = Path(f"/proc/{app.process.pid}/maps").read_text()
-    check(modules, 463, (*MAIL, *SHOWN, *SPARED, "_ssl", "PIL", "html", "plyer", "pystray"))
+    unwanted = (*MAIL, *SHOWN, *SPARED, *LAB, *SELDOM, "_ssl", "PIL", "html", "plyer", "pystray")
+    check(modules, 450, unwanted)
     assert [name for name in ("libssl", "libcrypto", "_hashlib") if name in mapped] == []
