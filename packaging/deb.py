@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import completion_script, generate_docs
+from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.desktop import entries
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import iter_commands, visible_actions
+from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.rules import RULES
 from tests.support.documentation import (
     CODE,

@@ -176,13 +176,20 @@ def _gpu(gpu: Gpu) -> str:
 
 def describe_lab_free(condition: LabGpusFree) -> str:
     """Put the condition into one line."""
-    if condition.spread:
+    everywhere = condition.on == EVERY_HOST
+    if condition.spread and everywhere:
+        text = ngettext(
+            "{count} GPU is free in the lab for {span}",
+            "{count} GPUs are free on all hosts of the lab together for {span}",
+            condition.count,
+        )
+    elif condition.spread:
         text = ngettext(
             "{count} GPU is free over all of {hosts} for {span}",
             "{count} GPUs are free over all of {hosts} for {span}",
             condition.count,
         )
-    elif condition.on == EVERY_HOST:
+    elif everywhere:
         text = ngettext(
             "{count} GPU is free on a host of the lab for {span}",
             "{count} GPUs are free on one host of the lab for {span}",
@@ -194,9 +201,9 @@ def describe_lab_free(condition: LabGpusFree) -> str:
             "{count} GPUs are free on one of {hosts} for {span}",
             condition.count,
         )
-    said = text.format(count=condition.count, hosts=_where(condition), span=duration(condition.hold))
+    said = text.format(count=condition.count, hosts=condition.on, span=duration(condition.hold))
     if condition.looks:
-        said = _("{said}, or look so").format(said=said)
+        said = _("{said} (GPUs that look free count)").format(said=said)
     if not condition.memory:
         return said
     return _("{said}, with {memory} each").format(said=said, memory=memory_text(condition.memory))
@@ -216,6 +223,13 @@ def find(condition: LabProcessEnds, snapshot: Snapshot) -> tuple[GpuProcess, ...
     )
 
 
+def devices_of(entries: Iterable[GpuProcess], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the UUIDs of the GPUs on which these entries of a host's lists are, as far as they are told."""
+    used = {entry.gpu for entry in entries}
+    uuids = {gpu.uuid for gpu in snapshot.gpus if gpu.index in used and not gpu.physical}
+    return tuple(sorted(uuids - {""}))
+
+
 def step_lab_process(
     condition: LabProcessEnds, observation: Observation
 ) -> tuple[LabProcessEnds, ReminderNotice | None]:
@@ -225,9 +239,13 @@ def step_lab_process(
         return condition, None
     entries = find(condition, snapshot)
     if entries:
-        return replace(condition, elapsed=known(entries[0].elapsed), seen=observation.now), None
+        devices = devices_of(entries, snapshot) or condition.devices
+        elapsed = known(entries[0].elapsed)
+        return replace(condition, elapsed=elapsed, seen=observation.now, devices=devices), None
     if any(gpu.problem is not None or gpu.process_problem is not None for gpu in snapshot.gpus):
         return condition, None  # it may be on the list with the gap
+    if not {gpu.uuid for gpu in snapshot.gpus}.issuperset(condition.devices):
+        return condition, None  # its GPU is not told of any more, or another machine answers to the name
     text = _("{host}: PID {pid} ({command}) has ended")
     span = ""
     if condition.elapsed is not None:

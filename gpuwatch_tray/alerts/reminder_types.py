@@ -53,7 +53,7 @@ class LabProcessEnds(Struct, frozen=True):
     A process on a host of the lab is gone from its GPUs; `called` is what may be shown of its command.
 
     `started` is its start by our clock, None where it is not known; `elapsed` for how many seconds it had run
-    when it was last `seen`.
+    when it was last `seen`, on the GPUs `devices` (UUID).
     """
 
     host: str
@@ -62,6 +62,7 @@ class LabProcessEnds(Struct, frozen=True):
     started: float | None = None
     elapsed: float | None = None
     seen: Instant | None = None
+    devices: tuple[str, ...] = ()
 
 
 class ProcessEnds(Struct, frozen=True):

@@ -10,12 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.lab_reminders import (
-    describe_lab_free,
-    describe_lab_process,
-    step_lab_free,
-    step_lab_process,
-)
 from gpuwatch_tray.alerts.reminder_types import (
     GpusFree,
     LabGpusFree,
@@ -24,6 +18,7 @@ from gpuwatch_tray.alerts.reminder_types import (
     Reminder,
 )
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
 from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
@@ -31,6 +26,7 @@ from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpuwatch_tray.alerts import lab_reminders
     from gpuwatch_tray.alerts.reminder_types import (
         CommandEnds,
         Observation,
@@ -41,6 +37,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, GpuProcess, Instant, Snapshot
 
     Watched = TypeVar("Watched", CommandEnds, ProcessEnds)
+else:
+    lab_reminders = LateModule("gpuwatch_tray.alerts.lab_reminders")
 
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
@@ -329,9 +327,9 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
     condition = reminder.condition
     stepped: tuple[ReminderCondition, ReminderNotice | None]
     if isinstance(condition, LabGpusFree):
-        stepped = step_lab_free(condition, observation)
+        stepped = lab_reminders.step_lab_free(condition, observation)
     elif isinstance(condition, LabProcessEnds):
-        stepped = step_lab_process(condition, observation)
+        stepped = lab_reminders.step_lab_process(condition, observation)
     elif isinstance(condition, GpusFree):
         stepped = step_free(condition, observation)
     elif isinstance(condition, ProcessEnds):
@@ -355,9 +353,9 @@ def describe_reminder(reminder: Reminder) -> str:
     """Put the condition into one line, for a menu row or `when list`."""
     condition = reminder.condition
     if isinstance(condition, LabGpusFree):
-        return describe_lab_free(condition)
+        return lab_reminders.describe_lab_free(condition)
     if isinstance(condition, LabProcessEnds):
-        return describe_lab_process(condition)
+        return lab_reminders.describe_lab_process(condition)
     if isinstance(condition, GpusFree):
         text = ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count)
         return text.format(count=condition.count, span=duration(condition.hold))
@@ -392,7 +390,8 @@ def must_be_saved(old: Reminder, new: Reminder) -> bool:
 def _essence(reminder: Reminder) -> tuple[object, ...]:
     condition = reminder.condition
     if isinstance(condition, LabProcessEnds):
-        return reminder.notice, condition.elapsed is None, _minute(condition.seen)
+        unknown = condition.elapsed is None
+        return reminder.notice, unknown, condition.devices, _minute(condition.seen)
     if isinstance(condition, GpusFree | LabGpusFree):
         seen = condition.seen
         held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)

@@ -14,8 +14,8 @@ from gpuwatch_tray.app import login_item, logs
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import SourceKind, WorkError
 from gpuwatch_tray.app.lab_actions import LabActions
-from gpuwatch_tray.app.lab_monitor import PREFIX
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
+from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabWatch
+    from gpuwatch_tray.app.lab_watch import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.engine.operations import Reminders
     from gpuwatch_tray.notify.sinks import PopupSink
@@ -271,7 +271,7 @@ class ActionDispatcher:
 
     def on_popup_button(self, key: str, button: Button) -> None:
         """Do what a `button` of the popup with this key asks for."""
-        of_lab = key.startswith(PREFIX)
+        of_lab = key.startswith(LAB_PREFIX)
         if of_lab and button is not Button.SHOW:
             self._lab.on_button(key, button)
             return

@@ -21,8 +21,6 @@ from gpuwatch_tray.engine import (
     Engine,
     HostEngine,
     HostRules,
-    LabEngine,
-    LabRules,
     Policy,
     late_digest,
     no_desktop,
@@ -39,6 +37,7 @@ from gpuwatch_tray.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from gpuwatch_tray.engine import LabEngine
     from gpuwatch_tray.model import Instant, Minute, PresenceResult
 
 
@@ -212,6 +211,8 @@ def create_lab_engine(
     presence: Callable[[], PresenceResult] | None = None,
 ) -> LabEngine:
     """Make the engine of the lab."""
+    from gpuwatch_tray.engine.lab_rule_book import LabRules  # late: most have no lab
+
     policy = create_policy(context, popups=presence is not None)
     return Engine(LabRules(), store, policy, context.mail_identity, clock, presence or no_desktop)
 

@@ -93,6 +93,7 @@ class RunContext(Struct, frozen=True):
             self.user,
             redact.visible(str(self.settings.config)),
             self.settings.threading,
+            self.host if self.lab else "",
         )
 
     @property

@@ -15,11 +15,11 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.context import WorkError, open_source, read_once
 from gpuwatch_tray.app.export_answer import REQUEST, build_answer
-from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
+from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.engine.operations import (
     AlertOperations,
@@ -40,13 +40,16 @@ from gpuwatch_tray.runs.observed import observed_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from gpuwatch_tray.app import lab_json
     from gpuwatch_tray.app.bootstrap import StoreLease
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabWatch
+    from gpuwatch_tray.app.lab_watch import LabWatch
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
     from gpuwatch_tray.model import Alert, Gpu, Instant, Snapshot, Status
     from gpuwatch_tray.store import OutboxMail, Store, Transition
+else:
+    lab_json = LateModule("gpuwatch_tray.app.lab_json")
 
 
 Operation: TypeAlias = "Callable[[Store, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
@@ -402,7 +405,7 @@ def answering(
         "run facts": run_facts,
         REQUEST: partial(_metrics, monitor),
         "status": status,
-        "lab": lambda _request: lab_answer(monitor.status.lab),
+        "lab": lambda _request: lab_json.lab_answer(monitor.status.lab),
         "lab check": partial(_check_lab, lab),
         **({"dry run": dry} if context.simulated else {}),  # of real GPUs `check` reads by itself
         "details": details,

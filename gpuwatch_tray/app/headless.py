@@ -24,7 +24,7 @@ from gpuwatch_tray.app.context import open_source, reconfigure_source
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.error_reports import report_errors
 from gpuwatch_tray.app.installation import Relaunch
-from gpuwatch_tray.app.lab_monitor import LabWatch
+from gpuwatch_tray.app.lab_watch import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.private_log import log_to_file
 from gpuwatch_tray.app.reload import SettingsReloader

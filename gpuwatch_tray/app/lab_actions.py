@@ -7,12 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST
 from gpuwatch_tray.app.context import lab_context
-from gpuwatch_tray.app.lab_operations import COMMENT
 from gpuwatch_tray.common import host
 from gpuwatch_tray.desktop import clipboard, launcher
-from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Button
@@ -24,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.app.context import RunContext
-    from gpuwatch_tray.app.lab_monitor import LabMonitor, LabWatch
+    from gpuwatch_tray.app.lab_monitor import LabMonitor
+    from gpuwatch_tray.app.lab_watch import LabWatch
+    from gpuwatch_tray.engine.lab_reminders import LabReminders
     from gpuwatch_tray.lab.prometheus import PrometheusLab
     from gpuwatch_tray.store import Store
 
@@ -172,6 +171,8 @@ class LabActions:
         self._changed()
 
     def _silence(self, fingerprint: str) -> None:
+        from gpuwatch_tray.app.lab_operations import COMMENT  # late: most have no lab
+
         author = f"{self._context.user}@{self._context.host}"
         self._on_alertmanager(lambda of: of.silence(fingerprint, SNOOZE, author=author, comment=COMMENT))
 
@@ -193,6 +194,8 @@ class LabActions:
         self.check_now()
 
     def _when_free(self, wanted: str) -> None:
+        from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST
+
         count, spread = int(wanted.removesuffix("+")), wanted.endswith("+")
         looks = self._context.settings.lab.looks_free
         monitor = self._monitor
@@ -200,6 +203,8 @@ class LabActions:
         self._remind(lambda of: of.add_free(count, EVERY_HOST, view, spread=spread, looks=looks))
 
     def _remind(self, operation: Callable[[LabReminders], object]) -> None:
+        from gpuwatch_tray.engine.lab_reminders import LabReminders
+
         store = self._store_now()
         if store is None:
             return

@@ -52,7 +52,7 @@ def build_lab(status: LabStatus) -> dict[str, Any]:
 
 def lab_answer(status: LabStatus | None) -> dict[str, Any]:
     """Return the answer of the running program, whose `lab` is None where it watches none."""
-    return {"lab": None if status is None else build_lab(status)}
+    return {"lab": None if status is None or status.elsewhere else build_lab(status)}
 
 
 def _host(host: HostView) -> dict[str, Any]:

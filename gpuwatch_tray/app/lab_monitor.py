@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.lab_reminders import room_wanted
-from gpuwatch_tray.app.bootstrap import (
-    AlreadyRunningError,
-    acquire_store,
-    create_lab_engine,
-    create_outboxes,
-    create_policy,
-)
-from gpuwatch_tray.app.channel_changes import make_changed_channels_due
-from gpuwatch_tray.app.context import BLIND_EVERY, lab_context
+from gpuwatch_tray.app.bootstrap import create_lab_engine, create_outboxes, create_policy
+from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.monitor import HOUSEKEEPING
-from gpuwatch_tray.app.telling import ResultTeller
+from gpuwatch_tray.app.telling import LAB_PREFIX, ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import HostState, LabStatus, LabView, Level, Problem
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.notify.outbox_process import chat_notes, mail_notes
-from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gpuwatch_tray.app.bootstrap import StoreLease
     from gpuwatch_tray.app.context import RunContext
     from gpuwatch_tray.engine import EvaluationResult, LabEngine
     from gpuwatch_tray.lab.source import LabSource
     from gpuwatch_tray.model import PresenceResult, Snapshot
     from gpuwatch_tray.notify.outbox_process import OutboxProcess
     from gpuwatch_tray.notify.sinks import PopupSink
+    from gpuwatch_tray.store import Store
 
-
-log = logging.getLogger(__name__)
-
-PREFIX = "lab:"  # begins the keys of the lab's popups
 LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
 
 
@@ -70,7 +56,7 @@ class LabMonitor:
         self._show = show
         self._outboxes = outboxes
         self._monotonic = monotonic
-        self._teller = ResultTeller(engine, popups, monotonic, PREFIX)
+        self._teller = ResultTeller(engine, popups, monotonic, LAB_PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
         self._housekeeper = PeriodicThread(self.housekeep, 1.0, "lab housekeeper", delay=1.0)
         self._lock = threading.Lock()
@@ -123,8 +109,8 @@ class LabMonitor:
         return self._source
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
-        """Return the fingerprints of the alerts that the popup with this key, PREFIX included, tells of."""
-        return self._engine.alerts_of_popup(key.removeprefix(PREFIX))
+        """Return the fingerprints of the alerts that the popup tells of; its key begins with LAB_PREFIX."""
+        return self._engine.alerts_of_popup(key.removeprefix(LAB_PREFIX))
 
     def explain(self) -> tuple[str, ...]:
         """Say of each rule what it makes of the last view, and what will be sent, when and why."""
@@ -184,7 +170,7 @@ class LabMonitor:
         silence = self._poller.seconds_since_success()
         if (
             not self._ended
-            and silence > self._context.stale_after
+            and silence > self._oldest
             and (not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY)
         ):
             self.is_stale = True
@@ -195,6 +181,11 @@ class LabMonitor:
         for outbox in self._outboxes:
             changed = outbox.tick()
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
+
+    @property
+    def _oldest(self) -> float:
+        """Seconds after which a view is too old; longer while the lab is left alone, and grey already."""
+        return self._context.stale_after - (0.0 if self._pause else LONGEST_PAUSE)
 
     def _publish(self, result: EvaluationResult, view: LabView) -> None:
         if self._ended:
@@ -225,93 +216,17 @@ class LabMonitor:
             yield from chat_notes(chat, outbox.waiting, now) if chat else mail_notes(outbox.waiting, now)
 
 
-class LabWatch:
-    """
-    The lab beside the monitor of this computer: started, ended and started anew as the settings have it.
-
-    `show` gets its status, None where there is no lab. Another process that watches the lab is left to it.
-    """
-
-    def __init__(
-        self,
-        face: str,
-        show: Callable[[LabStatus | None], None],
-        popups: PopupSink | None = None,
-        presence: Callable[[], PresenceResult] | None = None,
-    ) -> None:
-        self._face = face
-        self._show = show
-        self._popups = popups
-        self._presence = presence
-        self._running = ExitStack()
-        self._context: RunContext | None = None
-        self.monitor: LabMonitor | None = None
-        self.lease: StoreLease | None = None
-
-    def start(self, context: RunContext) -> None:
-        """Watch the lab of these settings, if they name one."""
-        lab = self._context = lab_context(context)
-        if lab is None:
-            self._show(None)
-            return
-        try:
-            lease = self._running.enter_context(acquire_store(lab, self._face))
-            engine = create_lab_engine(lab, lease.store, presence=self._presence)
-        except AlreadyRunningError as other:
-            log.info("the lab is watched already: %s", other)
-            self._show(None)
-            return
-        except (StoreError, LockError) as error:
-            self._running.close()
-            log.warning("the lab is not watched: %s", error)
-            headline = _("The lab is not watched: {why}").format(why=error)
-            self._show(LabStatus(Level.NO_DATA, headline, time.time()))
-            return
-        self.lease = lease
-        source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
-        outboxes = create_outboxes(lab, lease.store)
-        self.monitor = LabMonitor(lab, source, engine, self._show, outboxes, self._popups)
-        self.monitor.start()
-
-    def reconfigure(self, context: RunContext) -> None:
-        """Go by changed settings; where the lab itself is another now, begin anew."""
-        new, old = lab_context(context), self._context
-        monitor, lease = self.monitor, self.lease
-        same = new is not None and old is not None and new.settings.lab == old.settings.lab
-        if same and new and old and monitor is not None and lease is not None:
-            self._context = new
-            make_changed_channels_due(lease.store, old.settings, new.settings)
-            monitor.reconfigure(new, create_outboxes(new, lease.store))
-            return
-        if (new, self.monitor) != (None, None):
-            self.stop(HOUSEKEEPING)
-            if monitor is not None:
-                monitor.withdraw_popups()
-            self.start(context)
-
-    def explain(self) -> tuple[str, ...]:
-        """Say of each rule what it makes of the lab, below a heading; nothing where there is none."""
-        if self.monitor is None:
-            return ()
-        return ("", _("The lab:"), "", *self.monitor.explain())
-
-    @property
-    def waiting(self) -> dict[str, int]:
-        """How many mails and messages about the lab wait, by channel."""
-        monitor = self.monitor
-        return {} if monitor is None else monitor.waiting
-
-    def check_now(self) -> None:
-        """Poll the lab now."""
-        if self.monitor is not None:
-            self.monitor.check_now()
-
-    def stop(self, timeout: float) -> bool:
-        """End it; False where its thread is stuck."""
-        ended = self.monitor is None or self.monitor.stop(timeout)
-        self.monitor = self.lease = None
-        self._running.close()
-        return ended
+def create_monitor(
+    lab: RunContext,
+    store: Store,
+    show: Callable[[LabStatus], None],
+    popups: PopupSink | None,
+    presence: Callable[[], PresenceResult] | None,
+) -> LabMonitor:
+    """Make the monitor of the lab on the `store` of its state. Raises StoreError."""
+    engine = create_lab_engine(lab, store, presence=presence)
+    source = open_lab(lab.settings.lab, lab.user, silences_file(lab))
+    return LabMonitor(lab, source, engine, show, create_outboxes(lab, store), popups)
 
 
 def explain_view(engine: LabEngine, view: LabView) -> tuple[str, ...]:

@@ -51,10 +51,10 @@ def _alertmanager(context: RunContext) -> Iterator[PrometheusLab]:
 
 def silence_for_everyone(context: RunContext, names: Sequence[str], seconds: float, comment: str) -> str:
     """Silence alerts of the lab's Alertmanager, by their numbers, for all who get them. Raises WorkError."""
-    fingerprints = _fingerprints(context, names)
     author = f"{context.user}@{context.host}"
     lines = []
     with _alertmanager(context) as source:
+        fingerprints = _fingerprints(context, names)
         for name, fingerprint in fingerprints.items():
             made = source.silence(fingerprint, seconds, author=author, comment=comment or COMMENT)
             text = _("silenced for everyone until {time}: {name}")

@@ -241,7 +241,7 @@ class Monitor:
         self._publish()
 
     def housekeep(self) -> float:
-        """Check whether the data is too old and whether mail is to be sent; the seconds until the next time."""
+        """Check whether the data is too old and whether mail is to be sent; the seconds to the next time."""
         silence = self._poller.seconds_since_success()
         if silence > self._context.stale_after:
             if not self.is_stale:

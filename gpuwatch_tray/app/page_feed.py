@@ -13,15 +13,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.lab_json import build_lab
 from gpuwatch_tray.app.report_page import write_page
+from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.common.private import is_private_folder
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import AlertMark, GpuFacts, Phase, gpu_subject
 from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.report import present
-from gpuwatch_tray.report.lab_page import lab_data
 from gpuwatch_tray.report.script_json import script_safe_json
 from gpuwatch_tray.rules.verdict import GpuLookup
 
@@ -29,7 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from gpuwatch_tray.app import lab_json
     from gpuwatch_tray.model import GpuProcess, GpuSample, Instant, LabStatus, Status
+    from gpuwatch_tray.report import lab_page
+else:
+    lab_json = LateModule("gpuwatch_tray.app.lab_json")
+    lab_page = LateModule("gpuwatch_tray.report.lab_page")
 
 
 log = logging.getLogger(__name__)
@@ -239,7 +243,7 @@ class PageFeed:
         news = build_news(shown, self._live(shown), tuple(self._minutes), self._words.of)
         if shown.lab is not self._lab_shown:
             self._lab_shown = shown.lab
-            self._lab_news = None if shown.lab is None else lab_data(build_lab(shown.lab))
+            self._lab_news = None if shown.lab is None else lab_page.lab_data(lab_json.build_lab(shown.lab))
         news |= {"lab": self._lab_news}
         news |= {"until": opened.wall + FOLLOWED, "poll": self._poll()}
         self._write(news, now)

@@ -61,7 +61,7 @@ class SettingsReloader:
         self._thread.stop(STOP_TIMEOUT)
 
     def check(self) -> float | None:
-        """Take over the settings if a file has changed; on the thread. Return the seconds to the next check."""
+        """Take over the settings if a file has changed, on the thread; return the seconds to the next."""
         loaded = self._changes.check()
         if loaded is not None:
             self._take_over(loaded)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 STATE_KEY = "state"  # of the popup
+LAB_PREFIX = "lab:"  # begins the keys of the lab's popups
 
 
 class ResultTeller:

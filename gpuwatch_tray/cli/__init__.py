@@ -7,18 +7,16 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import i18n, settings
 from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.context import SourceKind, UsageError, WorkError, create_context
-from gpuwatch_tray.cli.base import complain
-from gpuwatch_tray.cli.parser import build_parser, parse_words
+from gpuwatch_tray.cli.printing import complain
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
     from types import FrameType
 
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
     LoadedSettings = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
 
-
-__all__ = ["DONE", "FAILED", "WRONG_USE", "build_parser", "main"]
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 READ_WITHIN = 8.0  # seconds for reading the settings' files when `doctor` runs
@@ -53,7 +49,7 @@ def _run_command(argv: Sequence[str] | None, begun: BegunRun | None) -> int:
         text = _("the settings files cannot be read within {seconds:g} s: are they on a network drive?")
         complain(text.format(seconds=READ_WITHIN) + " " + _("Check with `mount`."))
         return FAILED
-    args = parse_words(words)
+    args = _parse(words)
     args.begun = begun
     logs.log_to_terminal(verbose=getattr(args, "verbose", False))
     if begun is None:  # else it is the command's
@@ -80,6 +76,17 @@ def _run_command(argv: Sequence[str] | None, begun: BegunRun | None) -> int:
         complain(text.format(kind=type(error).__name__, error=redact.text(str(error))))
         return FAILED
     return code
+
+
+def _parse(words: Sequence[str]) -> Any:
+    """Return the arguments: `command`, `run`, its body, and what else was said."""
+    if not words:
+        from gpuwatch_tray.cli.tray import without_words
+
+        return without_words()
+    from gpuwatch_tray.cli.parser import parse_words
+
+    return parse_words(words)
 
 
 def _load_settings() -> LoadedSettings:
@@ -121,7 +128,7 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _source(args: argparse.Namespace) -> SourceKind | None:
+def _source(args: Any) -> SourceKind | None:
     if getattr(args, "demo", False):
         if hasattr(args, "source"):
             raise UsageError(_("--demo and --source cannot be used together"))

@@ -23,7 +23,7 @@ from gpuwatch_tray.app.lab_operations import (
     split_names,
 )
 from gpuwatch_tray.app.status_json import silence_texts
-from gpuwatch_tray.cli.base import show
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
-import sys
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
 from gpuwatch_tray.cli.help import HelpFormatter
-from gpuwatch_tray.common.text import wrap_hanging
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -75,37 +72,6 @@ class CommandGroup(Struct, frozen=True):
 
 
 HIGHEST_PORT = 65535
-
-
-def terminal_columns(stream: TextIO | None) -> int | None:
-    """Return how wide the terminal behind `stream` is; None where it goes elsewhere."""
-    # None in a windowed start on Windows
-    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
-
-
-def show(text: str, *, stream: TextIO | None = None, hang: int = 0) -> None:
-    """
-    Print `text`, to standard output by default; on a terminal its long lines are broken at blanks.
-
-    What is broken off stands below the beginning of its line, `hang` columns further in.
-    """
-    stream = sys.stdout if stream is None else stream
-    lines, columns = text.split("\n"), terminal_columns(stream)
-    if columns is not None:
-        lines = [part for line in lines for part in wrap_hanging(line, columns, hang)]
-    print("\n".join(lines), file=stream, flush=True)
-
-
-def complain(text: str) -> None:
-    """Print each line to standard error, after the program's name."""
-    for line in text.splitlines():
-        show(f"gpuwatch-tray: {line}", stream=sys.stderr, hang=2)
-
-
-def warn(context: RunContext) -> None:
-    """Print what is odd in the settings and no mistake to standard error."""
-    for text in context.settings.warnings:
-        show(_("warning: {text}").format(text=text), stream=sys.stderr, hang=2)
 
 
 def positive_seconds(text: str) -> float:

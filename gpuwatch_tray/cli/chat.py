@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import lab_context
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, numbered, outbox_lines, retry_rows
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 

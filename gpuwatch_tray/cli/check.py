@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import AlreadyRunningError, acquire_store, create_engine, open_store
 from gpuwatch_tray.app.context import RunContext, WorkError, open_source, read_once
-from gpuwatch_tray.cli.base import show, warn
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.i18n import _

@@ -23,7 +23,7 @@ from gpuwatch_tray.app.context import (
     open_source,
     standby_places,
 )
-from gpuwatch_tray.cli.base import terminal_columns
+from gpuwatch_tray.cli.printing import terminal_columns
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _

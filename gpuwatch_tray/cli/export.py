@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.context import UsageError, WorkError
-from gpuwatch_tray.cli.base import HIGHEST_PORT, show, warn
+from gpuwatch_tray.cli.base import HIGHEST_PORT
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:

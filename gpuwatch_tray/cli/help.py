@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.cli.printing import terminal_width
 from gpuwatch_tray.common.text import wrap_to_width
 from gpuwatch_tray.i18n import _
 
@@ -22,6 +23,9 @@ COMMON = frozenset({"help", "source", "demo", "verbose"})  # what every command 
 
 class HelpFormatter(argparse.HelpFormatter):
     """Wraps by columns; of a text with several lines it wraps each, and leaves indented ones as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_width() - 2)  # argparse makes one for each option, to check it
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return wrap_to_width(" ".join(text.split()), width)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
-from gpuwatch_tray.cli.base import show, terminal_columns, warn
 from gpuwatch_tray.cli.password import add_delete, change_password
+from gpuwatch_tray.cli.printing import show, terminal_columns, warn
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings import LabLogin, SecretError, read_secret
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import OPERATIONS, NoSuchMailError, operate
-from gpuwatch_tray.cli.base import show, tcp_port, warn
+from gpuwatch_tray.cli.base import tcp_port
 from gpuwatch_tray.cli.password import add_delete, change_password
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext

@@ -11,13 +11,11 @@ from gpuwatch_tray.app.context import SourceKind
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.cli.docs import SYNOPSIS
 from gpuwatch_tray.cli.help import CommandParser, HelpFormatter
-from gpuwatch_tray.common.loading import lasting_imports
+from gpuwatch_tray.cli.tray import run_tray
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from gpuwatch_tray.app.context import RunContext
 
 # The commands on the first page of --help; the first section is what a newcomer needs.
 SECTIONS = {
@@ -108,7 +106,7 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
         version=f"gpuwatch-tray {__version__}",
         help=_("show program's version number and exit"),  # argparse does not translate its own
     )
-    top.set_defaults(run=_run_tray)
+    top.set_defaults(run=run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
     for module in modules:
@@ -116,17 +114,11 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
     return top
 
 
-def _run_tray(context: RunContext, _args: argparse.Namespace) -> int:
-    """Run the tray, or without a desktop the loop in the terminal."""
-    with lasting_imports():
-        from gpuwatch_tray.app import tray_app
-
-    return tray_app.run(context)
-
-
 def _common_options(source: str, demo: str) -> argparse.ArgumentParser:
     """Return a parent with the options of every command; --help explains the first two so."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = argparse.ArgumentParser(
+        add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter
+    )
     common.add_argument(
         "--source",
         choices=[kind.value for kind in SourceKind if kind is not SourceKind.DEMO],

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NoReturn
 from gpuwatch_tray.app.context import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
+from gpuwatch_tray.common.reading_gaps import gaps, owner_gaps
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
-from gpuwatch_tray.rules.verdict import gaps, owner_gaps
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import i18n
 from gpuwatch_tray.app.context import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
-from gpuwatch_tray.cli.base import complain, show
+from gpuwatch_tray.cli.printing import complain, show
 from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import _
 

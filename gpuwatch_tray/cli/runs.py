@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running
-from gpuwatch_tray.cli.base import positive_int, show
+from gpuwatch_tray.cli.base import positive_int
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
 from gpuwatch_tray.i18n import _

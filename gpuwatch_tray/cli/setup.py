@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
-from gpuwatch_tray.cli.base import show, warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
+from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:

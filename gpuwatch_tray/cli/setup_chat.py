@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
-from gpuwatch_tray.cli.base import show
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common.private import replace_private, write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import schema

@@ -14,9 +14,9 @@ from msgspec import Struct, field
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
-from gpuwatch_tray.cli.base import show
 from gpuwatch_tray.cli.check import send_test_mail
 from gpuwatch_tray.cli.mail import run_login, try_transport
+from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import host
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import N_, _

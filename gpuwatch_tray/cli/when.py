@@ -15,7 +15,8 @@ from gpuwatch_tray.app.lab_wait import (
     cancel_lab_reminder,
     lab_reminder_lines,
 )
-from gpuwatch_tray.cli.base import complain, gpu_numbers, memory_size, percent, positive_int
+from gpuwatch_tray.cli.base import gpu_numbers, memory_size, percent, positive_int
+from gpuwatch_tray.cli.printing import complain
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.engine.operations import HOLD

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import sys
@@ -77,6 +76,8 @@ def user(environ: Mapping[str, str]) -> str:
     """Return USER, or where it is unset (cron) the name of the account, or its number."""
     if environ.get("USER"):
         return environ["USER"]
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # an account without a name, as in some containers

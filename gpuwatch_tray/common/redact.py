@@ -7,7 +7,6 @@ time in proportion to the text: repeats that could overlap are possessive or bou
 
 from __future__ import annotations
 
-import hashlib
 import ntpath
 import re
 import unicodedata
@@ -303,6 +302,8 @@ def pseudonym(user: str) -> str:
 
     It keeps the name from being read by chance. Who has a list of names can find out which it is.
     """
+    import hashlib  # late: few commands need it
+
     return f"user-{hashlib.sha256(user.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 

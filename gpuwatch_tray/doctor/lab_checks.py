@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.lab.host_view import clock_notes, clocks_off
 from gpuwatch_tray.lab.login import secret_place
 from gpuwatch_tray.model import FeedState, HostState, Missing
-from gpuwatch_tray.rules.lab_rules import blind_text
+from gpuwatch_tray.rules.lab_rules import blind_text, feed_text
 from gpuwatch_tray.settings import LabLogin
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LAB_TOPIC = "lab"
 MOST_LINES = 20  # hosts that are named one by one
-CLOCK_OFF = 5.0  # seconds
 
 
 def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[CheckResult]:
@@ -45,12 +45,11 @@ def check_lab(lab: LabSettings, read: Callable[[], LabView] | None) -> Iterator[
         return
     yield from _hosts(view)
     if view.feed is FeedState.FED:
-        yield ok(LAB_TOPIC, _("the Alertmanager answers, and gets its alerts"))
-    elif view.feed is not FeedState.NONE:
-        yield problem(
-            LAB_TOPIC, view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
-        )
-    yield from (warning(LAB_TOPIC, note) for note in view.notes)
+        yield ok(LAB_TOPIC, _("the Alertmanager answers, and alerts reach it"))
+    elif text := feed_text(view):
+        yield (warning if view.feed is FeedState.UNKNOWN else problem)(LAB_TOPIC, text)
+    said = clock_notes(view.hosts)  # host by host, with how far each is off
+    yield from (warning(LAB_TOPIC, note) for note in view.notes if note not in said)
 
 
 def about_lab(results: Iterable[CheckResult]) -> Iterator[CheckResult]:
@@ -76,7 +75,7 @@ def _hosts(view: LabView) -> Iterator[CheckResult]:
     lost = [host for host in view.hosts if host.state is not HostState.OK]
     well = [host for host in view.hosts if host.state is HostState.OK]
     if not well:
-        yield problem(LAB_TOPIC, _("no host of {count} answers").format(count=len(view.hosts)))
+        yield problem(LAB_TOPIC, _("no host answers (there are {count})").format(count=len(view.hosts)))
     if len(well) > MOST_LINES:
         yield ok(LAB_TOPIC, _("{count} hosts answer").format(count=len(well)))
     else:
@@ -86,9 +85,8 @@ def _hosts(view: LabView) -> Iterator[CheckResult]:
         yield problem(LAB_TOPIC, blind_text(host))
     if len(lost) > MOST_LINES:
         yield problem(LAB_TOPIC, _("and {count} more").format(count=len(lost) - MOST_LINES))
-    off = [host for host in well if not isinstance(host.clock, Missing) and abs(host.clock) > CLOCK_OFF]
-    for host in off[:MOST_LINES]:
-        text = _("the clock of {host} is {seconds:+.0f} s off this one").format(
+    for host in clocks_off(well)[:MOST_LINES]:
+        text = _("the clock of {host} differs from this computer's by {seconds:+.0f} s").format(
             host=host.name, seconds=host.clock
         )
         yield warning(LAB_TOPIC, text, _("set its time by NTP"))
@@ -98,9 +96,11 @@ def _well(host: HostView) -> str:
     if isinstance(host.gpus, Missing):
         return _("{host} answers with a list: idle GPUs are not known").format(host=host.name)
     if isinstance(host.free, Missing):
-        return _("{host} answers: {count} GPUs, and not of all is it known whether they are free").format(
-            host=host.name, count=host.gpus
-        )
+        return ngettext(
+            "{host} answers: {count} GPU, and whether it is free is not known",
+            "{host} answers: {count} GPUs, and of some it is not known whether they are free",
+            host.gpus,
+        ).format(host=host.name, count=host.gpus)
     return _("{host} answers: {free} of {count} GPUs free").format(
         host=host.name, free=host.free, count=host.gpus
     )

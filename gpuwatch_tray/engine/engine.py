@@ -108,7 +108,7 @@ class Engine(Generic[R, H]):
         self._state = EvaluationState.load(book, store.saved_state(), store.history(0)[1], policy)
         self._inputs = store.evaluation_inputs()  # the last that could be read
         self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
-        self._popups = PopupTracker(identity.host)
+        self._popups = PopupTracker(identity.popup_host)
         self._trouble: str | None = None
         self._renewed = store.renewed
 
@@ -373,7 +373,9 @@ class Engine(Generic[R, H]):
                 and alert.rule not in self._book.event_rules
             ]
             if ended:
-                popups.append((render.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
+                popups.append(
+                    (render.resolved_popup(ended, self._identity.popup_host, simulated=simulated), ())
+                )
         return tuple(popups)
 
     def _try_writing(self, write: Callable[[], object]) -> bool:

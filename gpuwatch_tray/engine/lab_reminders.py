@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, room_wanted, why_never_free
+from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, devices_of, room_wanted, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds, Reminder
 from gpuwatch_tray.alerts.reminders import describe_reminder
 from gpuwatch_tray.common import redact
@@ -59,7 +59,8 @@ class LabReminders(ReminderList):
             raise ReminderError(text.format(pid=pid, host=host, pids=there))
         process = entries[0]
         started = None if isinstance(process.started, Missing) else process.started
-        return self._unless_waited(LabProcessEnds(host, pid, clipped(redact.command(process)), started))
+        called, devices = clipped(redact.command(process)), devices_of(entries, snapshot)
+        return self._unless_waited(LabProcessEnds(host, pid, called, started, devices=devices))
 
     def _unless_waited(self, condition: LabGpusFree | LabProcessEnds) -> str:
         what = describe_reminder(Reminder(0, self._clock(), condition))

@@ -138,7 +138,8 @@ class LabRules:
         )
         unread = bool(lab_rules.lab_problem(view))
         crowd = history.crowd if unread else lab_rules.crowd(facts)
-        after_all = LabHistory(hosts, crowd, lab_rules.remembered(facts, now))
+        remote = lab_rules.remembered(facts, now)
+        after_all = LabHistory(hosts, crowd, remote, lab_rules.seen_with(facts))
         gaps = open_questions(facts)
         return Assessment(view, verdicts, gaps, (), after_all, frozenset(events))
 

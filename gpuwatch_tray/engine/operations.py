@@ -18,7 +18,7 @@ from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Phase, known
 from gpuwatch_tray.model.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 from gpuwatch_tray.rules import RULES
-from gpuwatch_tray.rules.lab_rules import LAB_RULES
+from gpuwatch_tray.rules.every_rule import is_rule
 from gpuwatch_tray.store import Transition
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class AlertOperations:
             self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
-        rules = [name for name in names if name in RULES or name in LAB_RULES]
+        rules = [name for name in names if is_rule(name)]
         alerts = self._find([name for name in names if name not in rules])
         for rule in rules:
             self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))

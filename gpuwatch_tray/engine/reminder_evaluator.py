@@ -208,7 +208,7 @@ class ReminderEvaluator:
                 mails.append((mailed, numbers))
             if self._policy.routing.popups and not (mailed and overdue):
                 key = f"{POPUP_KEY}{numbers[0]}"
-                popup = render.notice_popup(key, notice, self._identity.host, simulated=simulated)
+                popup = render.notice_popup(key, notice, self._identity.popup_host, simulated=simulated)
                 popups.append((popup, () if mailed else numbers))
         return ReminderNotifications(tuple(mails), tuple(popups), tuple(shown), groups)
 

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 CONNECTION_WITHIN = 10.0  # seconds that a connection may keep us waiting at each step
 MOST_CONNECTIONS = 32  # at once
+ENDS_WITHIN = 0.5  # seconds for which it waits for a client, until it looks whether it shall end
 STOP_WITHIN = 1.0  # seconds
 
 
@@ -232,7 +233,7 @@ class Endpoint:
 
     def start(self) -> None:
         """Answer from now on."""
-        self._thread = start_thread("export", self._server.serve_forever)
+        self._thread = start_thread("export", self._server.serve_forever, ENDS_WITHIN)
 
     def stop(self) -> None:
         """Take no more connections."""

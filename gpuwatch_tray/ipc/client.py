@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.lines import PipeLine, SocketLine
 from gpuwatch_tray.ipc.protocol import (
     LARGEST_ANSWER,
     ControlConnection,
@@ -41,7 +40,7 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
         raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
     except (EOFError, ConnectionError) as error:
         raise ControlError(_("it closed the connection without an answer")) from error
-    except (OSError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ControlError(_("it cannot be reached: {error}").format(error=error)) from error
     answer = decode(reply)
     if "error" in answer:
@@ -50,11 +49,11 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
 
 
 def _converse(address: str, message: bytes, timeout: float) -> bytes:
-    link = ControlConnection(Client(address, authkey=read_key(address)))
+    key = read_key(address)
+    link = ControlConnection(SocketLine.connect(address) if key is None else PipeLine.connect(address, key))
     try:
         with link.within(timeout):
-            link.connection.send_bytes(message)
-            answer: bytes = link.connection.recv_bytes(LARGEST_ANSWER)
-            return answer
+            link.line.send(message)
+            return link.line.receive(LARGEST_ANSWER)
     finally:
         link.close()

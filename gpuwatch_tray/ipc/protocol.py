@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-import struct
 import sys
 import threading
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +25,11 @@ from gpuwatch_tray.model.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gpuwatch_tray.ipc.lines import Line
+
 
 LARGEST_REQUEST = MIB  # bytes
 LARGEST_ANSWER = 16 * MIB
-_PEER = struct.Struct("3i")  # pid, uid, gid
 
 
 class ControlError(Exception):
@@ -65,8 +63,8 @@ def decode(data: bytes) -> dict[str, Any]:
 class ControlConnection:
     """One connection; what takes longer than `within` allows is shut down, which wakes the reader."""
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, line: Line) -> None:
+        self.line = line
         self._lock = threading.Lock()  # a closed file number may belong to another file already
         self._closed = False
 
@@ -84,28 +82,14 @@ class ControlConnection:
     def shut_down(self) -> None:
         """Make a read or write under way fail at once; from any thread."""
         with self._lock, contextlib.suppress(OSError):
-            if self._closed:
-                return
-            if not isinstance(self.connection, Connection):
-                self.connection.close()  # a named pipe: closing the handle ends reads and writes
-                return
-            with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
+            if not self._closed:
+                self.line.interrupt()
 
     def close(self) -> None:
         """Close the connection; on the thread that reads and writes."""
         with self._lock, contextlib.suppress(OSError):
             self._closed = True
-            self.connection.close()
-
-    def same_user(self) -> bool:
-        """Return whether this user or root is at the other end; True where the system cannot tell."""
-        option = getattr(socket, "SO_PEERCRED", None)
-        if option is None:
-            return True
-        with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
-            _pid, uid, _gid = _PEER.unpack(same.getsockopt(socket.SOL_SOCKET, option, _PEER.size))
-        return uid in {0, getattr(os, "getuid", int)()}
+            self.line.close()
 
 
 LONGEST = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS

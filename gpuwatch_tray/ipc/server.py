@@ -10,13 +10,12 @@ import stat
 import threading
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.lines import PipeListener, SocketListener, TooLargeError
 from gpuwatch_tray.ipc.protocol import (
     LARGEST_REQUEST,
     ControlConnection,
@@ -30,6 +29,7 @@ from gpuwatch_tray.ipc.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gpuwatch_tray.ipc.lines import Listener
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,8 @@ Handler: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 REQUEST_WITHIN = 2.0  # seconds for a client to send its request
 ANSWER_WITHIN = 2.0  # seconds for it to receive the answer
 MOST_CONNECTIONS = 32
-BACKLOG = 16
 STOP_STEP = 0.3  # seconds that each step of `stop` may take
-# Raised by a client that leaves or sends garbage; multiprocessing asserts in its authentication.
-CLIENT_FAILURES = (OSError, EOFError, ValueError, AssertionError, AuthenticationError)
+CLIENT_FAILURES = (OSError, EOFError, ValueError)  # of a client that leaves or sends garbage
 
 
 class ControlServer:
@@ -50,7 +48,6 @@ class ControlServer:
     def __init__(self, address: str, handlers: Mapping[str, Handler]) -> None:
         self.address = address
         self._handlers = handlers
-        self._key: bytes | None = None
         self._listener: Listener | None = None
         self._acceptor: threading.Thread | None = None
         self._ended = threading.Event()
@@ -61,11 +58,9 @@ class ControlServer:
     def start(self) -> None:
         """Listen; raises ControlError, also where another process listens."""
         try:
-            self._key = prepare_address(self.address)
+            key = prepare_address(self.address)
             _remove_stale(self.address)
-            self._listener = Listener(self.address, backlog=BACKLOG)
-            if key_file(self.address) is None:
-                Path(self.address).chmod(0o600)
+            self._listener = SocketListener(self.address) if key is None else PipeListener(self.address, key)
         except (OSError, ValueError) as error:
             self._close()
             text = _("no socket at {address}: {error}").format(address=self.address, error=error)
@@ -76,11 +71,12 @@ class ControlServer:
 
     def stop(self) -> None:
         """Accept no more requests and remove the socket, whatever the handlers do; also without `start`."""
-        if self._listener is None:
+        listener = self._listener
+        if listener is None:
             return
         self._ended.set()
         # `accept` returns for a connection only, and connecting blocks where it has returned already
-        start_thread("control-end", self._connect_once).join(STOP_STEP)
+        start_thread("control-end", _wake, listener).join(STOP_STEP)
         self._close()
         with self._lock:
             self._lock.wait_for(lambda: not self._busy, STOP_STEP)  # `quit` is still answered
@@ -89,10 +85,6 @@ class ControlServer:
             link.shut_down()
         if self._acceptor is not None:
             self._acceptor.join(STOP_STEP)
-
-    def _connect_once(self) -> None:
-        with contextlib.suppress(*CLIENT_FAILURES):
-            Client(self.address).close()
 
     def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -116,7 +108,7 @@ class ControlServer:
                 continue
             with self._lock:
                 self._pending[link] = None
-            start_thread("control-line", self._serve_connection, link)
+            start_thread("control-line", self._serve_connection, listener, link)
 
     def _make_room(self) -> bool:
         """Return whether one more can be served; drops the oldest that has sent no request."""
@@ -130,15 +122,13 @@ class ControlServer:
             oldest.shut_down()
         return oldest is not None
 
-    def _serve_connection(self, link: ControlConnection) -> None:
+    def _serve_connection(self, listener: Listener, link: ControlConnection) -> None:
         try:
             with link.within(REQUEST_WITHIN):
-                if not link.same_user():
+                if not link.line.same_user():
                     log.warning("control: another user's process was turned away")
                     return
-                if self._key is not None:
-                    deliver_challenge(link.connection, self._key)
-                    answer_challenge(link.connection, self._key)
+                listener.prove(link.line)
                 data = _receive(link)
             with self._lock:
                 self._pending.pop(link, None)
@@ -147,7 +137,7 @@ class ControlServer:
             if data is not None:
                 answer = self._answer(data)
             with link.within(ANSWER_WITHIN):
-                link.connection.send_bytes(answer)
+                link.line.send(answer)
         except CLIENT_FAILURES as error:
             log.debug("control: a client left or sent garbage: %r", error)
         finally:
@@ -188,15 +178,17 @@ def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> Control
     raise trouble
 
 
+def _wake(listener: Listener) -> None:
+    with contextlib.suppress(*CLIENT_FAILURES):
+        listener.wake()
+
+
 def _receive(link: ControlConnection) -> bytes | None:
     """Receive the request, None where it is too large."""
     try:
-        data: bytes = link.connection.recv_bytes(LARGEST_REQUEST)
-    except OSError as error:
-        if error.args == ("bad message length",):
-            return None
-        raise
-    return data
+        return link.line.receive(LARGEST_REQUEST)
+    except TooLargeError:
+        return None
 
 
 def _remove_stale(address: str) -> None:

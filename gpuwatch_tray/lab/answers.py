@@ -91,6 +91,14 @@ def parse_samples(server: str, answer: Any) -> list[Sample]:
     return samples
 
 
+def warning_of(answer: Any) -> str:
+    """Return why an answer may not be whole, as one has it that asks several stores; empty for no reason."""
+    warnings = answer.get("warnings") if isinstance(answer, dict) else None
+    if not isinstance(warnings, list) or not warnings:
+        return ""
+    return harmless(redact.one_line(str(warnings[0])))
+
+
 def parse_times(server: str, answer: Any) -> list[float]:
     """Return the times of one series' samples, in order."""
     rows = _result(server, answer, "matrix")

@@ -55,31 +55,28 @@ def _looks_free(used: str, total: str, use: str, labels: str) -> str:
 
 
 def _roomy(free: str, used: str, total: str, labels: str, least: str = "$BYTES") -> str:
-    """
-    Count the GPUs of `free` with so much memory free; a host without any has no row.
-
-    Of two targets with one name the worse counts: they would else make the question one without an answer.
-    """
+    """Count the GPUs of `free` with so much memory free; a host without any has no row."""
     room = f"min by ({labels}) ({total}) - on ({labels}) max by ({labels}) ({used}) >= {least}"
     return f"count by (instance) (({room}) and on ({labels}) ({free}))"
 
 
-_MINE = "sum by (instance) (gpuwatch_user_gpus{$JOB,user=~$NAMES})"
+# Of two targets with one name, as of two that are scraped twice, the worse counts in each question.
+_MINE = "sum by (instance) (max by (instance, user) (gpuwatch_user_gpus{$JOB,user=~$NAMES}))"
 # 0 is known only where the owner of every process is told.
-_NONE_MINE = "(0 * (max by (instance) (gpuwatch_user_list_complete{$JOB}) == 1))"
+_NONE_MINE = "(0 * (min by (instance) (gpuwatch_user_list_complete{$JOB}) == 1))"
 
 GPUWATCH = Exporter(
     "gpuwatch-tray",
     "gpuwatch_",
     "gpuwatch_build_info",
     {
-        "reading": "max by (instance) (gpuwatch_last_reading_timestamp_seconds{$JOB}"
-        " and on (instance) (gpuwatch_reading_ok{$JOB} == 1))",
+        "reading": "min by (instance) (gpuwatch_last_reading_timestamp_seconds{$JOB})"
+        " and on (instance) (min by (instance) (gpuwatch_reading_ok{$JOB}) == 1)",
         "blind": "min by (instance) (gpuwatch_reading_ok{$JOB}) == 0",
-        "gpus": "max by (instance) (gpuwatch_gpus_visible{$JOB})",
+        "gpus": "min by (instance) (gpuwatch_gpus_visible{$JOB})",
         "expected": "max by (instance) (gpuwatch_gpus_expected{$JOB})",
-        "free": "max by (instance) (gpuwatch_gpus_free{$JOB})",
-        "largest_free": "max by (instance) (gpuwatch_free_gpu_memory_bytes{$JOB})",
+        "free": "min by (instance) (gpuwatch_gpus_free{$JOB})",
+        "largest_free": "min by (instance) (gpuwatch_free_gpu_memory_bytes{$JOB})",
         "mine": f"{_MINE} or on (instance) {_NONE_MINE}",
         "oldest_start": "min by (instance) (gpuwatch_user_oldest_start_timestamp_seconds{$JOB,user=~$NAMES})",
         "clock": "max by (instance) (gpuwatch_host_clock_timestamp_seconds{$JOB}"
@@ -126,7 +123,7 @@ NVITOP = Exporter(
     "gpu_utilization_Percentage",
     {
         # It serves its last values for ever; the host's uptime, read with the GPUs, stands still then.
-        "reading": "max by (instance) (host_uptime_Second{$JOB}) and on (instance)"
+        "reading": "min by (instance) (host_uptime_Second{$JOB}) and on (instance)"
         " gpu_utilization_Percentage{$JOB}",
         # What it cannot read it serves as no number, which is not above 0.
         "gpus": "count by (instance) (count by (instance, uuid) (gpu_memory_total_MiB{$JOB} > 0))",
@@ -149,14 +146,14 @@ NVIDIA_SMI = Exporter(
     "nvidia_smi_",
     "nvidia_smi_utilization_gpu_ratio",
     {
-        "reading": "max by (instance) (nvidia_smi_last_collect_success_timestamp_seconds{$JOB}"
-        " and on (instance) (nvidia_smi_last_collect_success{$JOB} == 1))",
+        "reading": "min by (instance) (nvidia_smi_last_collect_success_timestamp_seconds{$JOB})"
+        " and on (instance) (min by (instance) (nvidia_smi_last_collect_success{$JOB}) == 1)",
         "blind": "min by (instance) (nvidia_smi_last_collect_success{$JOB}) == 0",
         "gpus": "count by (instance) (count by (instance, uuid) (nvidia_smi_utilization_gpu_ratio{$JOB}))",
         "hottest": "max by (instance) (nvidia_smi_temperature_gpu{$JOB})",
         # With --collect.compute-apps.
-        "free": "sum by (instance) ((nvidia_smi_compute_apps{$JOB} == bool 0) and on (instance)"
-        " (nvidia_smi_compute_apps_last_collect_success{$JOB} == 1))",
+        "free": "sum by (instance) ((max by (instance, uuid) (nvidia_smi_compute_apps{$JOB}) == bool 0)"
+        " and on (instance) (min by (instance) (nvidia_smi_compute_apps_last_collect_success{$JOB}) == 1))",
         "looks_free": _looks_free(*_SMI_MEMORY, *_SMI_USE),
     },
     (
@@ -165,7 +162,7 @@ NVIDIA_SMI = Exporter(
     ),
     roomy=_roomy(
         "max by (instance, uuid) (nvidia_smi_compute_apps{$JOB}) == 0 and on (instance)"
-        " (nvidia_smi_compute_apps_last_collect_success{$JOB} == 1)",
+        " (min by (instance) (nvidia_smi_compute_apps_last_collect_success{$JOB}) == 1)",
         *_SMI_MEMORY,
         "instance, uuid",
     ),

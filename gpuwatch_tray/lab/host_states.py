@@ -55,20 +55,23 @@ class LabAnswers(Struct, frozen=True):
     firing: Mapping[str, tuple[HostAlert, ...]] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()  # names of `values` that no host of the lab tells
     room: tuple[int, ...] = ()  # bytes: so much memory was asked for on free GPUs
+    partial: str = ""  # why hosts may be on the list that are not in the answer
 
 
 class _Seen(Struct, frozen=True):
     """
     What is remembered of a host: its state, since when (wall time), and its last reading.
 
-    `moved` is when that reading last changed, on a clock that nobody sets; None while it was not seen to.
+    `still` is since when that reading was seen to be the same, on a clock that nobody sets; `moved` whether
+    it was ever seen to change.
     """
 
     state: HostState
     since: float | None
     reading: float | None = None
     counted: bool = False  # it has told how many GPUs it has: one that only has a process list never does
-    moved: float | None = None
+    still: float = 0.0
+    moved: bool = False
 
 
 class HostMemory(Struct, frozen=True):
@@ -137,6 +140,9 @@ def _state(
     answers: LabAnswers, instance: str, seen: _Seen, now: PollTime, interval: float
 ) -> tuple[HostState, str]:
     scraped = answers.scraped.get(instance)
+    if scraped is None and answers.partial:
+        text = _("the answer of Prometheus is not whole: {why}")
+        return HostState.UNKNOWN, text.format(why=answers.partial)
     if scraped is None:
         return HostState.GONE, _("Prometheus no longer asks it")
     age = answers.at - scraped
@@ -159,10 +165,10 @@ def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostStat
     if seen.reading is None or seen.reading == 0:
         return HostState.OK, ""
     text = _("it last read its GPUs {time} ago")
-    if seen.moved is not None:
-        still = now.steady - seen.moved
-        if still > READING_AGE:
-            return HostState.STALE, text.format(time=rough_duration(still))
+    still = now.steady - seen.still
+    if still > READING_AGE:
+        return HostState.STALE, text.format(time=rough_duration(still))
+    if seen.moved:
         return HostState.OK, ""
     # Not seen to move yet: by the clocks, though the host's may be off.
     age = scraped - seen.reading if seen.reading >= _EPOCH else 0.0
@@ -178,12 +184,12 @@ def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, 
     reading = answers.values.get("reading", {}).get(instance)
     counted = instance in answers.values.get("gpus", {})
     if before is None:
-        return _Seen(HostState.UNKNOWN, None, reading, counted)
+        return _Seen(HostState.UNKNOWN, None, reading, counted, now.steady)
     before = replace(before, counted=before.counted or counted)
     if reading is None or reading == before.reading:
         return before
-    moved = now.steady if before.reading is not None else None
-    return replace(before, reading=reading, moved=moved)
+    moved = before.moved or before.reading is not None
+    return replace(before, reading=reading, still=now.steady, moved=moved)
 
 
 def _with_counts(view: HostView, answers: LabAnswers, instance: str) -> HostView:

@@ -193,7 +193,7 @@ class LabServer:
             kind = LabFailure.LOGIN
             self._secret.refused()
         elif status == 403:  # noqa: PLR2004
-            text, mend = _("{server} does not let us in"), _("ask who keeps it; see LAB_AUTH in lab.env")
+            text, mend = _("{server} refuses access"), _("ask who keeps it; see LAB_AUTH in lab.env")
             kind = LabFailure.LOGIN
         elif status == 407:  # noqa: PLR2004
             text, mend, kind = (
@@ -202,13 +202,13 @@ class LabServer:
                 LabFailure.LOGIN,
             )
         elif 300 <= status < 400:  # noqa: PLR2004
-            text = _("{server} sends us elsewhere, where our login is not sent")
+            text = _("{server} leads to another address, where the login is not sent")
             mend, kind = _("write the address that it leads to into lab.env"), LabFailure.OTHER_PROGRAM
         elif status == 404:  # noqa: PLR2004
             text, mend = _("{server} has no such page"), _(_NO_PAGE)
             kind = LabFailure.OTHER_PROGRAM
         elif status in {400, 405, 415, 422}:
-            text, mend, kind = _("{server} does not take the question"), "", LabFailure.QUERY
+            text, mend, kind = _("{server} refuses the question"), "", LabFailure.QUERY
         else:
             text, mend, kind = _("{server} cannot answer now (HTTP {status})"), "", LabFailure.BUSY
         line = text.format(server=self.name, status=status)
@@ -284,7 +284,7 @@ class LabServer:
         if login is LabLogin.BEARER:
             # The library shows a header that it refuses, with the token in it.
             if not _TOKEN.fullmatch(secret):
-                text = _("what is kept as the token of LAB_AUTH=bearer is none")
+                text = _("what is stored for LAB_AUTH=bearer is no token")
                 raise LabError(LabFailure.CONFIGURATION, text, _("see LAB_AUTH in lab.env"))
             return {"Authorization": f"Bearer {secret}"}
         # Both servers compare bytes: a password beyond Latin-1 goes as UTF-8, as browsers send it.

@@ -220,19 +220,19 @@ def _feed_steps(
     if feed is FeedState.UNFED:
         yield LabStep(
             False,
-            _("nobody feeds it: {why}").format(why=why),
+            _("alerts do not reach it: {why}").format(why=why),
             _("see `alerting:` in Prometheus's configuration, and its page Status, Runtime"),
         )
     elif firing is None:
-        yield LabStep(None, _("whether it is fed is not known: Prometheus does not tell what fires"))
+        yield LabStep(None, _("whether alerts reach it is not known: Prometheus does not say what fires"))
     elif not firing:
         yield LabStep(
             None,
-            _("no alert fires, so that nothing shows that it is fed"),
+            _("no alert fires, so that nothing shows whether alerts reach it"),
             _("`gpuwatch-tray setup prometheus` prints a rule that always fires"),
         )
     else:
-        yield LabStep(True, _("it is fed: it has what fires in Prometheus"))
+        yield LabStep(True, _("alerts reach it: it has what fires in Prometheus"))
 
 
 def _listed(names: list[str]) -> str:

@@ -118,4 +118,4 @@ def host_alerts_query(job: str) -> str:
     """Ask for what the hosts' own rules have found; a host where they are asked and find nothing has a 0."""
     matchers = selector(job=job)
     found = f"max by (instance, rule, severity, gpu) (gpuwatch_alert{{{matchers}}} == 1)"
-    return f"{found} or (0 * (max by (instance) (gpuwatch_alerts_evaluated{{{matchers}}}) == 1))"
+    return f"{found} or (0 * (min by (instance) (gpuwatch_alerts_evaluated{{{matchers}}}) == 1))"

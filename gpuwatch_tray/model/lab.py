@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from gpuwatch_tray.model import schema
 from gpuwatch_tray.model.devices import UNKNOWN, Field, Missing, Problem, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gpuwatch_tray.model.alerts import Severity
 
 SETTLING = 120.0  # seconds: Prometheus evaluates its rules once a minute, unless told otherwise
@@ -107,6 +110,16 @@ class RemoteAlert(Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()  # sorted by name
 
 
+@lru_cache(maxsize=4096)
+def _plain_name(host: str) -> str:
+    """Return a host's name without port, domain and capitals: one is called otherwise in another's labels."""
+    name, _colon, port = host.rpartition(":")
+    if not name or ":" in name or not port.isdecimal():
+        name = host
+    first = name.partition(".")[0]
+    return name.lower() if first.isdecimal() or ":" in name else first.lower()
+
+
 class LabView(Struct, frozen=True):
     """One reading of the lab. With a `problem` nothing is known: no host, and no alert, is then news."""
 
@@ -125,14 +138,14 @@ class LabView(Struct, frozen=True):
     # Hosts that were asked GPU by GPU beside this view, as somebody waits for a process there.
     details: tuple[tuple[str, Snapshot], ...] = ()
 
-    def tells_end_of(self, alert: RemoteAlert) -> bool:
+    def tells_end_of(self, alert: RemoteAlert, there: Collection[str] | None = None) -> bool:
         """
         Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
 
         Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
-        one is over only where both can be believed, and its host, or without one every host, is OK, and for
-        so long that the rules have looked at it again. Of a host that is none of the lab's, Prometheus's word
-        is all there is.
+        one is over only where both can be believed, and its host is OK, and for so long that the rules have
+        looked at it again; without a host, every one that was `there` with it (None: any that is known). Of a
+        host that is none of the lab's, Prometheus's word is all there is.
         """
         if self.problem is not None or self.feed is not FeedState.FED:
             return False
@@ -141,8 +154,9 @@ class LabView(Struct, frozen=True):
         if any(one.fingerprint == alert.fingerprint for one in self.alerts):
             return False
         if alert.host:
-            return all(self._is_settled(host) for host in self.hosts if host.name == alert.host)
-        return all(self._is_settled(host) for host in self.hosts if host.state is not HostState.GONE)
+            called = _plain_name(alert.host)
+            return all(self._is_settled(host) for host in self.hosts if _plain_name(host.name) == called)
+        return all(self._is_settled(host) for host in self.hosts if there is None or host.name in there)
 
     def _is_settled(self, host: HostView) -> bool:
         return host.state is HostState.OK and (host.since is None or self.at - host.since >= SETTLING)

@@ -169,6 +169,7 @@ class LabStatus(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     snoozed_until: float | None = None  # wall time until which everything of the lab is snoozed
     awaited: tuple[PendingReminder, ...] = ()
+    elsewhere: bool = False  # another process watches it, and tells of it
 
 
 class Status(Struct, frozen=True):

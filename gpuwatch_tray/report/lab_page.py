@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.lab_sums import HostCounts, free_text, mine_text, unread_text
+from gpuwatch_tray.common.lab_sums import free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.model import HostState
+from gpuwatch_tray.model import UNKNOWN, HostState, HostView
 from gpuwatch_tray.report.present import clip, level_words, mib
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from gpuwatch_tray.model import Field
 
 
 MOST_ALERTS = 5  # of a host, in its row
@@ -55,9 +57,22 @@ def _sums(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what is free, one's own and not answering over all hosts, in the words of the menu."""
     if not hosts:
         return []
-    keys = ("gpus", "free", "looks_free", "mine")
-    counts = [HostCounts(HostState(host["state"]), *(host[key] for key in keys)) for host in hosts]
-    return [text for text in (mine_text(counts), free_text(counts), unread_text(counts)) if text]
+    views = [
+        HostView(
+            str(host["name"]),
+            HostState(host["state"]),
+            gpus=_count(host["gpus"]),
+            free=_count(host["free"]),
+            looks_free=_count(host["looks_free"]),
+            mine=_count(host["mine"]),
+        )
+        for host in hosts
+    ]
+    return [text for text in (mine_text(views), free_text(views), unread_text(views)) if text]
+
+
+def _count(value: int | None) -> Field[int]:
+    return UNKNOWN if value is None else value
 
 
 def _hosts(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

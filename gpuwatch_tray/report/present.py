@@ -13,7 +13,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LEVELS, Level, Severity, known
 from gpuwatch_tray.model.units import MIB, TO_THE_MINUTE, gib, local_time
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

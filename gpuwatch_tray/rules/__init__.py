@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.common.reading_gaps import gaps
+from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
 from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules import availability, hardware, temperature
 from gpuwatch_tray.rules import gpu_use as use
 from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
-from gpuwatch_tray.rules.verdict import gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +37,6 @@ __all__ = [
     "observe",
     "open_questions",
     "recalled",
-    "rule_title",
     "switched_on",
     "terms",
     "threshold",
@@ -167,11 +166,6 @@ RULES: dict[str, Rule] = {
 }
 
 # fmt: on
-
-
-def rule_title(name: str) -> str:
-    """Return the title of an alert of this rule, as people read it; of an older version's, its name."""
-    return _(RULES[name].title) if name in RULES else name
 
 
 def keys(name: str) -> tuple[str, ...]:

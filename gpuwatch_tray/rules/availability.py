@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.reading_gaps import process_gaps
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict, gpu_subject, known
-from gpuwatch_tray.rules.verdict import process_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

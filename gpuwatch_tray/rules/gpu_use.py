@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import process_header
+from gpuwatch_tray.common.reading_gaps import gaps, process_gap
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Finding,
@@ -27,10 +28,8 @@ from gpuwatch_tray.rules.verdict import (
     GpuLookup,
     VerdictBuilder,
     computing,
-    gaps,
     gpu_label,
     gpu_name,
-    process_gap,
     process_identity,
     process_prefix,
     process_title,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.reading_gaps import gap
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import ClockLimit, Gpu, GpuProcess, Snapshot, known
 from gpuwatch_tray.model.units import MINUTE, duration, memory_text, recent_time
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, IGNORED_XIDS, RECOVERIES
 from gpuwatch_tray.rules.rule_history import RECOVERY_XID
-from gpuwatch_tray.rules.verdict import gap, gpu_name, process_identity
+from gpuwatch_tray.rules.verdict import gpu_name, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,8 @@ from gpuwatch_tray.common.text import listed
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Finding, HostState, Missing, Severity, Verdict
 from gpuwatch_tray.model.units import duration
-from gpuwatch_tray.rules import RULES, rule_title
+from gpuwatch_tray.rules import RULES
+from gpuwatch_tray.rules.every_rule import rule_title
 from gpuwatch_tray.rules.lab_rules import host_prefix, left_open
 
 if TYPE_CHECKING:

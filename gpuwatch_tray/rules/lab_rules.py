@@ -30,12 +30,12 @@ from gpuwatch_tray.model import (
     Verdict,
 )
 from gpuwatch_tray.model.units import HOUR, MINUTE
-from gpuwatch_tray.rules import RuleHistory, rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.model import HostView, Instant, LabView
+    from gpuwatch_tray.rules import RuleHistory
 
 
 LAB_BLIND, HOST_BLIND, HOST_GONE = "lab_blind", "host_blind", "host_gone"
@@ -53,12 +53,18 @@ class LabHistory(Struct, frozen=True):
 
     `hosts` have details; one alert stands for the `crowd` of hosts that do not answer, until all of it does
     (None: for those that do not now); `remote` has the subject of each remote alert, with when it was last
-    there; None: not since the start.
+    there; None: not since the start. `witnesses` has, by the subject of one without a host, the hosts that
+    were on the list with it.
     """
 
     hosts: Mapping[str, RuleHistory] = field(default_factory=dict)
     crowd: frozenset[str] | None = frozenset()
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
+    witnesses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def is_over(self, subject: str, view: LabView) -> bool:
+        """Tell whether `view` shows that a remote alert is over, of which it has nothing."""
+        return view.tells_end_of(remote_of(subject), self.witnesses.get(subject))
 
 
 class LabFacts(Struct, frozen=True):
@@ -266,7 +272,7 @@ def judge_lab_feed(facts: LabFacts) -> Verdict:
 def feed_text(view: LabView) -> str:
     """Say why what the Alertmanager says cannot be believed; empty where it can, or where there is none."""
     if view.feed is FeedState.UNKNOWN:
-        return view.feed_problem or _("it is not known yet whether the Alertmanager gets its alerts")
+        return view.feed_problem or _("it is not known yet whether alerts reach the Alertmanager")
     text = {
         FeedState.UNFED: _("Alerts do not reach the Alertmanager"),
         FeedState.UNREACHABLE: _("The Alertmanager does not answer"),
@@ -302,7 +308,7 @@ def judge_remote(facts: LabFacts) -> Verdict:
     lost = [
         subject
         for subject in facts.history.remote
-        if subject not in there and not view.tells_end_of(remote_of(subject))
+        if subject not in there and not facts.history.is_over(subject, view)
     ]
     value = ngettext("{count} alert", "{count} alerts", len(view.alerts)).format(count=len(view.alerts))
     unknown = None
@@ -337,11 +343,21 @@ def remembered(facts: LabFacts, now: Instant) -> Mapping[str, Instant | None]:
     there: dict[str, Instant | None] = {remote_subject(alert): now for alert in view.alerts}
     kept = dict(facts.history.remote)
     for subject, at in facts.history.remote.items():
-        if at is None or not view.tells_end_of(remote_of(subject)):
+        if at is None or not facts.history.is_over(subject, view):
             kept[subject] = now
         elif now.since(at) > REMOTE_KEPT:
             del kept[subject]
     return dict(list({**kept, **there}.items())[-MOST_REMOTE:])
+
+
+def seen_with(facts: LabFacts) -> Mapping[str, frozenset[str]]:
+    """Return the hosts that were on the list when an alert without a host was last there, by its subject."""
+    view, known = facts.view, facts.history.remote
+    kept = {subject: hosts for subject, hosts in facts.history.witnesses.items() if subject in known}
+    if lab_problem(view):
+        return kept
+    hosts = frozenset(host.name for host in view.hosts if host.state is not HostState.GONE)
+    return {**kept, **{remote_subject(alert): hosts for alert in view.alerts if not alert.host}}
 
 
 def left_open(verdict: Verdict, facts: LabFacts, *but: HostState) -> Verdict:
@@ -392,8 +408,3 @@ LAB_RULES: dict[str, LabRule] = {
         "LAB_ALERTMANAGER"),
 }
 # fmt: on
-
-
-def title(name: str) -> str:
-    """Return the title of an alert of a rule about the lab, or about one host."""
-    return _(LAB_RULES[name].title) if name in LAB_RULES else rule_title(name)

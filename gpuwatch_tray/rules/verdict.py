@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.common.proclist import program_and_script
+from gpuwatch_tray.common.reading_gaps import gap, why_unowned
 from gpuwatch_tray.common.text import cut_to_width
-from gpuwatch_tray.i18n import N_, _, ngettext
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import (
     MPS_SERVERS,
     Field,
@@ -93,33 +94,11 @@ def split_by_owner(
 
 def unowned_line(process: GpuProcess) -> str:
     """Say why a process of unknown owner leaves a rule open, and how to change that."""
-    if (why := _why_unowned(process)) is not None:  # one line for all of them
+    if (why := why_unowned(process)) is not None:  # one line for all of them
         text = _("the owners of some processes are not known: {why} (PROCESS_SCOPE=all counts everyone's)")
         return text.format(why=why)
     text = _("the owner of process {pid} is not known (PROCESS_SCOPE=all counts everyone's)")
     return text.format(pid=process.pid)
-
-
-def owner_gaps(processes: Iterable[GpuProcess]) -> tuple[str, ...]:
-    """Return of how many of the processes the owner cannot be told, a line for each reason."""
-    pids: dict[str, set[int]] = {}
-    for process in processes:
-        if process.mine is None:
-            pids.setdefault(_why_unowned(process) or "", set()).add(process.pid)
-    return tuple(
-        ngettext(
-            "the owner of {count} process is not known",
-            "the owners of {count} processes are not known",
-            len(numbers),
-        ).format(count=len(numbers))
-        + (f": {why}" if why else "")
-        for why, numbers in pids.items()
-    )
-
-
-def _why_unowned(process: GpuProcess) -> str | None:
-    """Return the system's reason for not telling the owner, None where it gives none."""
-    return _(process.user.detail) if isinstance(process.user, Missing) and process.user.detail else None
 
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
@@ -143,38 +122,6 @@ def computes(process: GpuProcess, limits: Limits) -> bool:
 
 def _ignored(name: Field[str], limits: Limits) -> bool:
     return not isinstance(name, Missing) and name.lower() in limits.ignore
-
-
-def gaps(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return what could not be read of the processes, a line each."""
-    # While there is a gap no rule may conclude from the number or absence of processes.
-    if snapshot.problem is not None:
-        return (str(snapshot.problem),)
-    return tuple(
-        process_gap(gpu) if gpu.problem is None else gap(gpu)
-        for gpu in snapshot.gpus
-        if gpu.problem is not None or gpu.process_problem is not None
-    )
-
-
-def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
-    """Return the GPUs that answer but for their processes, each with a line that says so."""
-    return tuple(
-        (gpu, process_gap(gpu))
-        for gpu in snapshot.gpus
-        if gpu.problem is None and gpu.process_problem is not None
-    )
-
-
-def gap(gpu: Gpu) -> str:
-    """Say why nothing is known of this GPU, which has a problem."""
-    return _("GPU {index} cannot be read: {problem}").format(index=gpu.index, problem=gpu.problem)
-
-
-def process_gap(gpu: Gpu) -> str:
-    """Say why the processes of this GPU are not known."""
-    text = _("the processes of GPU {index} cannot be read: {problem}")
-    return text.format(index=gpu.index, problem=gpu.process_problem)
 
 
 T = TypeVar("T")

@@ -31,8 +31,13 @@ def check_lab(reader: SettingsReader, lab: LabSettings) -> None:
             "LAB_PROMETHEUS is set too: keep one of the two, and have that Prometheus read these machines"
         )
         _problem(reader, schema.LAB_HOSTS, text)
+    named = {*lab.hosts, *(host.rpartition("@")[2] for host in lab.hosts)}
+    strange = [pin for pin in lab.pins if pin not in named]
+    if lab.hosts and strange:  # it would never be asked, and so never keep the icon from being green
+        text = _("{host} is not in LAB_HOSTS").format(host=strange[0])
+        _problem(reader, schema.LAB_PIN, text)
     if lab.alertmanager and not lab.prometheus:
-        text = _("needs LAB_PROMETHEUS, which alone tells whether the Alertmanager gets its alerts")
+        text = _("needs LAB_PROMETHEUS, which alone tells whether alerts reach the Alertmanager")
         _problem(reader, schema.LAB_ALERTMANAGER, text)
     if lab.silence and not lab.alertmanager:
         _problem(reader, schema.LAB_SILENCE, _("needs LAB_ALERTMANAGER: that is where silences are kept"))

@@ -7,7 +7,6 @@ Each raises ValueError with what it expected, what it got and how to correct it;
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
@@ -44,8 +43,8 @@ _CONTROL = late_pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = late_pattern(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 # What ssh takes for a machine, an alias of its configuration too. A leading hyphen would be an option to it.
-_MACHINE = re.compile(r"(?!-)([\w.+-]+@)?(?!-)[\w.:-]+")
-_LABEL = re.compile(r"[\w.:/-]+")
+_MACHINE = late_pattern(r"(?!-)([\w.+-]+@)?(?!-)[\w.:-]+")
+_LABEL = late_pattern(r"[\w.:/-]+")
 _HOST = late_pattern(r"[\w-]+(\.[\w-]+)*\.?")
 # Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
 _ADDRESS = late_pattern(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
@@ -298,6 +297,8 @@ def _urls(setting: Setting, text: str) -> tuple[str, ...]:
 
 def _program(_setting: Setting, text: str) -> tuple[str, ...]:
     """Parse a program and its options, in words as a shell would have them."""
+    import shlex
+
     try:
         words = tuple(shlex.split(_printable(text)))
     except ValueError:
@@ -357,6 +358,8 @@ def odd_characters(secret: Secret) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable() and not text.startswith(_TYPOGRAPHIC):  # as nearly all: no pattern to compile
+        return text
     if _NOT_UTF8.search(text):
         raise ValueError(
             _("got {got}, which is not UTF-8: save the file as UTF-8").format(got=quote_value(text))

@@ -197,11 +197,23 @@ def test_the_end_of_a_process_is_told_where_its_host_is_well():
     assert notice.text.startswith("gpu1: PID 101 (python) has ended")
 
 
+def test_an_end_is_not_told_while_the_gpus_of_the_process_are_not_told_of():
+    """A list without its GPU, one without any, and another machine at its address say nothing of it."""
+    there = lab(detailed("gpu1", 1))
+    waiting = LabProcessEnds("gpu1", 100, "python", START)
+    (host,), (stranger,) = lab(detailed("gpu1")).hosts, lab(detailed("gpu7")).hosts
+    for gpus in (host.detail.gpus[1:], (), stranger.detail.gpus):
+        loss = lab(replace(host, detail=replace(host.detail, gpus=gpus)))
+        assert run(waiting, [there, *[loss] * 10]) is None
+        poll, _notice = run(waiting, [there, loss, lab(detailed("gpu1"))])
+        assert poll == 2
+
+
 def test_they_are_kept_on_file_as_they_are():
     """What is written is what is read."""
     for condition in (
         LabGpusFree(2, HOLD, (("1@gpu1", at(3)),), at(3), "gpu*", spread=True, memory=5, looks=True),
-        LabProcessEnds("gpu1", 7, "python", START, 3.0, at(2)),
+        LabProcessEnds("gpu1", 7, "python", START, 3.0, at(2), ("GPU-a", "GPU-b")),
     ):
         reminder = Reminder(4, at(1), condition)
         assert reminder_from_json(4, reminder_to_json(reminder)) == reminder

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +21,11 @@ from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.bootstrap import create_engine, create_lab_engine, open_store
 from gpuwatch_tray.app.context import RunContext, SourceKind, lab_context
 from gpuwatch_tray.app.control import messages_waiting
-from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, PREFIX, LabMonitor, LabWatch
+from gpuwatch_tray.app.lab_json import lab_answer
+from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
+from gpuwatch_tray.app.lab_watch import LabWatch
 from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders
@@ -42,7 +50,18 @@ from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
 from tests.engine.lab_world import away, counted, lab
 from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
+from tests.support.timing import wait_until
 
+# What another process does that has the lab.
+HOLDER = """
+import sys, time
+from pathlib import Path
+from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
+lock = StoreLock(Path(sys.argv[1]), sys.argv[2])
+assert lock.acquire(LockHolder(1, "watch"))
+print("held", flush=True)
+time.sleep(600)
+"""
 BUSY = lab(counted("gpu1", 3))
 WELL = lab(counted("gpu1", 1))
 DEAD = lab(problem=Problem("no answer"))
@@ -100,7 +119,7 @@ def test_its_popups_have_keys_of_their_own(desk):
     """Two states number their alerts alike: a button finds the lab's by the beginning of the key."""
     desk.poll(BUSY)
     (popup,) = desk.popups.shown
-    assert popup.key.startswith(PREFIX)
+    assert popup.key.startswith(LAB_PREFIX)
     assert "gpu1" in popup.body
     assert desk.monitor.alerts_of_popup(popup.key) == ("lab/gpu_limit/gpu1/",)
     assert desk.shown[-1].level is Level.WARNING
@@ -157,6 +176,21 @@ def test_a_loss_is_grey_and_never_green(desk):
     assert desk.shown[-1].level is Level.NO_DATA
     desk.poll(DEAD)
     assert desk.shown[-1].level is Level.NO_DATA
+    assert "no answer" in desk.shown[-1].headline
+
+
+def test_a_read_that_hangs_is_grey_before_long(desk):
+    """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
+    desk.poll(WELL, 3)
+    desk.monotonic.advance(70)
+    desk.monitor.housekeep()
+    assert desk.shown[-1].level is Level.OK
+    desk.monotonic.advance(10)
+    desk.monitor.housekeep()
+    assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
+    desk.poll(DEAD, 9)
+    desk.monotonic.advance(LONGEST_PAUSE)
+    desk.monitor.housekeep()
     assert "no answer" in desk.shown[-1].headline
 
 
@@ -312,7 +346,7 @@ def test_popups_of_a_lab_that_is_no_longer_watched_leave_the_screen(tmp_path, so
     watch.reconfigure(context_of(tmp_path, limits=Limits(gpu_limit=7)))
     assert popups.closed == []
     watch.reconfigure(context_of(tmp_path, lab=LabSettings()))
-    assert popups.closed == [f"{PREFIX}a1"]
+    assert popups.closed == [f"{LAB_PREFIX}a1"]
     assert not late._teller._show(Popup("a2", "too late", "", Severity.WARNING), lambda _shown: None)
     watch.stop(1.0)
 
@@ -355,13 +389,82 @@ def test_mail_and_chats_follow_the_settings(tmp_path, sources, monkeypatch):
     assert watch.stop(10.0)
 
 
-def test_two_do_not_watch_the_same_lab(tmp_path, sources):
-    """Another process that has the lab's state is left to it."""
-    one, other = (LabWatch("watch", lambda _: None) for _ in range(2))
+def test_a_lab_that_another_watches_is_taken_over_when_that_ends(tmp_path, sources, monkeypatch):
+    """Meanwhile it is no data, with who has it; then the alert goes on, and nothing is mailed twice."""
+    monkeypatch.setattr(OutboxProcess, "tick", lambda _process: False)  # nothing is sent from here
+    monkeypatch.setattr(sources, "read", lambda _source, _wanted: BUSY)
+    shown = []
+    context = context_of(tmp_path, to_email="ada@example.org", routing=RoutingPolicy())
+    one = LabWatch("watch", lambda _: None)
+    other = LabWatch("tray", shown.append, try_again=0.01)
+    one.start(context)
+    wait_until(lambda: one.monitor.status.alerts, "the alert")
+    other.start(context)
+    assert (other.monitor, sources.opened) == (None, 1)
+    assert one.lease.store.outbox_summary(time.time()).count == 1
+    assert (shown[-1].level, shown[-1].elsewhere) == (Level.NO_DATA, True)
+    assert f"another process watches the lab, and tells of it: watch, PID {os.getpid()}" in shown[-1].headline
+    assert lab_answer(shown[-1]) == {"lab": None}
+    told = len(shown)
+    one.stop(10.0)
+    wait_until(lambda: other.monitor is not None and other.monitor.status.alerts, "it is taken over")
+    assert [status.headline for status in shown[told:]][:1] == ["Reading the lab for the first time"]
+    (alert,) = other.monitor.status.alerts
+    assert alert.id == 1
+    before = len(shown)
+    other.check_now()
+    wait_until(lambda: len(shown) > before, "one more poll")
+    assert other.lease.store.outbox_summary(time.time()).count == 1
+    assert other.stop(10.0)
+
+
+def test_a_lab_is_taken_over_from_one_that_was_killed(tmp_path, sources):
+    """The lock dies with its process, however that ended."""
+    context = context_of(tmp_path)
+    name = lab_context(context).state_name
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(context.settings.state), name], stdout=subprocess.PIPE, text=True
+    )
+    assert held.stdout.readline() == "held\n"
+    watch = LabWatch("watch", lambda _: None, try_again=0.01)
+    watch.start(context)
+    assert watch.monitor is None
+    held.kill()
+    held.communicate(timeout=60)
+    wait_until(lambda: watch.monitor is not None, "it is taken over")
+    assert watch.stop(10.0)
+
+
+@pytest.mark.parametrize("ends", ["stop", "reconfigure"])
+def test_a_lab_that_is_no_longer_wanted_is_not_taken_over(tmp_path, sources, ends):
+    """The tries end with the program, and with the lab's line in the settings."""
+    one, other = LabWatch("watch", lambda _: None), LabWatch("watch", lambda _: None, try_again=0.01)
     one.start(context_of(tmp_path))
     other.start(context_of(tmp_path))
-    assert (one.monitor is not None, other.monitor, sources.opened) == (True, None, 1)
-    one.stop(1.0)
-    other.start(context_of(tmp_path))
-    assert other.monitor is not None
-    other.stop(1.0)
+    if ends == "stop":
+        assert other.stop(10.0)
+    else:
+        other.reconfigure(context_of(tmp_path, lab=LabSettings()))
+    one.stop(10.0)
+    wait_until(lambda: "lab turn" not in [thread.name for thread in threading.enumerate()], "no more tries")
+    assert (other.monitor, sources.opened) == (None, 1)
+
+
+def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch, caplog):
+    """A state that cannot be read now may be mended: it is logged once, and so is that it is over."""
+    caplog.set_level(logging.INFO)
+    tries = []
+
+    def broken(*_args, **_more):
+        tries.append(1)
+        raise StoreError("the state is torn")
+
+    watch = LabWatch("watch", lambda _: None, try_again=0.01)
+    with monkeypatch.context() as torn:
+        torn.setattr(lab_monitor, "create_lab_engine", broken)
+        watch.start(context_of(tmp_path))
+        wait_until(lambda: len(tries) > 3, "several tries")
+    wait_until(lambda: watch.monitor is not None, "it is watched")
+    lines = [record.message for record in caplog.records if record.name == lab_monitor.__name__]
+    assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
+    assert watch.stop(10.0)

@@ -140,6 +140,7 @@ def measure(others: str, rounds: int = ROUNDS) -> Comparison:
         played = Scenario(gpus=[FakeGpu.numbered(n, *rows) for n in range(GPUS)])
         path = played.write(folder / "scenario")
         environment = driver.environment(path) | {"BENCH": name, "TERM": "dumb"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a program that is installed has been compiled
         readers = {
             label: Reader.begun(_python(label, others), tool, environment)
             for label, (tool, _) in READERS.items()

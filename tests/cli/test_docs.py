@@ -6,10 +6,9 @@ import subprocess
 
 import pytest
 
-from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import completion_script, invocation, iter_commands, man_page, visible_actions
 from gpuwatch_tray.cli.help import COMMON
-from gpuwatch_tray.cli.parser import parse_words
+from gpuwatch_tray.cli.parser import build_parser, parse_words
 from tests.support.installed import SCRIPT
 
 COMMANDS = list(iter_commands(build_parser()))

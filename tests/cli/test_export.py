@@ -6,7 +6,8 @@ import getpass
 import re
 import signal
 import socket
-from contextlib import closing, contextmanager
+import threading
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 
 import pytest
@@ -16,7 +17,7 @@ from gpuwatch_tray.lab.source import open_lab
 from gpuwatch_tray.model import UNKNOWN, HostState
 from gpuwatch_tray.settings import LabSettings
 from tests.driver.scenario import MIB, FakeEvent, FakeGpu, FakeProcess, Scenario, calls_in
-from tests.support.installed import busy
+from tests.support.installed import Installed, busy, closed_port
 from tests.support.prometheus import Prometheus
 from tests.support.promtool import promtool
 from tests.support.timing import wait_until
@@ -96,57 +97,55 @@ def test_with_a_running_watch_the_driver_is_not_asked_again(installed, two):
     assert running.returncode == 0
 
 
-def test_a_driver_that_hangs_makes_it_blind_and_no_scrape_hang(installed, two):
-    """Neither GPU nor process is told while it does; it answers, and tells them again afterwards."""
-    installed.play(busy(*two))
+def test_a_driver_that_hangs_makes_it_blind_and_holds_up_neither_a_scrape_nor_the_end(installed, two):
+    """Neither GPU nor process is told while it does, all are afterwards; a signal need not wait for it."""
+    well = busy(*two)
+    installed.play(well)
     with exporting(installed, "--listen", "127.0.0.1:0") as running:
         port = port_of(running)
         assert reads(port) == 1
-        installed.play(Scenario(gpus=busy(*two).gpus, hang={"temperature": 3600.0}))
+        installed.play(Scenario(gpus=well.gpus, hang={"temperature": 3600.0}))
         wait_until(lambda: reads(port) == 0, "the hang is told")
         text = scrape(port)
         assert not re.search(r"^gpuwatch_(gpu|user|process)", text, re.MULTILINE)
         assert values(text, "last_reading_timestamp_seconds")
         assert promtool("check", "metrics", told=text) == (0, "")
-        installed.play(busy(*two))
+        installed.play(well)
         wait_until(lambda: reads(port) == 1, "it reads again")
+        calls = installed.folder / "calls"
+        installed.play(Scenario(gpus=well.gpus, hang={"temperature": 3600.0}, calls=str(calls)))
+        asking = threading.Thread(target=keep_scraping, args=(port,))
+        asking.start()
+        wait_until(lambda: calls_in(calls)["utilisation"], "the driver hangs, in the call after this")
+        running.terminate()
+        running.wait(60)
+        asking.join(60)
     assert running.returncode == 0
     assert "the reading works again" in running.said[1]
 
 
-def test_a_signal_ends_it_while_the_driver_hangs(installed):
-    """It need not wait for the driver."""
-    with exporting(installed, "--listen", "127.0.0.1:0") as running:
-        installed.play(Scenario(gpus=[FakeGpu.numbered(0)], hang={"temperature": 3600.0}))
-        wait_until(lambda: reads(port_of(running)) == 0, "the hang is told")
-        running.terminate()
-        running.wait(60)
-    assert running.returncode == 0
+def keep_scraping(port):
+    """Scrape until who answers is ended."""
+    with suppress(OSError, HTTPException):
+        while True:
+            scrape(port)
 
 
 @pytest.mark.configured(POLL_SEC=1)
-def test_a_driver_that_hangs_under_watch_is_told(installed, two):
-    """The running program knows that its reading is stale: it tells no GPU any more."""
-    installed.play(busy(*two))
-    with installed.watching(), exporting(installed, "--listen", "127.0.0.1:0") as running:
-        port = port_of(running)
-        assert values(scrape(port), "alerts_evaluated") == {"": 1}
-        installed.play(Scenario(gpus=busy(*two).gpus, hang={"temperature": 3600.0}))
-        wait_until(lambda: reads(port) == 0, "the hang is told")
-        assert not values(scrape(port), "gpu_free")
-        installed.play(busy(*two))
-        wait_until(lambda: reads(port) == 1, "it reads again")
-
-
-def test_a_watch_that_hangs_is_told(installed, two):
-    """What runs and does not answer may know more: nothing is read past it, and no scrape hangs."""
+def test_what_hangs_under_watch_or_in_it_is_told(installed, two):
+    """A running program that knows its reading to be stale, or that does not answer: no GPU is told by it."""
     installed.play(busy(*two))
     with installed.watching() as watch, exporting(installed, "--listen", "127.0.0.1:0") as running:
         port = port_of(running)
         assert values(scrape(port), "alerts_evaluated") == {"": 1}
-        watch.send_signal(signal.SIGSTOP)
+        installed.play(Scenario(gpus=busy(*two).gpus, hang={"temperature": 3600.0}))
+        wait_until(lambda: reads(port) == 0, "the driver's hang is told")
+        assert not values(scrape(port), "gpu_free")
+        installed.play(busy(*two))
+        wait_until(lambda: reads(port) == 1, "it reads again")
+        watch.send_signal(signal.SIGSTOP)  # it may know more than who reads past it
         try:
-            wait_until(lambda: reads(port) == 0, "the hang is told")
+            wait_until(lambda: reads(port) == 0, "its own hang is told")
             assert not values(scrape(port), "gpu_free")
         finally:
             watch.send_signal(signal.SIGCONT)
@@ -324,13 +323,13 @@ def test_the_printed_configuration_and_rules_are_taken(installed, tmp_path):
 class Printed(Prometheus):
     """A Prometheus with what `setup prometheus` prints, at a pace of a second; `tls`: files beside it."""
 
-    def __init__(self, installed, target, **tls):
+    def __init__(self, installed, *targets, **tls):
         super().__init__()
-        self._installed, self._target, self._tls = installed, target, tls
+        self._installed, self._targets, self._tls = installed, targets, tls
 
     def set_up(self):
         super().set_up()
-        printed = self._installed.run("setup", "prometheus", self._target).stdout
+        printed = self._installed.run("setup", "prometheus", *self._targets).stdout
         config = printed.replace("interval: 15s", "interval: 1s").replace(
             "1s\n\nrule", "1s\n  scrape_timeout: 1s\n\nrule"
         )
@@ -350,29 +349,71 @@ class Printed(Prometheus):
         return (rows[0]["metric"], float(rows[0]["value"][1])) if rows else None
 
 
-@pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
-def test_a_real_prometheus_reads_it(installed, two):
-    """As printed: the machine by its name, GPUs, users; an alert fires there, and no loss ends it."""
-    installed.play(busy(*two))
-    with (
-        installed.watching(),
-        exporting(installed, "--listen", "127.0.0.1:0") as running,
-        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
-    ):
-        labels, value = wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")
-        assert (labels["job"], labels["instance"], value) == ("gpuwatch", "localhost", 2)
-        assert len(prometheus.ask("gpuwatch_gpu_memory_used_bytes")) == 2
-        assert prometheus.only("sum(gpuwatch_user_gpus)")[1] == 2
-        assert prometheus.only("sum(gpuwatch_gpu_free)")[1] == 0
-        assert abs(prometheus.only("gpuwatch_host_clock_timestamp_seconds - time()")[1]) < 60
-        firing = 'ALERTS{alertname="GpuwatchAlert", alertstate="firing"}'
-        labels, _value = wait_until(lambda: prometheus.only(firing), "the alert fires there")
-        assert (labels["rule"], labels["severity"]) == ("gpu_limit", "warning")
+@pytest.fixture
+def machines(tmp_path, installed, two):
+    """Three machines, of which two tell users as EXPORT_USERS has them, and what reads them as printed."""
+    gpus = [*busy(*two).gpus, FakeGpu.numbered(2)]
+    installed.set_up(GPU_LIMIT=1, POLL_SEC=1)
+    installed.play(Scenario(gpus=gpus))
+    with ExitStack() as stack:
+        ports = {name: closed_port() for name in ("localhost", "127.0.0.1", "127.0.0.2")}
+        # Its first scrape comes five seconds after its start: the others start meanwhile.
+        targets = [f"{name}:{port}" for name, port in ports.items()]
+        prometheus = stack.enter_context(Printed(installed, *targets))
+        for name, users in (("127.0.0.1", "hashed"), ("127.0.0.2", "none")):
+            (tmp_path / users).mkdir()
+            other = Installed(tmp_path / users)
+            other.play(busy(*two))
+            other.write("lab.env", f"EXPORT_USERS={users}\n")
+            stack.enter_context(exporting(other, "--listen", f"{name}:{ports[name]}"))
+        stack.enter_context(installed.watching())
+        running = stack.enter_context(exporting(installed, "--listen", f"127.0.0.1:{ports['localhost']}"))
+        yield prometheus, running, gpus
+
+
+def test_a_real_prometheus_and_the_desk_read_it(installed, machines, two, tmp_path):
+    """As printed: from the driver to the lab, GPUs, users, alert and detail; no loss ends or frees any."""
+    prometheus, running, gpus = machines
+    here = '{instance="localhost"}'
+    labels, value = wait_until(lambda: prometheus.only(f"gpuwatch_gpus_visible{here}"), "it is scraped")
+    assert (labels["job"], labels["instance"], value) == ("gpuwatch", "localhost", 3)
+    assert len(prometheus.ask(f"gpuwatch_gpu_memory_used_bytes{here}")) == 3
+    assert prometheus.only(f"sum(gpuwatch_user_gpus{here})")[1] == 2
+    assert prometheus.only(f"sum(gpuwatch_gpu_free{here})")[1] == 1
+    assert abs(prometheus.only(f"gpuwatch_host_clock_timestamp_seconds{here} - time()")[1]) < 60
+    firing = 'ALERTS{alertname="GpuwatchAlert", alertstate="firing"}'
+    labels, _value = wait_until(lambda: prometheus.only(firing), "the alert fires there")
+    assert (labels["rule"], labels["severity"]) == ("gpu_limit", "warning")
+
+    settings = LabSettings(prometheus=(prometheus.url,), pins=("localhost",))
+    with closing(open_lab(settings, getpass.getuser(), tmp_path / "silences.json")) as lab:
+
+        def host(name, *states):
+            (only,) = [each for each in lab.read().hosts if each.name == name] or [None]
+            return only if only is not None and only.state in states else None
+
+        seen = wait_until(lambda: host("localhost", HostState.OK), "the host is known")
+        assert (seen.gpus, seen.expected, seen.free, seen.mine) == (3, 3, 1, 2)
+        assert seen.largest_free == gpus[2].memory_total - gpus[2].memory_used
+        assert wait_until(lambda: host("localhost", HostState.OK).firing, "its alert is known")
+        detail = lab.detail("localhost")
+        assert [gpu.uuid for gpu in detail.gpus] == [gpu.uuid for gpu in gpus]
+        assert {process.pid for process in detail.processes} == set(two)
+
+        # By what stands for the name too; where users are not told it is unknown, and not none.
+        for name, mine in (("127.0.0.1", 2), ("127.0.0.2", UNKNOWN)):
+            other = wait_until(lambda name=name: host(name, HostState.OK), "the host is known")
+            assert (other.gpus, other.mine) == (2, mine)
+
+        installed.play(Scenario(gpus=gpus, hang={"temperature": 3600.0}))
+        assert wait_until(lambda: host("localhost", HostState.BLIND), "it is blind").free == UNKNOWN
         running.terminate()
         running.wait(60)
-        wait_until(lambda: prometheus.only("up")[1] == 0, "the loss is seen")
-        wait_until(lambda: not prometheus.only("gpuwatch_gpu_free"), "no GPU is told any more")
-        assert prometheus.only(firing), "the loss of the data has not ended the alert"
+        assert wait_until(lambda: host("localhost", HostState.DOWN), "it is down").free == UNKNOWN
+    assert prometheus.only(f"up{here}")[1] == 0
+    assert not prometheus.only(f"gpuwatch_gpu_free{here}")
+    assert prometheus.only(firing), "the loss of the data has not ended the alert"
+    installed.play(Scenario(gpus=gpus))
 
 
 def test_a_prometheus_with_a_certificate_gets_in(installed, two):
@@ -395,54 +436,3 @@ def test_a_prometheus_with_a_certificate_gets_in(installed, two):
             assert wait_until(lambda: prometheus.only("gpuwatch_gpus_visible"), "it is scraped")[1] == 2
         with pytest.raises((OSError, HTTPException)):
             scrape(port)
-
-
-@pytest.mark.configured(GPU_LIMIT=1, POLL_SEC=1)
-def test_the_desk_reads_what_this_machine_tells(installed, two, tmp_path):
-    """From the driver by `export` and Prometheus to the lab: counts, alert, detail, and the loss of all."""
-    gpus = [*busy(*two).gpus, FakeGpu.numbered(2)]
-    installed.play(Scenario(gpus=gpus))
-    with (
-        installed.watching(),
-        exporting(installed, "--listen", "127.0.0.1:0") as running,
-        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
-    ):
-        settings = LabSettings(prometheus=(prometheus.url,), pins=("localhost",))
-        lab = open_lab(settings, getpass.getuser(), tmp_path / "silences.json")
-
-        def host(*states):
-            (only,) = [each for each in lab.read().hosts if each.name == "localhost"] or [None]
-            return only if only is not None and only.state in states else None
-
-        seen = wait_until(lambda: host(HostState.OK), "the host is known")
-        assert (seen.gpus, seen.expected, seen.free, seen.mine) == (3, 3, 1, 2)
-        assert seen.largest_free == gpus[2].memory_total - gpus[2].memory_used
-        wait_until(lambda: host(HostState.OK).firing, "its alert is known")
-        detail = lab.detail("localhost")
-        assert [gpu.uuid for gpu in detail.gpus] == [gpu.uuid for gpu in gpus]
-        assert {process.pid for process in detail.processes} == set(two)
-        installed.play(Scenario(gpus=gpus, hang={"temperature": 3600.0}))
-        assert wait_until(lambda: host(HostState.BLIND), "it is blind").free == UNKNOWN
-        running.terminate()
-        running.wait(60)
-        assert wait_until(lambda: host(HostState.DOWN), "it is down").free == UNKNOWN
-        installed.play(Scenario(gpus=gpus))
-        lab.close()
-
-
-@pytest.mark.parametrize(("users", "mine"), [("hashed", 2), ("none", UNKNOWN)])
-def test_the_desk_finds_its_own_as_far_as_users_are_told(installed, two, tmp_path, users, mine):
-    """By what stands for the name too; where users are not told it is unknown, and not none."""
-    installed.play(busy(*two))
-    installed.write("lab.env", f"EXPORT_USERS={users}\n")
-    with (
-        exporting(installed, "--listen", "127.0.0.1:0") as running,
-        Printed(installed, f"localhost:{port_of(running)}") as prometheus,
-    ):
-        lab = open_lab(
-            LabSettings(prometheus=(prometheus.url,)), getpass.getuser(), tmp_path / "silences.json"
-        )
-        wait_until(lambda: [host.state for host in lab.read().hosts] == [HostState.OK], "the host is known")
-        (host,) = lab.read().hosts
-        assert (host.gpus, host.mine) == (2, mine)
-        lab.close()

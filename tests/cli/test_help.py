@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from gpuwatch_tray import i18n
-from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import iter_commands, visible_actions
-from gpuwatch_tray.cli.help import COMMON
+from gpuwatch_tray.cli.help import COMMON, terminal_width
+from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.common.text import display_width
 
 PROGS = [each.prog for each in iter_commands(build_parser())]
@@ -65,3 +67,10 @@ def test_the_first_page_has_each_command_in_one_section():
     places = [page.index(f"\n  {name} ") for name in named]
     assert places == sorted(places)
     assert page.index(title(next(iter(top.sections)))) < places[0]
+
+
+@pytest.mark.parametrize("columns", ["100", "0", "", "x", "-3", "²"])
+def test_the_width_is_what_shutil_says(monkeypatch, columns):
+    """By COLUMNS, else the terminal's own, which a test has none of."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal_width() == shutil.get_terminal_size().columns

@@ -27,11 +27,12 @@ def desk(tmp_path):
     return Installed(tmp_path)
 
 
-def wait_for(ask):
-    """Ask until the answer is true; what it was."""
+def wait_for(desk, ask):
+    """Ask until the answer is true, and have the lab looked at meanwhile; what it was."""
     end = time.monotonic() + PATIENCE
     while not (answer := ask()):
         assert time.monotonic() < end, answer
+        desk.poll_lab()
         time.sleep(0.2)
     return answer
 
@@ -91,7 +92,7 @@ def test_watch_watches_the_lab(desk, lab, two):
         return {alert["rule"]: alert for alert in (listed or {"active": ()})["active"]}
 
     with desk.watching():
-        alert = wait_for(lambda: active().get("gpu_limit"))
+        alert = wait_for(desk, lambda: active().get("gpu_limit"))
         assert alert["text"].startswith("gpu1: ")
         explained = desk.run("alerts", "explain").stdout.partition("The lab:")[2]
         assert "host_blind: 0 of 2 hosts do not answer" in explained
@@ -99,22 +100,22 @@ def test_watch_watches_the_lab(desk, lab, two):
         assert "lab: warning" in desk.run("status").stdout
         said = desk.run("alerts", "ack", f"L{alert['id']}")
         assert (said.returncode, "gpu1: " in said.stdout) == (0, True), said.stderr
-        wait_for(lambda: active()["gpu_limit"]["acknowledged"])
+        wait_for(desk, lambda: active()["gpu_limit"]["acknowledged"])
         lab.stop("gpu1")
-        wait_for(lambda: '"down"' in desk.run("lab", "--json").stdout)
+        wait_for(desk, lambda: '"down"' in desk.run("lab", "--json").stdout)
         answer = json.loads(desk.run("lab", "--json").stdout)
         assert answer["hosts"][0]["free"] is None
         assert active()["gpu_limit"]["phase"] == "firing"  # what it was is not known to be over
         lab.start("gpu1")
         machine.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))
-        wait_for(lambda: "gpu_limit" not in active())
+        wait_for(desk, lambda: "gpu_limit" not in active())
 
 
 def test_free_gpus_and_an_end_are_told(desk, lab, two):
     """`when free --on` and `when ends HOST:PID`: listed, cancelled, and mailed once it has come about."""
     machine = add_machine(lab, "gpu1", FakeGpu.numbered(0, FakeProcess(two[0], 2828 * MIB)))
     watch_by_ssh(desk, lab)
-    asked = desk.run("when", "free", "1", "--on", "gpu*", "--for", "5s")
+    asked = desk.run("when", "free", "1", "--on", "gpu*", "--for", "1s")
     assert asked.returncode == 0, asked.stderr
     assert asked.stdout.startswith("L1: ")
     assert "nothing is watching now" in asked.stdout
@@ -130,9 +131,9 @@ def test_free_gpus_and_an_end_are_told(desk, lab, two):
         return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
 
     with desk.watching():
-        wait_for(lambda: "gpu1" in desk.run("lab").stdout)
+        wait_for(desk, lambda: "gpu1" in desk.run("lab").stdout)
         machine.play(Scenario(gpus=[FakeGpu.numbered(0)]))
-        wait_for(lambda: len(mails()) == 2)
+        wait_for(desk, lambda: len(mails()) == 2)
     assert sorted(subject.split(": ")[0] for subject in mails()) == [
         "[GPU Watchdog] GPU free",
         "[GPU Watchdog] Process ended",
@@ -149,5 +150,5 @@ def test_its_mails_leave_by_the_same_way(desk, lab, two):
     with MailServer() as server:
         desk.mail_through(server)
         with desk.watching():
-            (mail,) = wait_for(lambda: [mail for mail in server.messages if "gpu1" in mail.text])
+            (mail,) = wait_for(desk, lambda: [mail for mail in server.messages if "gpu1" in mail.text])
     assert "Host: lab" in mail.text

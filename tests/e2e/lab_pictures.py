@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from PIL import Image, ImageChops  # crops the screenshot
 
 from gpuwatch_tray import drawing
@@ -86,8 +87,9 @@ SHOWN = {FEW: (few, "gpu-a"), MANY: (many, "h0005")}  # what is shown, and the h
 
 def extras(host: str) -> MenuExtras:
     """What the menu shows besides: one host that was asked, and the pages of the lab."""
+    now = time.time()
     links = (("Prometheus", "https://prometheus.example"), ("Grafana", "https://grafana.example"))
-    return MenuExtras(lab=LabExtras({host: HostDetail(time.time(), ONE)}, links, may_silence=True))
+    return MenuExtras(lab=LabExtras({host: HostDetail(now, replace(ONE, at=now))}, links, may_silence=True))
 
 
 def take(desk: rig.Desktop, folder: Path, docs: Path | None) -> None:

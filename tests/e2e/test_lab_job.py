@@ -33,7 +33,11 @@ def row_of(rows, number):
 
 
 def test_the_job_of_a_lab(installed, desk, start, tmp_path):
-    """Red by what the lab has; a host tells its GPUs when its list opens; one click silences for everyone."""
+    """
+    Red by what the lab has; a host tells its GPUs when its list opens; one click silences for everyone.
+
+    Taken out of the settings as it runs, the lab leaves the menu, and its popups the screen.
+    """
     hosts = [FleetHost("h1", users={0: ["ada"], 1: ["bob"]}), FleetHost("h2"), FleetHost("h3", lost={3})]
     installed.play(Scenario(gpus=[FakeGpu.numbered(0)]))
     with Rig(*hosts) as lab:
@@ -81,3 +85,10 @@ def test_the_job_of_a_lab(installed, desk, start, tmp_path):
         desk.icon_position(NO_DATA, timeout=60)
         labels = desk.labels()
         assert not any(label.startswith("Free: ") for label in labels), labels
+
+        closed_before = set(desk.closed_notifications())
+        shown = {one.id for one in desk.notifications() if one.body.endswith("in the lab")} - closed_before
+        assert shown
+        installed.write("lab.env", "")
+        wait_until(lambda: shown <= set(desk.closed_notifications()), "the lab's popups to leave the screen")
+        wait_until(lambda: not any(label.startswith("Lab: ") for label in desk.labels()), "the lab to leave")

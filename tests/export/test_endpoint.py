@@ -22,6 +22,12 @@ from tests.support.timing import wait_until
 ROWS = {name: {tuple(f"{label}-1" for label in row.labels): 1.0} for name, row in METRICS.items()}
 
 
+@pytest.fixture(autouse=True)
+def _ends_soon(monkeypatch):
+    """Each test's endpoint ends at once."""
+    monkeypatch.setattr(module, "ENDS_WITHIN", 0.01)
+
+
 @contextmanager
 def serving(tls=None, rows=ROWS):
     endpoint = Endpoint("127.0.0.1", 0, lambda: (rows, START), tls)

@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.ipc import client, protocol, server
+from gpuwatch_tray.ipc import client, lines, protocol, server
 from tests.support.timing import slowness, wait_until
 
 
@@ -122,7 +121,7 @@ def test_only_this_user_can_reach_it(serving):
 
 def test_another_users_process_is_turned_away(serving, monkeypatch):
     """A foreign process gets no answer even where the folder was opened for it."""
-    monkeypatch.setattr(protocol.ControlConnection, "same_user", lambda _: False)
+    monkeypatch.setattr(lines.SocketLine, "same_user", lambda _: False)
     with pytest.raises(ipc.ControlError, match=r"closed the connection"):
         ipc.ask(serving.address, {"do": "echo"})
 
@@ -148,11 +147,8 @@ def test_the_kernel_says_who_connects():
 def _same_user(listener):
     accepted, _ = listener.accept()
     accepted.setblocking(True)
-    line = protocol.ControlConnection(Connection(accepted.detach()))
-    try:
-        return line.same_user()
-    finally:
-        line.close()
+    with accepted:
+        return lines.SocketLine(accepted).same_user()
 
 
 # --- clients that do not behave -----------------------------------------------------------------------

@@ -30,7 +30,7 @@ groups:
   - {alert: Watchdog, expr: vector(1), labels: {severity: none}}
   - alert: GpuLost
     expr: gpuwatch_gpus_expected > gpuwatch_gpus_visible
-    for: 2s
+    for: 1s
     labels: {severity: critical}
     annotations: {summary: 'a GPU of {{ $labels.instance }} is lost, token=hunter2secret'}
 """

@@ -19,6 +19,7 @@ from gpuwatch_tray.lab.exporters import (
 )
 from gpuwatch_tray.lab.promql import (
     exporters_query,
+    host_alerts_query,
     host_queries,
     roomy_name,
     roomy_queries,
@@ -124,6 +125,54 @@ def test_our_own_exporter_tells_all_of_a_host(tmp_path):
             (queries["largest_free"], {"a": 90}),
         ],
     )
+
+
+def twice(host, metric, worse, better, **labels):
+    """The same of two targets with one name."""
+    for shard, value in enumerate((worse, better)):
+        yield series(
+            metric,
+            value if isinstance(value, str) else f"{value}x20",
+            instance=host,
+            shard=str(shard),
+            **labels,
+        )
+
+
+def test_of_two_targets_with_one_name_each_answer_is_the_worse(tmp_path):
+    """One that cannot read its GPUs, or goes on telling an old reading, is not made good by the other."""
+    ours, smi = asked((GPUWATCH,)), asked((NVIDIA_SMI,))
+    reading = "gpuwatch_last_reading_timestamp_seconds"
+    given = [
+        *twice("a", "gpuwatch_reading_ok", 0, 1), *twice("a", reading, "100+60x20", "100+60x20"),
+        *twice("b", "gpuwatch_reading_ok", 1, 1), *twice("b", reading, "100x20", "100+60x20"),
+        *twice("c", "gpuwatch_gpus_visible", 3, 4), *twice("c", "gpuwatch_gpus_free", 0, 4),
+        *twice("c", "gpuwatch_gpus_expected", 4, 3), *twice("c", "gpuwatch_free_gpu_memory_bytes", 5, 90),
+        *twice("d", "gpuwatch_user_list_complete", 0, 1), *twice("d", "gpuwatch_alerts_evaluated", 0, 1),
+        *twice("e", "gpuwatch_user_gpus", 2, 2, user="ada"),
+        *twice("f", "nvidia_smi_compute_apps", 0, 0, uuid="U0"),
+        *twice("f", "nvidia_smi_compute_apps", 1, 0, uuid="U1"),
+        *twice("f", "nvidia_smi_compute_apps_last_collect_success", 1, 1),
+        *twice("g", "nvidia_smi_compute_apps", 0, 0, uuid="U0"),
+        *twice("g", "nvidia_smi_compute_apps_last_collect_success", 0, 1),
+        *twice("g", "nvidia_smi_last_collect_success", 0, 1),
+        *twice("g", "nvidia_smi_last_collect_success_timestamp_seconds", "60+60x20", "60+60x20"),
+    ]  # fmt: skip
+    expected = [
+        (ours["reading"], {"b": 100}),
+        (ours["blind"], {"a": 0}),
+        (ours["gpus"], {"c": 3}),
+        (ours["expected"], {"c": 4}),
+        (ours["free"], {"c": 0}),
+        (ours["largest_free"], {"c": 5}),
+        (ours["mine"], {"e": 2}),
+        (host_alerts_query("gpuwatch"), {}),
+        (smi["free"], {"f": 1}),
+        (smi["reading"], {}),
+        (smi["blind"], {"g": 0}),
+        (roomy((NVIDIA_SMI,), 1), {}),
+    ]
+    check(tmp_path, given, expected)
 
 
 def roomy(exporters, memory, least=1, *, looks=False):

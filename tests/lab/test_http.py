@@ -81,7 +81,7 @@ def test_a_write_is_never_sent_twice():
     ("answer", "kind", "words"),
     [
         (reply("", "401 Unauthorized"), LabFailure.LOGIN, "does not take our login"),
-        (reply("", "403 Forbidden"), LabFailure.LOGIN, "does not let us in"),
+        (reply("", "403 Forbidden"), LabFailure.LOGIN, "refuses access"),
         (reply("404 page not found", "404 Not Found"), LabFailure.OTHER_PROGRAM, "no such page"),
         (reply("", "503 Service Unavailable"), LabFailure.BUSY, "HTTP 503"),
         (reply('{"error": "parse error"}', "400 Bad Request"), LabFailure.QUERY, "parse error"),

@@ -32,7 +32,7 @@ def test_all_is_well_where_it_is(rig):
         "+ their GPUs are told by gpuwatch-tray",
         "+ 8 of 8 hosts are read",
         f"+ {manager} is an Alertmanager, and has 2 alerts",
-        "+ it is fed: it has what fires in Prometheus",
+        "+ alerts reach it: it has what fires in Prometheus",
         "+ alerts can be silenced for everyone, as LAB_SILENCE is on",
     ]
 
@@ -67,7 +67,7 @@ def test_an_alertmanager_that_is_not_fed_is_a_minus(rig):
     with Alertmanager() as idle:
         line = steps(rig, alertmanager=(idle.url,))[-2]
     assert line.startswith(
-        "- nobody feeds it: 2 alerts fire in Prometheus that it does not have (see `alerting:`"
+        "- alerts do not reach it: 2 alerts that fire in Prometheus are missing there (see `alerting:`"
     )
 
 
@@ -75,7 +75,7 @@ def test_a_page_in_between_and_a_login_are_told_apart(rig):
     """A proxy's page, a redirect and a login that is asked for: each by its own words, no password in any."""
     for answer, words in (
         (reply("<html>proxy</html>"), "answers with a page and not with JSON"),
-        (reply("", "302 Found", Location="https://login.example"), "sends us elsewhere"),
+        (reply("", "302 Found", Location="https://login.example"), "leads to another address"),
         (reply("", "401 Unauthorized"), "does not take our login (see LAB_AUTH"),
     ):
         with ScriptedServer(lambda _head, answer=answer: [answer]) as server:

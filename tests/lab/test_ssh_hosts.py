@@ -92,7 +92,7 @@ def test_each_machine_fails_alone(lab, opened):
     lab.add_silent("silent")
     lab.add("off", LIST)
     lab.stop("off")
-    hosts = by_name(opened(timeout=10.0).read())
+    hosts = by_name(opened(timeout=6.0).read())
     assert hosts["good"].state is HostState.OK
     states = {name: host.state for name, host in hosts.items() if name != "good"}
     assert states == {

@@ -85,8 +85,11 @@ def test_what_hosts_can_do_besides_is_told_apart(rig):
     read_until(lab, lambda view: set(states(view).values()) == {"ok"}, "all are back")
 
 
-def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
+def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig, monkeypatch):
     """Its GPUs and heat are known, free and one's own are not, and what it lacks is noted."""
+    monkeypatch.setattr("gpuwatch_tray.lab.prometheus_poll.PROBED_AGAIN", 0.0)
+    before = rig.desk()
+    before.read()
     rig.fleet["h6"].other = "".join(
         f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}"}} {value}\n'
         for gpu in (0, 1)
@@ -106,6 +109,8 @@ def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig):
     assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
     assert any(note.startswith("dcgm-exporter does not tell processes") for note in view.notes)
     assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
+    # Who has asked before hears of it too, and not an hour later.
+    read_until(before, lambda view: hosts(view)["h6"].gpus == 2, "the other exporter is known")
     looking = hosts(rig.desk(looks_free=True).read())
     assert looking["h6"].looks_free == 0  # idle, but not seen for ten minutes yet
     assert isinstance(looking["h6"].free, Missing)
@@ -280,9 +285,9 @@ def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatc
 
 
 def test_swapped_addresses_of_the_two_programs_are_no_data(rig):
-    """Each says that it has no such page: nothing is known, and no alert list is believed."""
+    """Each is told by its name: nothing is known, and no alert list is believed."""
     view = rig.desk(prometheus=(rig.manager.url,), alertmanager=(rig.prometheus.url,)).read()
-    assert "no such page" in str(view.problem)
+    assert "is an Alertmanager, not a Prometheus" in str(view.problem)
     assert (view.feed, view.hosts, view.alerts) == (FeedState.UNREACHABLE, (), ())
 
 

@@ -170,6 +170,60 @@ def test_a_silence_for_everyone_is_no_end():
     assert made.firing() == set()
 
 
+ANYWHERE = replace(REMOTE, host="")
+
+
+def after(made, *views):
+    """Each view for 15 minutes, then what fires."""
+    for view in views:
+        for _ in range(60):
+            made.poll(view)
+    return {subject for rule, subject in made.firing() if rule == "remote"}
+
+
+def test_an_alert_of_no_host_is_over_where_all_that_were_there_with_it_are_well():
+    """One that hangs or is taken off the list may have been its cause; one that went before it was not."""
+    fed = {"feed": FeedState.FED}
+    for loss in (
+        lab(WELL[0], away("gpu2"), **fed),
+        lab(WELL[0], away("gpu2", HostState.GONE), **fed),
+        lab(WELL[0], **fed),
+    ):
+        made = world(lab(*WELL, alerts=(ANYWHERE,), **fed))
+        assert after(made, loss) == {"/f1/DiskFull"}
+        made.restart()
+        assert after(made, loss) == {"/f1/DiskFull"}
+        assert after(made, lab(*WELL, **fed)) == set()
+    before = world(lab(*WELL, **fed), lab(WELL[0], **fed), lab(WELL[0], alerts=(ANYWHERE,), **fed))
+    assert after(before, lab(WELL[0], **fed)) == set()
+    made = world(lab(*WELL, alerts=(ANYWHERE,), **fed), lab(WELL[0], **fed))
+    made.forget(host_prefix("gpu2"))
+    assert after(made, lab(WELL[0], **fed)) == set()
+
+
+@pytest.mark.parametrize(
+    ("called", "lost", "over"),
+    [
+        ("gpu1.example.org", "gpu1", False),
+        ("GPU1", "gpu1", False),
+        ("gpu1", "gpu1.example.org:9836", False),
+        ("gpu10.example.org", "gpu1", True),
+        ("10.0.0.1:9400", "10.0.0.1", False),
+        ("10.0.0.1", "10.0.0.2", True),
+        ("fd00::1", "fd00::1", False),
+        ("fd00::1", "fd00::2", True),
+    ],
+)
+def test_a_host_may_be_called_otherwise_in_an_alert(called, lost, over):
+    """By a longer name, another port or capitals: while it is away its alert is not over."""
+    alert = replace(REMOTE, host=called)
+    hosts = (counted(lost), counted("gpu2"))
+    made = world(lab(*hosts, alerts=(alert,), feed=FeedState.FED))
+    left = after(made, lab(away(lost), hosts[1], feed=FeedState.FED))
+    assert (left == set()) is over
+    assert after(made, lab(*hosts, feed=FeedState.FED)) == set()
+
+
 def test_an_alertmanager_that_nobody_feeds_is_told():
     """And none of its alerts is over by that."""
     made = world(lab(*WELL, alerts=(REMOTE,), feed=FeedState.FED), lab(*WELL, feed=FeedState.UNFED))

@@ -54,6 +54,7 @@ def test_a_prometheus_with_a_login(house, tmp_path):
         ("LAB_HOSTS=ada@-e.sh", 1, "LAB_HOSTS", "names of machines"),
         ("LAB_HOSTS='" + " ".join(f"h{n}" for n in range(21)) + "'", 1, "LAB_HOSTS", "20 at most"),
         ("LAB_HOSTS=a\nLAB_PROMETHEUS=http://localhost", 1, "LAB_HOSTS", "keep one of the two"),
+        ("LAB_HOSTS='a b'\nLAB_PIN='b c'", 2, "LAB_PIN", "c is not in LAB_HOSTS"),
         ("LAB_ALERTMANAGER=http://localhost", 1, "LAB_ALERTMANAGER", "needs LAB_PROMETHEUS"),
         ("LAB_PROMETHEUS=http://localhost\nLAB_SILENCE=on", 2, "LAB_SILENCE", "needs LAB_ALERTMANAGER"),
         ("LAB_CLIENT_KEY=/k", 1, "LAB_CLIENT_KEY", "needs LAB_CLIENT_CERT"),

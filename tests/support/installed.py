@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.app.context import create_context
+from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Store
 from tests.driver import scenario as driver
@@ -133,6 +135,10 @@ class Installed:
         finally:
             running.terminate()
             running.communicate(timeout=60)
+
+    def poll_lab(self) -> None:
+        """Have the running program look at the lab now, and not after LAB_POLL_SEC, which is 5 at least."""
+        try_request(create_context(self.environment, None), {"do": "lab check"})
 
     def run(self, *words: str, timeout: float = 60.0, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the console script to its end."""

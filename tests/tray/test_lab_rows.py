@@ -26,7 +26,7 @@ from gpuwatch_tray.tray.backends.menu_host import ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
 from gpuwatch_tray.tray.backends.menu_tree import MenuTree
 from gpuwatch_tray.tray.menu import ActionKind, HostDetail, LabExtras, MenuAction, MenuExtras
-from gpuwatch_tray.tray.menu.lab_rows import MAX_HOSTS, ShownHosts
+from gpuwatch_tray.tray.menu.shown_hosts import MAX_HOSTS, ShownHosts
 from tests.support.lab_status import (
     OF_LAB,
     SILENCE,
@@ -286,6 +286,17 @@ def test_what_can_be_waited_for_in_the_lab():
     assert [row.action.target for row in over] == ["4+", "8+", "16+"]
     cancel = find(rows, "You will be notified when 8 GPUs", "Cancel")
     assert cancel.action == MenuAction(ActionKind.LAB_WHEN_CANCEL, "3")
+
+
+def test_a_wait_that_is_too_long_for_its_row_stands_below_it_in_full():
+    """Nobody could tell two of them apart by their beginnings."""
+    text = "8 GPUs are free on all hosts of the lab together for 1 min (GPUs that look free count)"
+    row = find(
+        rows_of(lab_status(awaited=(PendingReminder(3, "8+@*", text),))), "Notify me when…", "You will be"
+    )
+    *told, cancel = labels_of(row.children)
+    assert " ".join(map(str.strip, told)) == f"You will be notified when {text}"
+    assert cancel == "Cancel"
 
 
 def waited_for(*hosts, looks=True, **more):

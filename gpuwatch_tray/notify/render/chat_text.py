@@ -14,7 +14,7 @@ from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import FLAPPING, MailDetails, Message, MessageKind, Severity
 from gpuwatch_tray.model.units import duration, local_time
 from gpuwatch_tray.notify.render.html import SEVERITY_STYLES
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
 from gpuwatch_tray.model.units import MIB, duration, local_time
-from gpuwatch_tray.rules.lab_rules import title as rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,12 +59,19 @@ class MailIdentity(Struct, frozen=True):
     The sender of a mail: the machine's short name, the user, and the path of the settings.
 
     With `threading` (MAIL_THREADING) all mails about an incident have the subject of the first.
+    `watched_from` is the computer that watches the lab, where the mails are about that.
     """
 
     host: str
     user: str
     config: str
     threading: bool = False
+    watched_from: str = ""
+
+    @property
+    def popup_host(self) -> str:
+        """The host that a popup names; empty for the lab."""
+        return "" if self.watched_from else self.host
 
 
 class Band(Struct, frozen=True):
@@ -108,7 +115,7 @@ def alerts_html(
     parts.append(_picture(ordered))
     if processes:
         parts.append(_rows(_("GPU processes"), [_process(process) for process in processes]))
-    elif not lost:
+    elif not lost and not identity.watched_from:  # no process of a lab is in a mail
         parts.append(_rows(_("GPU processes"), [_plain(_("none"))]))
     return _page(identity, band, parts)
 
@@ -287,6 +294,9 @@ def _headline(alerts: Sequence[Alert]) -> str:
 
 
 def _where(identity: MailIdentity, at: float) -> str:
+    if identity.watched_from:
+        whose = _("the lab, watched from {host}").format(host=f"{identity.user}@{identity.watched_from}")
+        return f"{whose} · {local_time(at)}"
     return f"{identity.user}@{identity.host} · {local_time(at)}"
 
 

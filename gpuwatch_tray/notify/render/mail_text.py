@@ -45,24 +45,31 @@ def alert_mail(
     """
     Return the mail about `alerts`, of which a test mail may have none; a `is_repeat` repeats an earlier mail.
 
-    `processes` are those that count, `gaps` the lines about what could not be read (`rules.gaps`). `now` is
-    wall time. Command lines are redacted unless `redacted` is False, as on one's own terminal.
+    `processes` are those that count, `gaps` the lines about what could not be read (`rules.open_questions`).
+    `now` is wall time. Command lines are redacted unless `redacted` is False, as on one's own terminal.
     """
     running = tuple(processes)
     first, others = triggered(alerts)
+    if identity.watched_from:  # nobody reads its mails by the Bash tool's format: the sentences are plainer
+        first, others = [redact.text(alert.message) for alert in alerts], []
     lost = [redact.text(gap) for gap in gaps]
     raw = own_text(running, redacted=redacted).rstrip("\n")
     sections = [
-        f"Time: {local_time(now)}\nHost: {identity.host}\nUser: {identity.user}",
+        _head(identity, local_time(now)),
         f"Config: {identity.config}\nTriggered:\n{_bullets(first or [NOT_TRIGGERED])}",
     ]
     if others:
         sections.append(f"Also over MAX_ETIME:\n{_bullets(others)}")
-    if hung := [redact.text(alert.message) for alert in alerts if alert.rule == HUNG]:
+    if not identity.watched_from and (
+        hung := [redact.text(alert.message) for alert in alerts if alert.rule == HUNG]
+    ):
         sections.append(f"What is known:\n{_bullets(hung)}")  # the reasons above are short
     if lost:
         sections.append(f"Not readable:\n{_bullets(lost)}")
-    sections.append(f"Raw output:\n{raw or (UNREADABLE if lost else NO_PROCESSES)}\n")
+    if identity.watched_from:  # no process of a lab is in a mail
+        sections[-1] += "\n"
+    else:
+        sections.append(f"Raw output:\n{raw or (UNREADABLE if lost else NO_PROCESSES)}\n")
     details = _details(
         identity,
         alerts,
@@ -88,13 +95,12 @@ def resolved_mail(identity: MailIdentity, alerts: Sequence[Alert], *, now: float
     """Return the mail that says that these alerts, which were mailed before, are over."""
     time = local_time(now)
     items = [
-        f"{alert.reason} (after {duration(now - alert.since)})" if now > alert.since else alert.reason
+        f"{_said(identity, alert)} (after {duration(now - alert.since)})"
+        if now > alert.since
+        else _said(identity, alert)
         for alert in alerts
     ]
-    text = (
-        f"Time: {time}\nHost: {identity.host}\nUser: {identity.user}\n\n"
-        f"Config: {identity.config}\nResolved:\n{_bullets(items)}\n"
-    )
+    text = f"{_head(identity, time)}\n\nConfig: {identity.config}\nResolved:\n{_bullets(items)}\n"
     details = _details(identity, alerts, message_id, html=resolved_html(identity, alerts, now=now))
     text = _with_state(identity, "resolved", text, MessageKind.RESOLVED)
     subject = _subject(identity, alerts, f"resolved: {identity.user}@{identity.host}  {time}")
@@ -128,6 +134,18 @@ def digest(
     return Message(subject, text, now, message_id, MessageKind.DIGEST, details)
 
 
+def _said(identity: MailIdentity, alert: Alert) -> str:
+    return redact.text(alert.message) if identity.watched_from else alert.reason
+
+
+def _head(identity: MailIdentity, time: str) -> str:
+    """Return the first lines: when, where, who."""
+    where = (
+        f"{identity.host}, watched from {identity.watched_from}" if identity.watched_from else identity.host
+    )
+    return f"Time: {time}\nHost: {where}\nUser: {identity.user}"
+
+
 def _summary(mail: Message) -> str:
     """Return the points of one mail, with the time at which it was written."""
     if mail.kind is MessageKind.DIGEST:  # each of its mails has its own time
@@ -142,7 +160,7 @@ def notice_mail(identity: MailIdentity, notice: ReminderNotice, *, now: float, m
     """Return the mail of a notice, with the time at which its event happened."""
     time = local_time(notice.at)
     sections = [
-        f"Time: {time}\nHost: {identity.host}\nUser: {identity.user}",
+        _head(identity, time),
         f"Config: {identity.config}\nTold as you asked:\n{_bullets([notice.text, *notice.details])}",
     ]
     subject = f"{PREFIX}{notice.title}: {identity.user}@{identity.host}  {time}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import FLAPPING, Alert, Button, Popup, ReminderNotice, Severity
-from gpuwatch_tray.rules.lab_rules import title as rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,13 @@ def away_popup(alerts: Sequence[Alert], firing: int, host: str, *, simulated: bo
 
 
 def origin(host: str, *, simulated: bool) -> str:
-    """Return the line that says where it happened, and that it did not where the GPUs are simulated."""
+    """
+    Return the line that says where it happened, and that it did not where the GPUs are simulated.
+
+    An empty `host` is the lab, whose alerts name their hosts themselves.
+    """
+    if not host:
+        return _("in the lab")
     return (_("SIMULATED GPUs on {host}") if simulated else _("on {host}")).format(host=host)
 
 

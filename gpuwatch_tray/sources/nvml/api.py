@@ -89,7 +89,8 @@ class Handle:
 
 def address_of(raw: Any) -> int:
     """Return the address that a handle of the driver is; 0 for none."""
-    return ctypes.cast(raw, ctypes.c_void_p).value or 0
+    # By its bytes: a cast leaves the handle in a ring with itself, for the collector that seldom comes.
+    return ctypes.c_void_p.from_buffer(raw).value or 0
 
 
 class Calls:

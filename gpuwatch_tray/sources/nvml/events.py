@@ -83,7 +83,7 @@ class XidListener:
         return True
 
     def end(self, then: Callable[[], None]) -> None:
-        """End the thread for good and call `then` after it: at once where that is soon, else the thread does."""
+        """End the thread for good, and call `then` after it: at once where that is soon, else on it."""
         self.request_stop()
         if self._thread is not None:
             self._thread.join(_SLACK)

@@ -152,7 +152,7 @@ class NvmlSession:
             _shut_down(driver)
 
     def end(self) -> None:
-        """Shut NVML down for good, soon: what listens to it does that where it waits in the driver for now."""
+        """Shut NVML down for good, soon: the listener does it where it still waits in the driver."""
         driver = self._forget_driver()
         if driver is not None:
             self._events.end(lambda: _shut_down(driver))

@@ -203,13 +203,16 @@ class Registration:
             log.info("no panel with a tray (%s) at the moment: the icon waits for one", WATCHER)
 
     async def _register(self, watcher: Peer) -> None:
-        self._new_host(await self._bus.program_of(watcher.name))
-        for pause in REGISTER_PAUSES:
+        program = await self._bus.program_of(watcher.name)
+        self._new_host(program)
+        for number, pause in enumerate(REGISTER_PAUSES):
             self._callers.clear()
             try:
                 await self._bus.call_async(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
             except DBusCallError as error:
                 log.info("the panel did not take the icon: %s", error)
+            if not number:  # after the icon: redaction's patterns take 8 ms of a log's first line
+                log.info("the panel's program: %s", program or "?")
             await asyncio.sleep(pause)
             if self._callers:
                 return
@@ -382,7 +385,6 @@ class StatusNotifierBackend:
 
     def new_host(self, program: str) -> None:
         """Serve a panel of this program from now on; on the loop's thread."""
-        log.info("the panel's program: %s", program or "?")
         self._item.program = program
         self.dbus_menu.new_host(program)
 

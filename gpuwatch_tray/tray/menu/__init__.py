@@ -5,7 +5,6 @@ A row's key, unique in a menu, stands for what the row shows (a GPU's UUID, a pr
 for its place, so that a changed row differs from another row. Its action is bound to the thing that it names.
 """
 
-from gpuwatch_tray.tray.menu.lab_rows import ShownHosts
 from gpuwatch_tray.tray.menu.menu import build_menu, menu_outline, tooltip
 from gpuwatch_tray.tray.menu.process_rows import ShownProcesses
 from gpuwatch_tray.tray.menu.row import (
@@ -17,6 +16,7 @@ from gpuwatch_tray.tray.menu.row import (
     MenuExtras,
     MenuRow,
 )
+from gpuwatch_tray.tray.menu.shown_hosts import ShownHosts
 
 __all__ = [
     "ActionKind",

@@ -16,7 +16,7 @@ from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import local_time
-from gpuwatch_tray.rules import rule_title
+from gpuwatch_tray.rules.every_rule import rule_title
 from gpuwatch_tray.rules.lab_rules import blind_text
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.process_rows import MAX_PROCESSES

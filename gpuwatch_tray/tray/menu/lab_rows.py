@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gpuwatch_tray.alerts.lab_reminders import EVERY_HOST, why_never_free
 from gpuwatch_tray.alerts.reminder_types import LabGpusFree
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.lab_sums import HostCounts, free_text, mine_text, unread_text
+from gpuwatch_tray.common.lab_sums import free_text, mine_text, unread_text
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import HostState, Missing, known
 from gpuwatch_tray.model.units import end_time, memory_text, menu_duration
@@ -39,44 +39,12 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert, HostView, LabStatus, LabView, RemoteAlert
     from gpuwatch_tray.tray.menu.row import LabExtras
+    from gpuwatch_tray.tray.menu.shown_hosts import ShownHosts
 
 
-MAX_HOSTS = 12  # in a list
 MAX_REMOTE = 12  # alerts of the Alertmanager beside ours
 MAX_NOTES = 6
 ASKED_FOR = (1, 2, 4, 8, 16)  # numbers of GPUs that can be waited for
-
-
-class ShownHosts:
-    """
-    The hosts that each list shows of many: the largest.
-
-    Whoever is shown stays while it is in the list, unless one that is not shown is twice as large: with
-    hundreds of hosts the rows would change at every poll.
-    """
-
-    def __init__(self) -> None:
-        self._shown: dict[str, frozenset[str]] = {}  # by the list's key
-
-    def choose(
-        self, of: str, hosts: Sequence[HostView], size: Callable[[HostView], float]
-    ) -> Sequence[HostView]:
-        """Return at most MAX_HOSTS of the hosts, in the order given."""
-        if len(hosts) <= MAX_HOSTS:
-            self._shown.pop(of, None)
-            return hosts
-        former = self._shown.get(of, frozenset())
-        by_size = sorted(hosts, key=size, reverse=True)
-        chosen = [host for host in by_size if host.name in former]
-        others = [host for host in by_size if host.name not in former]
-        while len(chosen) < MAX_HOSTS:
-            chosen.append(others.pop(0))
-        chosen.sort(key=size, reverse=True)
-        while others and size(others[0]) > 2 * size(chosen[-1]):
-            chosen[-1] = others.pop(0)
-            chosen.sort(key=size, reverse=True)
-        names = self._shown[of] = frozenset(host.name for host in chosen)
-        return [host for host in hosts if host.name in names]
 
 
 def lab_rows(
@@ -107,35 +75,29 @@ def lab_rows(
     mine = [host for host in view.hosts if known(host.mine)]
     free = [host for host in view.hosts if _free_count(host)]
     unread = [host for host in view.hosts if host.state is not HostState.OK]
-    counts = list(map(_counts, view.hosts))
     rows = [
         listed(
-            "lab:mine", mine_text(counts), mine, lambda host: _mine_words(host, view.at),
+            "lab:mine", mine_text(view.hosts), mine, lambda host: _mine_words(host, view.at),
             lambda host: known(host.mine) or 0, _("No GPU of yours is known"),
         ),
         listed(
-            "lab:free", free_text(counts), free, _free_words, _free_count, _("No free GPU is known"),
+            "lab:free", free_text(view.hosts), free, _free_words, _free_count, _("No free GPU is known"),
         ),
     ]  # fmt: skip
     if unread:
         rows.append(
             listed(
-                "lab:unread", unread_text(counts), unread,
+                "lab:unread", unread_text(view.hosts), unread,
                 lambda host: _unread_words(host, view.at), lambda host: host.since or 0.0, "",
             )
         )  # fmt: skip
     return [*rows, *_note_rows(view, offered)]
 
 
-def _counts(host: HostView) -> HostCounts:
-    values = (host.gpus, host.free, host.looks_free, host.mine)
-    return HostCounts(host.state, *map(known, values))
-
-
 def _free_count(host: HostView) -> int:
     """Return how many GPUs are free, or look so where that alone is known; 0 where neither is."""
-    free = known(host.free)
-    return free if free is not None else known(host.looks_free) or 0
+    free = host.free if not isinstance(host.free, Missing) else host.looks_free
+    return 0 if isinstance(free, Missing) else free
 
 
 def _mine_words(host: HostView, now: float) -> str:
@@ -295,8 +257,9 @@ def lab_pending_rows(lab: LabStatus, offered: Collection[ActionKind]) -> list[Me
         text = _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
         words = text.format(what=reminder.text)
         cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.LAB_WHEN_CANCEL, str(reminder.id))
-        below = tuple(offered_rows(offered, cancel))
         label = labels.fit(words, columns=labels.PROCESS_COLUMNS) or "?"
+        whole = text_rows(f"text of {key}", words) if label != words else []
+        below = (*whole, *offered_rows(offered, cancel))
         rows.append(
             MenuRow(key, label, children=below, subject=key, gone=_("No longer"), enabled=bool(below))
         )

@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.alerts.silences import MORNING
+from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Level, labelled
 from gpuwatch_tray.model.units import end_time
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.alert_rows import local_alert_row
-from gpuwatch_tray.tray.menu.lab_rows import (
-    ShownHosts,
-    lab_alert_row,
-    lab_free_rows,
-    lab_line,
-    lab_pending_rows,
-    lab_rows,
-    lab_troubles,
-    link_rows,
-    remote_rows,
-)
 from gpuwatch_tray.tray.menu.process_rows import (
     ShownProcesses,
     free_gpu_rows,
@@ -44,11 +34,15 @@ from gpuwatch_tray.tray.menu.row import (
     text_rows,
     unique_rows,
 )
+from gpuwatch_tray.tray.menu.shown_hosts import ShownHosts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from gpuwatch_tray.model import Snapshot, Status
+    from gpuwatch_tray.tray.menu import lab_rows
+else:
+    lab_rows = LateModule("gpuwatch_tray.tray.menu.lab_rows")
 
 
 def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
@@ -74,7 +68,8 @@ def _attention_row(rows: Sequence[MenuRow], others: Sequence[MenuRow], unknown: 
     """
     if not rows:
         none = text_row("no alerts", unknown or _("Nothing is wrong now"))
-        return MenuRow("alerts", _("No alerts"), children=(none, *others))
+        label = _("No alert is known") if unknown else _("No alerts")
+        return MenuRow("alerts", label, children=(none, *others))
     label, children = rows[0].label, rows[0].children
     if rows[1:] or others:
         children = (*rows, *others)
@@ -88,7 +83,7 @@ def _alert_rows(status: Status, offered: Collection[ActionKind], extras: MenuExt
     found = [(alert.severity, local_alert_row(alert, status.at, offered)) for alert in status.alerts]
     if status.lab is not None:
         found += [
-            (alert.severity, lab_alert_row(alert, status.lab, offered, extras.lab))
+            (alert.severity, lab_rows.lab_alert_row(alert, status.lab, offered, extras.lab))
             for alert in status.lab.alerts
         ]
     return unique_rows(row for _severity, row in sorted(found, key=lambda pair: -pair[0]))
@@ -108,7 +103,7 @@ def status_line(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     mark = "" if until is None else _("snoozed until {time}").format(time=end_time(until, status.at))
     headline = status.headline
     if status.lab is not None and status.level is status.lab.level is Level.OK:
-        headline = lab_line(status.lab)  # of two that are well, the one that is not on the desk
+        headline = lab_rows.lab_line(status.lab)  # of two that are well, the one that is not on the desk
     return labels.fit(labelled(headline, simulated=simulated), labels.DOT + mark if mark else "", columns)
 
 
@@ -116,7 +111,7 @@ def tooltip(status: Status) -> tuple[str, ...]:
     """Return the status line, the lab's, and a line for each GPU or, of more than four, one for all."""
     snapshot = status.snapshot
     first = status_line(status)
-    line = "" if status.lab is None else labels.fit(lab_line(status.lab), columns=TOOLTIP_COLUMNS)
+    line = "" if status.lab is None else labels.fit(lab_rows.lab_line(status.lab), columns=TOOLTIP_COLUMNS)
     lab = (line,) if line and line != first else ()
     if snapshot is None or snapshot.problem is not None:
         return (first, *lab)
@@ -150,8 +145,8 @@ def build_menu(
     others: list[MenuRow] = []
     if lab is not None:
         gpus = _rows_beside_lab(status, gpus, offered)
-        gpus = [*lab_rows(lab, offered, extras.lab, shown_hosts or ShownHosts()), *gpus]
-        others = remote_rows(lab, offered, extras.lab)
+        gpus = [*lab_rows.lab_rows(lab, offered, extras.lab, shown_hosts or ShownHosts()), *gpus]
+        others = lab_rows.remote_rows(lab, offered, extras.lab)
     elif len(gpus) > GPUS_AT_TOP:
         gpus = [_gpus_row(gpus, status.snapshot, offered)]
     attention = [
@@ -162,7 +157,7 @@ def build_menu(
     details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
     return (
         text_row("status", status_line(status, labels.MAX_COLUMNS)),
-        *_note_rows((*status.notes, *(() if lab is None else lab_troubles(lab))), offered, extras),
+        *_note_rows((*status.notes, *(() if lab is None else lab_rows.lab_troubles(lab))), offered, extras),
         _attention_row(attention, others, unknown),
         MenuRow("line:gpus"),
         *gpus,
@@ -196,9 +191,9 @@ def _when_rows(status: Status, offered: Collection[ActionKind], extras: MenuExtr
         return reminder_rows(status, offered)
     rows = (
         *pending_rows(status, offered),
-        *lab_pending_rows(status.lab, offered),
+        *lab_rows.lab_pending_rows(status.lab, offered),
         *submenu("when here", _("On this computer"), free_gpu_rows(status, offered)),
-        *lab_free_rows(status.lab, offered, looks=extras.lab.looks_free),
+        *lab_rows.lab_free_rows(status.lab, offered, looks=extras.lab.looks_free),
     )
     return [MenuRow("when free", _("Notify me when…"), children=rows)] if rows else []
 
@@ -261,7 +256,8 @@ def _rows_under_more(
     settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)
     log_file = action_row("log", _("Open log"), ActionKind.OPEN_LOG, extras.log_file)
     yield from user_rows(status.snapshot)
-    yield from link_rows(offered, extras.lab)
+    if extras.lab.links:
+        yield from lab_rows.link_rows(offered, extras.lab)
     yield from offered_rows(
         offered,
         action_row("check now", _("Check now"), ActionKind.CHECK_NOW),

@@ -133,3 +133,9 @@ def test_in_chinese(most):
     shown = render.fitted(message, most)
     assert len(f"{message.subject}\n{shown}".encode()) <= 2000
     assert len(f"{message.subject}\n{shown}") <= most
+
+
+def test_an_alert_of_the_lab_has_its_title():
+    """The name of a rule is not for people."""
+    message = told(alert("host_blind", text="gpu1 does not answer"))
+    assert message.subject == "▲ box: Hosts do not answer"

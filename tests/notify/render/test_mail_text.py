@@ -235,3 +235,17 @@ def test_no_secret_reaches_a_popup():
         render.away_popup([secret], 1, "box", simulated=False),
     ]
     assert not [popup for popup in popups if "canary" in popup.title + popup.body]
+
+
+def test_a_mail_about_the_lab_says_who_watches_it_and_has_no_process_list():
+    """A lab's processes are in no mail: to say that they could not be read would be wrong."""
+    identity = replace(HEAD, host="lab", watched_from="desk")
+    lost = fakes.alert("host_blind", text="gpu1 does not answer", reason="HOST_BLIND(gpu1): down")
+    mail = render.alert_mail(identity, [lost], (), ["gpu1 does not answer"], now=1.0, message_id="<1@x>")
+    assert "Host: lab, watched from desk\n" in mail.text
+    assert "- gpu1 does not answer\n" in mail.text
+    assert not any(words in mail.text for words in ("Raw output", "HOST_BLIND", "process list"))
+    assert "the lab, watched from ada@desk" in mail.details.html
+    over = render.resolved_mail(identity, [lost], now=1.0, message_id="<2@x>")
+    assert "- gpu1 does not answer\n" in over.text
+    assert "in the lab" in render.popup("k", [lost], identity.popup_host, simulated=False).body
