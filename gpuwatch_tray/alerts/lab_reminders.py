@@ -97,9 +97,7 @@ def _where(condition: LabGpusFree) -> str:
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
-    from gpuwatch_tray.alerts.reminders import free_gpus  # which steps these as well
-
-    return tuple((free_gpus(snapshot) or {}).values())
+    return tuple((snapshot.free_gpus or {}).values())
 
 
 def _room(gpu: Gpu) -> int:

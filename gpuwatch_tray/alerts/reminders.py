@@ -20,7 +20,7 @@ from gpuwatch_tray.alerts.reminder_types import (
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
+from gpuwatch_tray.model import Missing, PendingReminder, ReminderNotice, Severity, known
 from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
 
 if TYPE_CHECKING:
@@ -248,35 +248,13 @@ def _peak_line(peak: int | None) -> tuple[str, ...]:
 BY_CHECK = N_("seen in two runs of `check`; what happened between them is not known")
 
 
-def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
-    """Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known."""
-    # A GPU that cannot be read, or whose list cannot, is not free; while a process cannot be said to be on
-    # this GPU or that, none is. A GPU with MIG devices is free with all of them.
-    if snapshot.problem is not None:
-        return None
-    parts: dict[str, list[Gpu]] = {}
-    for gpu in snapshot.gpus:
-        if name := gpu.physical or gpu.uuid:
-            parts.setdefault(name, []).append(gpu)
-    if not parts:  # a process list names no idle GPU
-        return None
-    busy = {process.gpu for process in snapshot.processes if process.kinds != {ProcessKind.GRAPHICS}}
-    if None in busy:
-        return {}
-    return {
-        name: gpus[0]
-        for name, gpus in parts.items()
-        if all(gpu.problem is None and gpu.process_problem is None and gpu.index not in busy for gpu in gpus)
-    }
-
-
 def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, ReminderNotice | None]:
     """Note which GPUs are free and since when; the notice once enough have been for long enough."""
     # Each GPU counts by itself. In a loop a gap between two observations lets all begin anew; `check`
     # observes with gaps only, so there the GPU must be free at each observation.
     if observation.in_loop and observation.snapshot.problem is not None:
         return condition, None  # the gap to the next reading decides
-    there = free_gpus(observation.snapshot) or {}
+    there = observation.snapshot.free_gpus or {}
     held = dict(condition.since) if _no_gap(condition, observation) else {}
     since = {name: held.get(name, observation.now) for name in there}
     stepped = replace(condition, since=tuple(since.items()), seen=observation.now)
