@@ -136,7 +136,7 @@ def step_lab_free(
 
 
 def _watched(seen: Instant | None, observation: Observation) -> bool:
-    """Whether what was seen at the last observation may be held to have gone on until now."""
+    """Return whether what was seen at the last observation may be held to have gone on until now."""
     if seen is None:
         return False
     return seen.boot == observation.now.boot and 0 <= observation.now.since(seen) <= observation.gap

@@ -208,7 +208,7 @@ def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation
 
 
 def _lists_are_complete(snapshot: Snapshot) -> bool:
-    """Whether a process that is in no list is on no GPU."""
+    """Return whether a process that is in no list is on no GPU."""
     return snapshot.problem is None and all(
         gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus
     )
@@ -267,7 +267,7 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
 
 
 def _no_gap(condition: GpusFree, observation: Observation) -> bool:
-    """Whether what was seen at the last observation may be held to have gone on until now."""
+    """Return whether what was seen at the last observation may be held to have gone on until now."""
     if condition.seen is None:
         return False
     passed = observation.now.since(condition.seen)
@@ -318,7 +318,7 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
 
 
 def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
-    """Whether the step needs to know from the system if the process lives."""
+    """Return whether the step needs to know from the system if the process lives."""
     condition = reminder.condition
     if reminder.notice is not None or isinstance(condition, GpusFree | LabGpusFree | LabProcessEnds):
         return False
@@ -359,7 +359,7 @@ def awaited(reminder: Reminder) -> PendingReminder:
 
 
 def must_be_saved(old: Reminder, new: Reminder) -> bool:
-    """Whether what was observed since `old` must be on file now."""
+    """Return whether what was observed since `old` must be on file now."""
     # A reminder may wait for days: while nothing happens it is written once a minute. After a restart a GPU's
     # hold may then begin anew, which tells later and never wrongly.
     return _essence(old) != _essence(new)

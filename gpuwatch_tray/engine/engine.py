@@ -189,7 +189,7 @@ class Engine(Generic[R, H]):
             return len(due.mails)
 
     def _is_full(self, channel: Channel, inputs: EvaluationInputs, now: Instant) -> bool:
-        """Whether what is queued for this channel now is over its limit."""
+        """Return whether what is queued for this channel now is over its limit."""
         if channel.value in inputs.holding:
             return True
         return outbox_capacity(self._store, now.wall, channel, holding=False).free <= 0

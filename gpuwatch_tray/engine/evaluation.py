@@ -121,12 +121,12 @@ class EvaluationState(Struct, Generic[H], frozen=True):
         )
 
     def delivered(self, inputs: EvaluationInputs, channel: Channel) -> dict[str, Instant]:
-        """When each fingerprint was last delivered on `channel`."""
+        """Return when each fingerprint was last delivered on `channel`."""
         delivered = inputs.delivered.get(channel.value, {})
         return {**delivered, **self.unrecorded} if channel == Channel.DESKTOP else delivered
 
     def differs(self, commit: Commit, terms: Callable[[], Mapping[str, Terms]]) -> bool:
-        """Whether the alerts differ from those on file in more than their numbers, or count time there."""
+        """Return whether the alerts differ from those on file in more than numbers, or count time there."""
         if {name: _essence(alert) for name, alert in self.alerts.items()} != {
             alert.fingerprint: _essence(alert) for alert in commit.alerts
         }:
@@ -288,12 +288,12 @@ def build_commit(
 
 
 def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
-    """Whether a snooze covers this alert now, ended or not."""
+    """Return whether a snooze covers this alert now, ended or not."""
     return any(silence.covers(alert) and silence.left(now) for silence in inputs.attention.silences)
 
 
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
-    """Whether it is about a GPU, or a host, that the person has said to be gone for good."""
+    """Return whether it is about a GPU, or a host, that the person has said to be gone for good."""
     subject = f"{alert.subject}/"
     return any(subject.startswith(f"{row.uuid.rstrip('/')}/") for row in inputs.gpus if row.forgotten)
 
@@ -323,7 +323,7 @@ def _tick(
 
 
 def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
-    """How often each fingerprint began to fire within the flapping window."""
+    """Count how often each fingerprint began to fire within the flapping window."""
     return Counter(fingerprint for fingerprint, at in raised if 0 <= now.since(at) < FLAP_WINDOW)
 
 
