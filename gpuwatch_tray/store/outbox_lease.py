@@ -71,6 +71,9 @@ def lease_mails(
     alone = [mail for mail in due if not mail.digest]
     if backlog:
         alone = [*urgent, *(mail for mail in alone if mail.message.details.only)]
+        # One over the limit leaves by itself now: no digest of what is held may tell of it as well.
+        released = [(mail.id,) for mail in urgent if mail.state == "held"]
+        database.executemany("UPDATE outbox SET state = 'queued' WHERE id = ?", released)
         digest = _digest_row(backlog, gather, now)
         _begin_digest(database, backlog, digest.message.message_id)
         digests.append(digest)
