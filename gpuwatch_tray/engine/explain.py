@@ -134,7 +134,7 @@ def _alerts(book: RuleBook[R, H], name: str, evaluation: Evaluation[R, H], now: 
 
 
 def _mailing(routing: RoutingPolicy) -> str:
-    """When a mail goes, in a sentence."""
+    """Say in a sentence when a mail goes."""
     if not routing.mails:
         return _("No mail is sent: TO_EMAIL is not set, or the GPUs are simulated.")
     if routing.email_when is EmailWhen.NEVER:
@@ -159,7 +159,7 @@ def _mailing(routing: RoutingPolicy) -> str:
 
 
 def _chatting(routing: RoutingPolicy) -> Iterator[str]:
-    """When a message goes to the chats, in a sentence."""
+    """Say in a sentence when a message goes to the chats."""
     if not routing.chats:
         return
     names = ", ".join(chat.name for chat in routing.chats)
@@ -172,7 +172,7 @@ def _chatting(routing: RoutingPolicy) -> Iterator[str]:
 
 
 def _terms(book: RuleBook[R, H], name: str, condition: str, policy: Policy) -> str:
-    """When it fires, for how long it must hold, fire until it is critical, and be over."""
+    """Say when it fires, for how long it must hold, fire until it is critical, and be over."""
     terms = book.terms(policy)[name]
     fires = _("It fires when {threshold}.")
     if terms.hold:

@@ -107,7 +107,7 @@ def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig, monkeypat
     assert "gives no details" in str(lab.detail("h6").problem)
     assert (host.state, host.gpus, host.hottest) == (HostState.OK, 2, 41)
     assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
-    assert any(note.startswith("dcgm-exporter does not say which processes") for note in view.notes)
+    assert any(note.startswith("dcgm-exporter does not say which processes run") for note in view.notes)
     assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
     # Who has asked before hears of it too, and not an hour later.
     read_until(before, lambda view: hosts(view)["h6"].gpus == 2, "the other exporter is known")
@@ -265,6 +265,26 @@ def test_the_first_replica_that_is_fresh_is_asked(rig, monkeypatch):
         hung = rig.desk(prometheus=(empty.url,)).read()
         assert "did not answer within" in str(hung.problem)
         empty.go_on()
+
+
+def test_a_host_that_only_another_replica_has_is_not_left_out(rig, monkeypatch):
+    """Two that share the hosts between them are no replicas: what is in the other one is unknown."""
+    with Prometheus() as other:
+        stranger = {"targets": ["127.0.0.1:9"], "labels": {"instance": "h9:9836"}}
+        other.scrape([*rig.fleet.targets("h1", "h2"), stranger])
+        wait_until(lambda: len(other.ask("up")) == 3, "the other one has its targets")
+        lab = rig.desk(prometheus=(rig.prometheus.url, other.url))
+        view = lab.read()
+        assert (states(view)["h9"], states(view)["h1"], len(view.hosts)) == ("unknown", "ok", 9)
+        assert f"only {other.url.removeprefix('http://')} has it" in hosts(view)["h9"].reason
+        assert hosts(view)["h9"].reason in str(lab.detail("h9").problem)
+        monkeypatch.setattr("gpuwatch_tray.lab.prometheus.COMPARED_EVERY", 0.0)
+        other.scrape(rig.fleet.targets("h1", "h2"))
+        lab._compare_at = 0.0
+        read_until(lab, lambda view: "h9" not in states(view), "it is nobody's any more")
+        other.stop()
+        assert len(lab.read().hosts) == 8
+        other.start()
 
 
 def test_a_replica_that_drips_its_answer_for_ever_is_passed_over(rig, monkeypatch):
