@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+import gpuwatch_tray
 from gpuwatch_tray import __main__, cli, i18n, settings
 from gpuwatch_tray.cli.parser import build_parser
 
@@ -64,6 +65,7 @@ def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(monkeypatch, capsys):
                 raise KeyboardInterrupt
 
     monkeypatch.delitem(sys.modules, "gpuwatch_tray.cli")
+    monkeypatch.delattr(gpuwatch_tray, "cli")
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
     assert __main__.main() == cli.FAILED
     assert capsys.readouterr() == ("", "")
