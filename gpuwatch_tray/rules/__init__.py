@@ -7,6 +7,7 @@ remember from poll to poll is in `RuleHistory`, which `observe` carries on.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -203,6 +204,7 @@ def switched_on(limits: Limits) -> frozenset[str]:
     return frozenset(name for name in RULES if is_on(name, limits))
 
 
+@lru_cache(maxsize=16)  # asked at each poll, by settings that stay the same
 def judged(limits: Limits, *, in_loop: bool = True) -> frozenset[str]:
     """Return the names of the rules that are judged; without `in_loop` those that one poll can fire."""
     # A hold cannot span the gaps between cron's runs.
