@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminder_types import LabGpusFree
+from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
@@ -21,7 +21,7 @@ from gpuwatch_tray.model.units import duration, memory_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpuwatch_tray.alerts.reminder_types import LabProcessEnds, Observation, Reminder
+    from gpuwatch_tray.alerts.reminder_types import Observation, Reminder
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
 
 
@@ -56,6 +56,15 @@ def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
             wanted = 1 if condition.spread else condition.count
             least[condition.memory] = min(wanted, least.get(condition.memory, wanted))
     return tuple(RoomWanted(memory, count) for memory, count in sorted(least.items())[:MOST_ROOM])
+
+
+def hosts_awaited(reminders: Iterable[Reminder]) -> frozenset[str]:
+    """Return the hosts on which the end of a process is waited for."""
+    return frozenset(
+        reminder.condition.host
+        for reminder in reminders
+        if isinstance(reminder.condition, LabProcessEnds) and reminder.notice is None
+    )
 
 
 def why_never_free(condition: LabGpusFree, view: LabView) -> str:
@@ -97,9 +106,7 @@ def _where(condition: LabGpusFree) -> str:
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
-    from gpuwatch_tray.alerts.reminders import free_gpus  # which steps these as well
-
-    return tuple((free_gpus(snapshot) or {}).values())
+    return tuple((snapshot.free_gpus or {}).values())
 
 
 def _room(gpu: Gpu) -> int:
@@ -138,7 +145,7 @@ def step_lab_free(
 
 
 def _watched(seen: Instant | None, observation: Observation) -> bool:
-    """Whether what was seen at the last observation may be held to have gone on until now."""
+    """Return whether what was seen at the last observation may be held to have gone on until now."""
     if seen is None:
         return False
     return seen.boot == observation.now.boot and 0 <= observation.now.since(seen) <= observation.gap

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts import Channel
-from gpuwatch_tray.alerts.lab_reminders import room_wanted
+from gpuwatch_tray.alerts.lab_reminders import hosts_awaited, room_wanted
 from gpuwatch_tray.app.bootstrap import create_lab_engine, create_outboxes, create_policy
 from gpuwatch_tray.app.context import BLIND_EVERY
-from gpuwatch_tray.app.monitor import HOUSEKEEPING
+from gpuwatch_tray.app.monitor import HOUSEKEEP_EVERY, HOUSEKEEPING, housekeeping_rest
 from gpuwatch_tray.app.telling import LAB_PREFIX, ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.notify.sinks import PopupSink
     from gpuwatch_tray.store import Store
 
+DETAILS_WITHIN = 15.0  # seconds for the hosts on which a process is waited for
 LONGEST_PAUSE = 2 * MINUTE  # seconds between two reads of a lab that cannot be read
 
 
@@ -58,7 +59,7 @@ class LabMonitor:
         self._monotonic = monotonic
         self._teller = ResultTeller(engine, popups, monotonic, LAB_PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
-        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "lab housekeeper", delay=1.0)
+        self._housekeeper = PeriodicThread(self.housekeep, HOUSEKEEP_EVERY, "lab housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = LabStatus(Level.NO_DATA, _("Reading the lab for the first time"), time.time())
         self._view: LabView | None = None  # the last that was evaluated
@@ -74,8 +75,9 @@ class LabMonitor:
         self._housekeeper.start()
 
     def check_now(self) -> None:
-        """Poll now."""
+        """Poll now, what is left alone for a while too."""
         self._not_before = 0.0
+        self._source.retry()
         self._poller.run_now()
 
     def reconfigure(self, context: RunContext, outboxes: tuple[OutboxProcess, ...]) -> None:
@@ -83,8 +85,7 @@ class LabMonitor:
         self._context = context
         before = {outbox.channel: outbox for outbox in self._outboxes}
         self._outboxes = tuple(before.get(outbox.channel, outbox) for outbox in outboxes)
-        for outbox in self._outboxes:
-            outbox.kick()
+        self._send_now()
         popups = self._engine.popups
         self._engine.reconfigure(create_policy(context, popups=popups), context.mail_identity)
         self.check_now()
@@ -150,13 +151,16 @@ class LabMonitor:
 
     def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
         """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
-        waiting = {row.target.partition("@")[2] for row in self._status.awaited if not row.due}
-        asked = [
-            host.name
-            for host in view.hosts
-            if host.name in waiting and host.state is HostState.OK and host.detail is None
-        ]
-        return tuple((name, self._source.detail(name)) for name in asked)
+        waiting = hosts_awaited(self._engine.reminders)
+        until = self._monotonic() + DETAILS_WITHIN
+        found: list[tuple[str, Snapshot]] = []
+        for host in view.hosts:
+            # Of those for which there is no time nothing is concluded: what hangs must not hold up the rest.
+            if self._monotonic() >= until:
+                break
+            if host.name in waiting and host.state is HostState.OK and host.detail is None:
+                found.append((host.name, self._source.detail(host.name)))
+        return tuple(found)
 
     def on_view(self, view: LabView) -> None:
         """Evaluate `view`, and hand on what came of it."""
@@ -165,8 +169,8 @@ class LabMonitor:
             self._view, self.is_stale = view, False
         self._publish(result, view)
 
-    def housekeep(self) -> None:
-        """Check whether the last view is too old and whether mail is to be sent; about once a second."""
+    def housekeep(self) -> float:
+        """Check whether the last view is too old and whether mail is due; the seconds until the next time."""
         silence = self._poller.seconds_since_success()
         if (
             not self._ended
@@ -181,6 +185,7 @@ class LabMonitor:
         for outbox in self._outboxes:
             changed = outbox.tick()
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
+        return housekeeping_rest(self._oldest - silence, self._outboxes)
 
     @property
     def _oldest(self) -> float:
@@ -204,9 +209,14 @@ class LabMonitor:
             status.awaited,
         )
         self._show(self._status)
-        for outbox in self._outboxes if result.mails or result.chats else ():
-            outbox.kick()
+        if result.mails or result.chats:
+            self._send_now()
         self._teller.tell(result)
+
+    def _send_now(self) -> None:
+        for outbox in self._outboxes:
+            outbox.kick()
+        self._housekeeper.run_now()
 
     def _outbox_notes(self) -> Iterator[str]:
         """Yield a line for what does not leave."""

@@ -11,7 +11,7 @@ from gpuwatch_tray.common.text import NAMED
 from gpuwatch_tray.engine.inventory import complete_snapshot, new_gpus
 from gpuwatch_tray.engine.rule_book import Assessment
 from gpuwatch_tray.engine.status import lab_status_of
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.host_view import view_of_snapshot
 from gpuwatch_tray.model import HostState, HostView, LabView, Limits, Missing, Snapshot, Terms, Verdict
 from gpuwatch_tray.rules import lab_hosts, lab_rules
@@ -34,6 +34,7 @@ class LabRules:
     """
 
     event_rules = rules.EVENT_RULES
+    mark = "L"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -227,6 +228,20 @@ def _complete_host(host: HostView, inventory: Sequence[KnownGpu]) -> HostView:
     return replace(completed, expected=len(boards))
 
 
+# Of what a host no longer tells, that without which nobody looks any more whether it is well.
+_ESSENTIAL = {"expected": N_("how many GPUs it should have"), "firing": N_("what its own rules find")}
+
+
+def _lacking(facts: LabFacts) -> list[str]:
+    text = _("{host} no longer tells {what}")
+    return [
+        text.format(host=host.name, what=_(_ESSENTIAL[name]))
+        for host in facts.view.hosts
+        for name in host.lacks
+        if name in _ESSENTIAL and facts.concerns(host.name)
+    ][:NAMED]
+
+
 def open_questions(facts: LabFacts) -> tuple[str, ...]:
     """Return what keeps the lab from being green, a line each; hosts that concern nobody here do not."""
     view = facts.view
@@ -236,6 +251,7 @@ def open_questions(facts: LabFacts) -> tuple[str, ...]:
     lines = [lab_rules.blind_text(host) for host in unread[:NAMED]]
     if len(unread) > NAMED:
         lines = [_("{count} of {every} hosts do not answer").format(count=len(unread), every=len(view.hosts))]
+    lines += _lacking(facts)
     if not any(host.state is HostState.OK for host in view.hosts):
         lines = lines or [_("no host is known to be well")]
     feed = lab_rules.judge_lab_feed(facts)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import type_text
 from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, gpu_subject, known
@@ -96,7 +95,7 @@ def _add_gpus(
     found: Mapping[str, dict[Labels, float]], snapshot: Snapshot, firing: Iterable[FiringAlert]
 ) -> None:
     critical = {gpu for alert in firing if alert.severity is Severity.CRITICAL for gpu in alert.gpus}
-    free, busy = free_gpus(snapshot) or {}, _busy(snapshot)
+    free, busy = snapshot.free_gpus or {}, _busy(snapshot)
     for gpu in snapshot.gpus:
         labels = _gpu_labels(gpu)
         kind = "mig" if gpu.physical else "gpu"

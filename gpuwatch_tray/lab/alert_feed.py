@@ -32,12 +32,16 @@ class FeedJudge:
         self._last = FeedState.UNKNOWN
 
     def judge(
-        self, firing: AbstractSet[AlertKey] | None, there: AbstractSet[AlertKey] | None
+        self,
+        firing: AbstractSet[AlertKey] | None,
+        there: AbstractSet[AlertKey] | None,
+        silent: AbstractSet[AlertKey] = frozenset(),
     ) -> tuple[FeedState, str]:
         """
         Return how far it can be believed, and why not.
 
-        `firing` is None where Prometheus could not be asked, `there` where the Alertmanager could not.
+        `firing` is None where Prometheus could not be asked, `there` where the Alertmanager could not;
+        `silent` are watchdogs that have fired before we asked for the first time, and do not now.
         """
         if there is None:
             return FeedState.UNREACHABLE, ""
@@ -52,10 +56,10 @@ class FeedJudge:
             for key, polls in self._missing.items()
             if polls >= POLLS and (key in self._had or not matched)
         ]
-        silent = self._silent_watchdogs(firing)
-        if silent:
+        gone = self._silent_watchdogs(firing, silent)
+        if gone:
             text = _("{name} should always fire in Prometheus, and no longer does: are the rules gone?")
-            return FeedState.UNKNOWN, text.format(name=silent[0])
+            return FeedState.UNKNOWN, text.format(name=gone[0])
         if lost:
             self._last = FeedState.UNFED
             text = ngettext(
@@ -68,9 +72,10 @@ class FeedJudge:
             self._last = FeedState.FED
         return self._last, ""
 
-    def _silent_watchdogs(self, firing: AbstractSet[AlertKey]) -> list[str]:
+    def _silent_watchdogs(self, firing: AbstractSet[AlertKey], silent: AbstractSet[AlertKey]) -> list[str]:
         """Return the rules that fire always and do no longer: without its rules nothing fires at all."""
         seen = {key: 0 for key in firing if key[0].endswith(WATCHDOG)}
-        gone = {key: polls + 1 for key, polls in self._watchdogs.items() if key not in seen}
+        before = {key: POLLS for key in silent if key not in self._watchdogs} | self._watchdogs
+        gone = {key: polls + 1 for key, polls in before.items() if key not in seen}
         self._watchdogs = seen | gone
         return [harmless(key[0]) for key, polls in gone.items() if polls >= POLLS]

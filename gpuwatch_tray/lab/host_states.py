@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.lab.answers import harmless
-from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.lab.promql import FIRING, LASTING, roomy_name
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
@@ -56,6 +56,13 @@ class LabAnswers(Struct, frozen=True):
     untold: frozenset[str] = frozenset()  # names of `values` that no host of the lab tells
     room: tuple[int, ...] = ()  # bytes: so much memory was asked for on free GPUs
     partial: str = ""  # why hosts may be on the list that are not in the answer
+    # Names of `values`, and FIRING, that a host told before we asked for the first time, and not now.
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def told(self, instance: str) -> frozenset[str]:
+        """Return the names of what lasts, of which the host tells something now."""
+        names = {name for name in LASTING if instance in self.values.get(name, {})}
+        return frozenset(names | ({FIRING} if instance in self.firing else set()))
 
 
 class _Seen(Struct, frozen=True):
@@ -69,7 +76,7 @@ class _Seen(Struct, frozen=True):
     state: HostState
     since: float | None
     reading: float | None = None
-    counted: bool = False  # it has told how many GPUs it has: one that only has a process list never does
+    told: frozenset[str] = frozenset()  # what lasts, of which it has told something at any time
     still: float = 0.0
     moved: bool = False
 
@@ -131,7 +138,8 @@ def judge_hosts(
         # When it began is known where it was seen to begin.
         since = before.since if stays and before else (None if before is None else now.wall)
         hosts[instance] = replace(seen, state=state, since=since)
-        view = HostView(instance, state, since, reason)
+        lacks = tuple(sorted(seen.told - answers.told(instance)))
+        view = HostView(instance, state, since, reason, lacks=lacks if state is HostState.OK else ())
         views[instance] = _with_counts(view, answers, instance) if state is HostState.OK else view
     return views, HostMemory(hosts)
 
@@ -155,7 +163,7 @@ def _state(
         if instance in answers.values.get("blind", {}):
             return HostState.BLIND, _("its exporter answers, but the driver there does not")
         return HostState.UNKNOWN, _("it answers, but says nothing about GPUs")
-    if seen.counted and instance not in answers.values.get("gpus", {}):
+    if "gpus" in seen.told - answers.told(instance):
         return HostState.UNKNOWN, _("it answers, but no longer says how many GPUs it has")
     return _reading_state(seen, scraped, now)
 
@@ -182,10 +190,11 @@ def _reading_state(seen: _Seen, scraped: float, now: PollTime) -> tuple[HostStat
 def _remember_reading(answers: LabAnswers, instance: str, before: _Seen | None, now: PollTime) -> _Seen:
     """Note when the last reading changed. What was not told meanwhile has not moved."""
     reading = answers.values.get("reading", {}).get(instance)
-    counted = instance in answers.values.get("gpus", {})
+    told = answers.told(instance)
     if before is None:
-        return _Seen(HostState.UNKNOWN, None, reading, counted, now.steady)
-    before = replace(before, counted=before.counted or counted)
+        told |= answers.lacking.get(instance, frozenset())
+        return _Seen(HostState.UNKNOWN, None, reading, told, now.steady)
+    before = replace(before, told=before.told | told)
     if reading is None or reading == before.reading:
         return before
     moved = before.moved or before.reading is not None

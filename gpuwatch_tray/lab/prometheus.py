@@ -39,7 +39,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     known,
 )
-from gpuwatch_tray.model.units import rough_duration
+from gpuwatch_tray.model.units import HOUR, MINUTE, rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +54,7 @@ T = TypeVar("T")
 POLL_SECONDS = 10.0  # for all of a poll
 PROMETHEUS_SECONDS = 7.0  # of them at most, so that the Alertmanager is asked too
 _GRACE = 0.5  # seconds for what gives up by itself to say why
+COMPARED_EVERY, COMPARED_AGAIN, COMPARED_WITHIN = HOUR, MINUTE, 1.5  # seconds
 DETAIL_SECONDS = 5.0
 DETAIL_KEPT = 15.0  # seconds
 _MOST_DETAILS = 20
@@ -124,6 +125,8 @@ class PrometheusLab:
         self._polls, self._alert_reads, self._details = map(SingleFlight, ("lab", "lab-alerts", "lab-detail"))
         self._memory = HostMemory()
         self._instances: dict[str, str] = {}  # by the host's name
+        self._elsewhere: dict[str, str] = {}  # the instances of the replicas that are not asked, with whose
+        self._compare_at = 0.0  # on the monotonic clock
         # What the last read brought: the hosts by name, and why nothing is known.
         self._views: dict[str, HostView] | None = None
         self._problem: Problem | None = None
@@ -232,6 +235,10 @@ class PrometheusLab:
         if instance is not None:
             self._memory = self._memory.without([instance])
 
+    def retry(self) -> None:
+        """Have the next read ask the keyring, though it could not be used a while ago."""
+        self._secret.retry()
+
     def close(self) -> None:
         """Close the connections."""
         for client in (*self._clients, *self._detail_clients.values()):
@@ -247,11 +254,12 @@ class PrometheusLab:
             client = self._clients[0]
             share = (end - time.monotonic()) / left
             try:
-                poll = client.poll(time.monotonic() + share, wanted)
+                poll = client.poll(time.monotonic() + share, wanted, first=not self._memory.hosts)
             except LabError as error:
                 failure = failure or recognised(error, client.server, time.monotonic() + share)
             else:
                 if _is_fresh(poll):
+                    self._compare_others(end)
                     return poll  # it stays in front for the next poll
                 if best is None or (poll.answers.scraped and not best.answers.scraped):
                     best = poll
@@ -261,6 +269,25 @@ class PrometheusLab:
         if failure is None:
             raise LabError(LabFailure.CONFIGURATION, _("LAB_PROMETHEUS is empty"))
         raise failure
+
+    def _compare_others(self, end: float) -> None:
+        """Ask the others now and then for their targets: replicas have the same as the one in front."""
+        now = time.monotonic()
+        if len(self._clients) == 1 or now < self._compare_at:
+            return
+        elsewhere: dict[str, str] = {}
+        self._compare_at = now + COMPARED_EVERY
+        for client in list(self._clients)[1:]:
+            try:
+                found = client.instances(min(end, time.monotonic() + COMPARED_WITHIN))
+            except LabError:
+                self._compare_at = now + COMPARED_AGAIN  # what it had before it may still have
+                elsewhere |= {
+                    one: name for one, name in self._elsewhere.items() if name == client.server.name
+                }
+            else:
+                elsewhere |= dict.fromkeys(found, client.server.name)
+        self._elsewhere = elsewhere
 
     def _read_alerts(self, end: float) -> AlertsRead | None:
         """Ask the Alertmanagers; None where there are none."""
@@ -282,6 +309,12 @@ class PrometheusLab:
 
     def _named(self, views: dict[str, HostView]) -> tuple[HostView, ...]:
         """Give the hosts their names, add those that must be there and are not, and sort them."""
+        text = _("only {server} has it, and of several one is asked: they must have the same targets")
+        elsewhere = {
+            instance: HostView(instance, HostState.UNKNOWN, reason=text.format(server=server))
+            for instance, server in self._elsewhere.items()
+        }
+        views = elsewhere | views
         names = host_names(views)
         self._instances = {name: instance for instance, name in names.items()}
         named = [replace(view, name=names[instance]) for instance, view in views.items()]
@@ -316,7 +349,8 @@ class PrometheusLab:
         if read is None:
             return view
         there = {(entry.labels.get("alertname", ""), host_of(entry.labels)) for entry in read.entries}
-        feed, why = self._feed.judge(None if poll is None else poll.firing, there if read.answered else None)
+        firing, silent = (None, None) if poll is None else (poll.firing, poll.silent)
+        feed, why = self._feed.judge(firing, there if read.answered else None, silent or frozenset())
         if feed is FeedState.UNREACHABLE and read.failures:
             why = str(read.failures[0].problem)
         elif feed is FeedState.FED and read.failures:

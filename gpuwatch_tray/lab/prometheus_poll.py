@@ -26,9 +26,12 @@ from gpuwatch_tray.lab.host_states import LabAnswers, oldest_allowed
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.promql import (
     ALERTS,
+    LACKS,
+    SILENT,
     exporters_query,
     host_alerts_query,
     host_queries,
+    lacking_query,
     roomy_queries,
     scrapes_query,
     target_queries,
@@ -50,13 +53,19 @@ _REQUIRED = frozenset({"reading", "blind", "gpus"})
 
 
 class PrometheusPoll(Struct, frozen=True):
-    """What one server answered. `firing` and `pending` are None where the rules could not be asked about."""
+    """
+    What one server answered.
+
+    `firing`, `pending` and `silent`, the watchdogs that have fired and do not now, are None where the rules
+    could not be asked about.
+    """
 
     answers: LabAnswers
     interval: float  # seconds between scrapes
     exporters: tuple[Exporter, ...]
     firing: frozenset[AlertKey] | None
     pending: frozenset[AlertKey] | None
+    silent: frozenset[AlertKey] | None
     clock: float | None  # the server's wall time less ours, in seconds, to the second
     size: int  # bytes of all answers, unpacked
     notes: tuple[str, ...] = ()
@@ -118,8 +127,19 @@ class _Asking:
         except LabError as error:
             if error.kind is not LabFailure.QUERY:
                 raise
-            self._refused.append(_("{name} could not be asked: {why}").format(name=name, why=error.text))
+            self._note(name, error)
             return None
+
+    def if_possible(self, name: str, text: str) -> list[Sample] | None:
+        """Return the series; None where there is no answer, which is noted."""
+        try:
+            return self.samples(text)
+        except LabError as error:
+            self._note(name, error)
+            return None
+
+    def _note(self, name: str, error: LabError) -> None:
+        self._refused.append(_("{name} could not be asked: {why}").format(name=name, why=error.text))
 
     def whole(self, name: str, text: str) -> list[Sample] | None:
         """Return the same; None too where there may be more than the answer has."""
@@ -156,6 +176,10 @@ class PrometheusClient:
         """Ask an instant query of the wall time `at` until the steady time `end`; raises LabError."""
         return parse_samples(self.server.name, self.ask(text, end, at).json)
 
+    def instances(self, end: float) -> frozenset[str]:
+        """Return the instances that are its targets now; raises LabError."""
+        return frozenset(by_instance(self.query(target_queries(self._settings.job)["scraped"], end)))
+
     def ask(self, text: str, end: float, at: float | None = None) -> HttpAnswer:
         """Ask the same, for the answer as it came; raises LabError."""
         seconds = end - time.monotonic()
@@ -164,18 +188,19 @@ class PrometheusClient:
             fields.append(("time", f"{at:.3f}"))
         return self.server.get("/api/v1/query", seconds, fields)
 
-    def poll(self, end: float, wanted: Sequence[RoomWanted] = ()) -> PrometheusPoll:
+    def poll(self, end: float, wanted: Sequence[RoomWanted] = (), *, first: bool = False) -> PrometheusPoll:
         """
         Ask all of a poll until the steady time `end`; raises LabError where the targets are not known.
 
-        GPUs with so much memory free are asked for while that is `wanted` alone.
+        GPUs with so much memory free are asked for while that is `wanted` alone; with the `first` poll, what
+        the hosts have told before.
         """
         job, asking = self._settings.job, _Asking(self, end)
         targets = target_queries(job)
-        first = asking.samples(targets["scraped"])
-        scraped = by_instance(first)
-        at = asking.at = first[0].at if first else (asking.clock or asking.began)
-        if first:
+        rows = asking.samples(targets["scraped"])
+        scraped = by_instance(rows)
+        at = asking.at = rows[0].at if rows else (asking.clock or asking.began)
+        if rows:
             self._check_clock(at)
         self._probe(job, scraped, end)
         exporters = self._exporters or (GPUWATCH,)
@@ -188,6 +213,8 @@ class PrometheusClient:
         self._unsure = old or not scraped.keys() <= told
         host_alerts = asking.unless_refused("gpuwatch_alert", host_alerts_query(job))
         rules = asking.whole("ALERTS", ALERTS)
+        # The last, and the one that takes long: the poll is good without it.
+        before = asking.if_possible(_("what was told before"), lacking_query(job)) if first else None
         return PrometheusPoll(
             LabAnswers(
                 at,
@@ -199,11 +226,13 @@ class PrometheusClient:
                 untold,
                 tuple(room.memory for room in wanted),
                 partial,
+                _lacking(before or []),
             ),
             self._interval or USUAL_INTERVAL,
             exporters,
             _alert_keys(rules, "firing"),
             _alert_keys(rules, "pending"),
+            _alert_keys(rules, SILENT),
             asking.clock_off,
             asking.size,
             asking.notes,
@@ -255,6 +284,14 @@ class PrometheusClient:
         gaps = [later - earlier for earlier, later in pairwise(times)]
         if gaps:
             self._interval = statistics.median(gaps)
+
+
+def _lacking(samples: list[Sample]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for sample in samples:
+        instance = sample.labels.get("instance", "")
+        found[instance] = found.get(instance, frozenset()) | {sample.labels.get(LACKS, "")}
+    return found
 
 
 def _alert_keys(samples: list[Sample] | None, state: str) -> frozenset[AlertKey] | None:

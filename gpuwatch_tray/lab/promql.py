@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.lab.alert_feed import WATCHDOG
 from gpuwatch_tray.lab.answers import HOST_LABELS
 from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.model.units import MIB
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 
 GONE_WINDOW = "1h"  # for how long Prometheus is asked for hosts that were taken off its list
 SCRAPED = "gpuwatch_scraped"
-ALERTS = f"count by (alertname, alertstate, {', '.join(HOST_LABELS)}) (ALERTS)"
+_ALERT_LABELS = ", ".join(("alertname", "alertstate", *HOST_LABELS))
+# What fires always and does not now says that the rules are gone; who has just started has not seen it fire.
+SILENT, WATCHDOG_WINDOW = "silent", "1d"
+_WATCHDOGS = f'last_over_time(ALERTS{{alertname=~".*{WATCHDOG}"}}[{WATCHDOG_WINDOW}])'
+ALERTS = (
+    f"count by ({_ALERT_LABELS}) (ALERTS) or count by ({_ALERT_LABELS}) (label_replace("
+    f'{_WATCHDOGS} unless on (alertname) ALERTS, "alertstate", "{SILENT}", "", ""))'
+)
 
 
 def quote(text: str) -> str:
@@ -87,6 +95,32 @@ def roomy_name(memory: int, *, looks: bool) -> str:
 
 def _filled(text: str, places: Mapping[str, str]) -> str:
     return re.sub(r"\$[A-Z]+", lambda place: places[place[0]], text)
+
+
+LACKS, LACKING_WINDOW = "lacks", "6h"
+LASTING = {  # what a host tells at each reading, by the names of `host_queries`
+    "gpus": "gpuwatch_gpus_visible{$JOB}",
+    "expected": "gpuwatch_gpus_expected{$JOB}",
+    "free": "gpuwatch_gpus_free{$JOB}",
+    "hottest": "gpuwatch_hottest_gpu_celsius{$JOB}",
+}
+FIRING = "firing"  # the same of `host_alerts_query`
+
+
+def lacking_query(job: str) -> str:
+    """
+    Ask which hosts have told something before and do not now: a row for each, with its name as label LACKS.
+
+    Who has just started has not seen them tell it.
+    """
+    metrics = {name: text.replace("$JOB", selector(job=job)) for name, text in LASTING.items()}
+    parts = [f"last_over_time({metric}[{LACKING_WINDOW}]) unless {metric}" for metric in metrics.values()]
+    evaluated = f"gpuwatch_alerts_evaluated{{{selector(job=job)}}}"
+    parts.append(f"max_over_time({evaluated}[{LACKING_WINDOW}]) == 1 unless on (instance) {evaluated} == 1")
+    return " or ".join(
+        f'label_replace(count by (instance) ({part}), "{LACKS}", "{name}", "", "")'
+        for name, part in zip((*metrics, FIRING), parts, strict=True)
+    )
 
 
 def _either(parts: list[str]) -> str:

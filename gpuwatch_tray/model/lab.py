@@ -64,6 +64,7 @@ class HostView(Struct, frozen=True):
     clock: Field[float] = UNKNOWN  # the host's wall time less that of who reads it, in s
     hottest: Field[int] = UNKNOWN  # degrees C
     firing: Field[tuple[HostAlert, ...]] = UNKNOWN  # what its own rules have found
+    lacks: tuple[str, ...] = ()  # the names of fields that it has told before, and does not now
     detail: Snapshot | None = None  # GPU by GPU, where it was asked for
 
     def __post_init__(self) -> None:
@@ -143,9 +144,10 @@ class LabView(Struct, frozen=True):
         Tell whether this view shows that an alert of the one before is over, and not that its data are lost.
 
         Prometheus ends alerts whose series vanish, and an Alertmanager all of them when nobody feeds it. So
-        one is over only where both can be believed, and its host is OK, and for so long that the rules have
-        looked at it again; without a host, every one that was `there` with it (None: any that is known). Of a
-        host that is none of the lab's, Prometheus's word is all there is.
+        one is over only where both can be believed, and its host is OK, tells all that it ever told, and has
+        for so long that the rules have looked at it again. Without a host that goes for every one that was
+        `there` with it (None: any that is known); of a host that is none of the lab's, Prometheus's word is
+        all there is.
         """
         if self.problem is not None or self.feed is not FeedState.FED:
             return False
@@ -159,7 +161,8 @@ class LabView(Struct, frozen=True):
         return all(self._is_settled(host) for host in self.hosts if there is None or host.name in there)
 
     def _is_settled(self, host: HostView) -> bool:
-        return host.state is HostState.OK and (host.since is None or self.at - host.since >= SETTLING)
+        known = host.state is HostState.OK and not host.lacks
+        return known and (host.since is None or self.at - host.since >= SETTLING)
 
 
 class ExportUsers(Enum):

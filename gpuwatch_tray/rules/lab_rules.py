@@ -294,9 +294,11 @@ def remote_of(subject: str) -> RemoteAlert:
 def judge_remote(facts: LabFacts) -> Verdict:
     """Tell the alerts that an Alertmanager has; each is over only where the data that show it are there."""
     view, findings, band = facts.view, [], set()
+    ours = facts.mine | facts.lab.pins
     for alert in view.alerts:
         subject = remote_subject(alert)
-        told = facts.lab.all_alerts or alert.mine is True
+        # Of a host that does not answer nobody tells who computes there.
+        told = facts.lab.all_alerts or alert.mine is True or alert.host in ours
         # What is silenced for everyone, or was told by its host already, is no news; nor is it over.
         if not told or alert.silences or alert.inhibited or _told_by_host(alert, view):
             band.add(subject)
@@ -327,7 +329,7 @@ def judge_remote(facts: LabFacts) -> Verdict:
 
 
 def _told_by_host(alert: RemoteAlert, view: LabView) -> bool:
-    """Whether it only repeats what a rule of its host has found, which is judged from the same data."""
+    """Return whether it only repeats what a rule of its host has found, judged from the same data."""
     labels = dict(alert.labels)
     if not alert.name.startswith("Gpuwatch") or not labels.get("rule"):
         return False

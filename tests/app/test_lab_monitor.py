@@ -24,7 +24,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
 from gpuwatch_tray.app.lab_watch import LabWatch
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_AT_REST, HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
@@ -47,7 +47,7 @@ from gpuwatch_tray.model.units import GIB
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.settings import LabSettings, Settings
 from gpuwatch_tray.store import Commit, OutboxSummary, StoreError
-from tests.engine.lab_world import away, counted, lab
+from tests.engine.lab_world import away, counted, detailed, lab
 from tests.store.commits import mail
 from tests.support.fakes import Clock, FakePopups, process, snapshot
 from tests.support.timing import wait_until
@@ -82,7 +82,7 @@ class Desk:
         self.context = lab_context(context_of(folder))
         self.store = open_store(self.context)
         self.clock, self.monotonic = Clock(), Clock(0.0)
-        self.shown, self.popups, self.reads = [], FakePopups(), 0
+        self.shown, self.popups, self.reads, self.retries = [], FakePopups(), 0, 0
         engine = create_lab_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monitor = LabMonitor(
             self.context, self, engine, self.shown.append, (), self.popups, self.monotonic
@@ -95,6 +95,9 @@ class Desk:
         self.reads += 1
         self.wanted = wanted
         return replace(self.next, at=self.clock.now)
+
+    def retry(self):
+        self.retries += 1
 
     def close(self):
         pass
@@ -156,13 +159,14 @@ def test_a_button_acts_on_the_labs_state(desk, tmp_path):
 
 
 def test_a_lab_that_cannot_be_read_is_asked_less_often(desk):
-    """The pause grows to two minutes; a click asks at once, and an answer brings the old pace back."""
+    """The pause grows to two minutes; a click asks all at once, and an answer brings the old pace back."""
     desk.poll(DEAD, 40)
     assert 5 <= desk.reads <= 10
     before = desk.reads
+    assert desk.retries == 0
     desk.monitor.check_now()
     desk.poll(WELL)
-    assert desk.reads == before + 1
+    assert (desk.reads, desk.retries) == (before + 1, 1)
     desk.poll(WELL, 10)
     assert desk.reads == before + 11
     assert LONGEST_PAUSE == 120.0
@@ -182,11 +186,13 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_hangs_is_grey_before_long(desk):
     """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
     desk.poll(WELL, 3)
+    assert desk.monitor.housekeep() == HOUSEKEEP_AT_REST
     desk.monotonic.advance(70)
-    desk.monitor.housekeep()
+    rest = desk.monitor.housekeep()
     assert desk.shown[-1].level is Level.OK
+    assert HOUSEKEEP_EVERY <= rest < 10
     desk.monotonic.advance(10)
-    desk.monitor.housekeep()
+    assert desk.monitor.housekeep() == HOUSEKEEP_EVERY
     assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
     desk.poll(DEAD, 9)
     desk.monotonic.advance(LONGEST_PAUSE)
@@ -222,6 +228,28 @@ def test_memory_of_free_gpus_is_asked_for_while_somebody_waits_for_it(desk):
     assert desk.wanted == ()
 
 
+def test_hosts_on_which_a_process_is_waited_for_are_asked_for_a_while(desk):
+    """With the first poll after a start too, and in bounded time: who hangs holds up no other poll."""
+    asked = []
+
+    def detail(name):
+        asked.append(name)
+        desk.monotonic.advance(6)
+        return Snapshot(name, desk.clock.now, problem=Problem("no answer within 5 s"))
+
+    desk.detail = detail
+    names = [f"gpu{n}" for n in range(1, 8)]
+    hosts = lab(*(replace(detailed(name, 1), detail=None) for name in names))
+    reminders = LabReminders(desk.store, desk.clock.instant)
+    for name in names[1:]:
+        reminders.add_end(name, 100, detailed(name, 1).detail)
+    reminders.add_free(1, "gpu1", hosts)
+    desk.poll(hosts, 2)
+    assert asked[-3:] == ["gpu2", "gpu3", "gpu4"]
+    assert desk.shown[-1].level is not Level.NO_DATA
+    assert len(desk.shown[-1].awaited) == 7
+
+
 def test_explain_names_what_the_exporters_do_not_tell(desk):
     """Why a rule is open is in the notes of the view: they stand before the rules."""
     note = "dcgm-exporter does not tell processes"
@@ -229,6 +257,12 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
     (first, *rules) = desk.monitor.explain()
     assert note in first
     assert any("host_blind" in line for line in rules)
+
+
+def test_explain_numbers_the_labs_alerts_as_they_are_acknowledged(desk):
+    """Beside them are this computer's, by the same numbers: `alerts ack 1` would be another one."""
+    desk.poll(BUSY)
+    assert any(line.strip().startswith("Alert L1, ") for line in desk.monitor.explain())
 
 
 def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
@@ -302,6 +336,9 @@ class FakeSource:
 
     def read(self, _wanted=(), /):
         return WELL
+
+    def retry(self):
+        pass
 
     def close(self):
         type(self).closed += 1
@@ -465,6 +502,6 @@ def test_an_obstacle_is_told_once_and_tried_again(tmp_path, sources, monkeypatch
         watch.start(context_of(tmp_path))
         wait_until(lambda: len(tries) > 3, "several tries")
     wait_until(lambda: watch.monitor is not None, "it is watched")
-    lines = [record.message for record in caplog.records if record.name == lab_monitor.__name__]
+    lines = [record.message for record in caplog.records if record.name == LabWatch.__module__]
     assert lines == ["The lab is not watched: the state is torn", "the lab is watched now"]
     assert watch.stop(10.0)

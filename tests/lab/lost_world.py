@@ -1,5 +1,5 @@
 """
-A lab as Prometheus and its Alertmanager would tell of it, in which only losses happen. Pure.
+A lab as Prometheus and its Alertmanager would tell of it, in which losses happen, and are mended. Pure.
 
 It keeps what the real programs were seen to do (tests/lab/test_traps.py): samples are served for five minutes
 unless a failed scrape ends their series; a server that restarts goes on with what it has stored; alerts whose
@@ -17,7 +17,7 @@ from gpuwatch_tray.lab.exporters import GPUWATCH
 from gpuwatch_tray.lab.host_states import LabAnswers
 from gpuwatch_tray.lab.lab_error import LabError, LabFailure
 from gpuwatch_tray.lab.prometheus_poll import PrometheusPoll
-from gpuwatch_tray.lab.promql import roomy_name
+from gpuwatch_tray.lab.promql import LASTING, roomy_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ INTERVAL = 15.0
 LOOKBACK = 300.0
 GPUS, FREE, MINE = 4, 1, 2  # of each host, for ever
 PORT = 9836
+EVALUATION, HOLD = 60.0, 300.0  # seconds between evaluations of the rules, and that each must hold
 WATCHDOG = ("Watchdog", "")
 
 
@@ -49,9 +50,11 @@ class WorldHost:
     ours: bool = True  # its exporter has our metrics
     users: bool = True
     counts: bool = True
+    expects: bool = True
     reading: float = 0.0
     up: tuple[float, float] | None = None  # time and value of the last sample
     seen: tuple[float, dict[str, float]] | None = None  # time and values of the last metrics
+    told: set[str] = field(default_factory=set)  # the names of all values within the last hours
 
     @property
     def instance(self) -> str:
@@ -67,16 +70,19 @@ class WorldHost:
         values = {"reading": self.reading, "gpus": GPUS - self.lost, "expected": GPUS, "free": FREE}
         if self.users:
             values["mine"] = MINE
+        if not self.expects:
+            del values["expected"]
         if not self.counts:
             values = {"reading": self.reading}
         if not self.reads:
             values = {"blind": 0.0}
         self.seen = now, values if self.ours else {}
+        self.told |= self.seen[1].keys() & LASTING.keys()
 
 
 @dataclass
 class LostWorld:
-    """The servers and hosts; `advance` lets time pass, the other methods each lose something for good."""
+    """The servers and hosts; `advance` lets time pass, `mend` ends what the other methods each have lost."""
 
     hosts: dict[str, WorldHost]
     now: float
@@ -84,7 +90,15 @@ class LostWorld:
     scraping: bool = True
     fed: bool = True
     manager: bool = True
+    rules: bool = True
     refused: set[str] = field(default_factory=set)
+    active: dict[tuple[str, str], float] = field(default_factory=dict)  # since when the rules find what
+    evaluated: float = 0.0
+
+    def __post_init__(self) -> None:
+        lost = (host for host in self.hosts.values() if host.lost)
+        self.active = {("GpuLost", host.instance): self.now - HOLD for host in lost}
+        self.evaluated = self.now
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds
@@ -95,6 +109,19 @@ class LostWorld:
                 for host in self.hosts.values():
                     if host.target and host.asked:
                         host.scrape(self.now)
+            if self.running and self.now - self.evaluated >= EVALUATION:
+                self.evaluated = self.now
+                self.active = {alert: self.active.get(alert, self.now) for alert in self.found()}
+
+    def mend(self, _name: str) -> None:
+        """Everything works again, but for the GPUs that are lost; a server that was away has no memory."""
+        if not self.running:
+            self.active, self.evaluated = {}, self.now
+        self.running = self.scraping = self.fed = self.manager = self.rules = True
+        self.refused = set()
+        for host in self.hosts.values():
+            host.target = host.asked = host.answers = host.reads = host.moves = True
+            host.ours = host.users = host.counts = host.expects = True
 
     # --- losses
 
@@ -116,6 +143,14 @@ class LostWorld:
     def hide_gpus(self, name: str) -> None:
         self.hosts[name].counts = False
 
+    def hide_expected(self, name: str) -> None:
+        """The host's own inventory cannot be read: a lost GPU looks as if it had never been there."""
+        self.hosts[name].expects = False
+
+    def lose_rules(self, _name: str) -> None:
+        """Its rule files are not found at a restart, which it takes for none."""
+        self.rules = False
+
     def hide_users(self, name: str) -> None:
         self.hosts[name].users = False
 
@@ -130,7 +165,7 @@ class LostWorld:
         """An empty disk, and no targets."""
         self.scraping = False
         for host in self.hosts.values():
-            host.up, host.seen = None, None
+            host.up, host.seen, host.told = None, None, set()
 
     def stop_prometheus(self, _name: str) -> None:
         self.running = False
@@ -153,17 +188,26 @@ class LostWorld:
     # --- what is told
 
     def firing(self) -> set[tuple[str, str]]:
-        """The alerts whose series are there, by name and instance, and the one that always fires."""
-        return {WATCHDOG} | {
+        """The alerts that fire, by name and instance; without its series one is over at once."""
+        held = {alert for alert, since in self.active.items() if self.now - since >= HOLD}
+        return {WATCHDOG, *(held & self.found())} if self.rules else set()
+
+    def found(self) -> set[tuple[str, str]]:
+        """What the rules would find now."""
+        if not self.rules:
+            return set()
+        return {
             ("GpuLost", host.instance)
             for host in self.hosts.values()
-            if host.seen and self._served(host.seen[0]) and host.seen[1].get("gpus", GPUS) < GPUS
+            if host.seen
+            and self._served(host.seen[0])
+            and host.seen[1].get("gpus", GPUS) < host.seen[1].get("expected", 0)
         }
 
     def _served(self, at: float) -> bool:
         return self.now - at <= LOOKBACK
 
-    def poll(self, _end: float, wanted: Sequence[RoomWanted] = ()) -> PrometheusPoll:
+    def poll(self, _end: float, wanted: Sequence[RoomWanted] = (), *, first: bool = False) -> PrometheusPoll:
         if not self.running or "gpus" in self.refused:
             raise unreachable()
         targets = [host for host in self.hosts.values() if host.up and self._served(host.up[0])]
@@ -177,6 +221,10 @@ class LostWorld:
                             for room in wanted:
                                 asked = roomy_name(room.memory, looks=False)
                                 values.setdefault(asked, {})[host.instance] = value
+        lacking = {
+            host.instance: frozenset(name for name in host.told if host.instance not in values.get(name, {}))
+            for host in self.hosts.values()
+        }
         firing: dict[str, tuple[HostAlert, ...]] = dict.fromkeys(values.get("reading", {}), ())
         known = None if "alerts" in self.refused else self.firing()
         return PrometheusPoll(
@@ -188,11 +236,13 @@ class LostWorld:
                 values,
                 firing,
                 room=tuple(room.memory for room in wanted),
+                lacking=lacking if first else {},
             ),
             INTERVAL,
             (GPUWATCH,),
             None if known is None else frozenset(known),
-            None if known is None else frozenset(),
+            None if known is None else frozenset(self.active.keys() - known),
+            None if known is None else frozenset() if self.rules else frozenset({WATCHDOG}),
             None,
             0,
         )
@@ -228,6 +278,8 @@ LOSSES = (
     LostWorld.become_another,
     LostWorld.hide_users,
     LostWorld.hide_gpus,
+    LostWorld.hide_expected,
+    LostWorld.lose_rules,
     LostWorld.leave,
     LostWorld.restart_without_targets,
     LostWorld.begin_anew,

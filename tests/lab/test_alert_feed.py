@@ -76,3 +76,13 @@ def test_a_watchdog_that_fires_no_more_is_no_calm():
     assert feed is FeedState.UNKNOWN
     assert why.startswith("GpuwatchWatchdog should always fire in Prometheus")
     assert judge.judge({watchdog}, {watchdog}) == (FeedState.FED, "")
+
+
+def test_a_watchdog_that_fired_before_the_start_is_missed_too():
+    """Who begins after the rules were lost has not seen it fire: Prometheus remembers that it did."""
+    judge = FeedJudge()
+    watchdog = ("GpuwatchWatchdog", "")
+    assert judge.judge(set(), set(), {watchdog})[0] is FeedState.UNKNOWN
+    assert judge.judge(set(), set(), set())[0] is FeedState.UNKNOWN
+    assert judge.judge({watchdog}, {watchdog})[0] is FeedState.FED
+    assert FeedJudge().judge(set(), set())[0] is FeedState.FED

@@ -18,9 +18,11 @@ from gpuwatch_tray.lab.exporters import (
     missing_notes,
 )
 from gpuwatch_tray.lab.promql import (
+    ALERTS,
     exporters_query,
     host_alerts_query,
     host_queries,
+    lacking_query,
     roomy_name,
     roomy_queries,
     target_queries,
@@ -52,6 +54,11 @@ def check(tmp_path, given, expected, at=QUARTER):
         }
         for text, numbers in expected
     ]
+    evaluate(tmp_path, given, tests)
+
+
+def evaluate(tmp_path, given, tests):
+    """Have promtool run these tests of expressions."""
     file = tmp_path / "test.yml"
     group = {"interval": "1m", "input_series": given, "promql_expr_test": tests}
     file.write_text(json.dumps({"rule_files": [], "evaluation_interval": "1m", "tests": [group]}))  # as YAML
@@ -173,6 +180,42 @@ def test_of_two_targets_with_one_name_each_answer_is_the_worse(tmp_path):
         (roomy((NVIDIA_SMI,), 1), {}),
     ]
     check(tmp_path, given, expected)
+
+
+def test_prometheus_remembers_what_a_host_has_told(tmp_path):
+    """A row for each thing that it told within hours and does not now, named; of what goes on none."""
+    query = lacking_query("gpuwatch")
+    given = [
+        series("gpuwatch_gpus_visible", "4x20", instance="a"),
+        series("gpuwatch_gpus_expected", "4x5 stale", instance="a"),
+        series("gpuwatch_alerts_evaluated", "1x5 0x15", instance="a"),
+        series("gpuwatch_gpus_visible", "4x5 stale", instance="b"),
+        series("gpuwatch_alerts_evaluated", "1x20", instance="b"),
+        series("gpuwatch_alerts_evaluated", "0x20", instance="c"),
+        series("gpuwatch_hottest_gpu_celsius", "50x5 stale", instance="c"),
+        {"series": 'gpuwatch_gpus_free{job="other",instance="d"}', "values": "1x5 stale"},
+    ]
+    rows = [
+        {"labels": f'{{instance="{instance}",lacks="{name}"}}', "value": 1}
+        for instance, name in (("b", "gpus"), ("a", "expected"), ("c", "hottest"), ("a", "firing"))
+    ]
+    evaluate(tmp_path, given, [{"expr": query, "eval_time": QUARTER, "exp_samples": rows}])
+
+
+def test_a_watchdog_that_does_not_fire_any_more_is_remembered(tmp_path):
+    """With its own state, beside what fires and what is pending; one that fires is that alone."""
+    given = [
+        {"series": 'ALERTS{alertname="MyWatchdog",alertstate="firing"}', "values": "1x5 stale"},
+        {"series": 'ALERTS{alertname="Watchdog",alertstate="firing"}', "values": "1x20"},
+        {"series": 'ALERTS{alertname="Gone",alertstate="firing",instance="a"}', "values": "1x5 stale"},
+        {"series": 'ALERTS{alertname="Hot",alertstate="pending",instance="a"}', "values": "1x20"},
+    ]
+    rows = [
+        {"labels": '{alertname="Watchdog",alertstate="firing"}', "value": 1},
+        {"labels": '{alertname="Hot",alertstate="pending",instance="a"}', "value": 1},
+        {"labels": '{alertname="MyWatchdog",alertstate="silent"}', "value": 1},
+    ]
+    evaluate(tmp_path, given, [{"expr": ALERTS, "eval_time": QUARTER, "exp_samples": rows}])
 
 
 def roomy(exporters, memory, least=1, *, looks=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from gpuwatch_tray.lab.host_states import READING_AGE, HostMemory, LabAnswers, PollTime, judge_hosts
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, HostState
@@ -61,6 +62,24 @@ def test_one_that_stops_moving_is_old():
     found = states(lambda at: min(at, START + 300.0), 60)
     assert found[20] is HostState.OK
     assert set(found[20 + LATE :]) == {HostState.STALE}
+
+
+def test_what_a_host_told_once_and_does_not_now_is_lacking():
+    """Whether we have seen it or Prometheus remembers it; not what comes back, or never was there."""
+    memory = HostMemory()
+    start = answers(START, START, gpus=4, expected=4)
+    for answer, lacks in (
+        (replace(start, lacking={"h1": frozenset({"hottest"})}), ("hottest",)),
+        (start, ("hottest",)),
+        (answers(START, START, gpus=4), ("expected", "hottest")),
+        (replace(start, firing={"h1": ()}), ("hottest",)),
+        (start, ("firing", "hottest")),
+        (answers(START, START, gpus=4, expected=4, hottest=40), ("firing",)),
+    ):
+        views, memory = judge_hosts(answer, memory, PollTime(START, 0.0), interval=STEP)
+        assert views["h1"].lacks == lacks
+    views, memory = judge_hosts(answers(START, START), memory, PollTime(START, 0.0), interval=STEP)
+    assert (views["h1"].state, views["h1"].lacks) == (HostState.UNKNOWN, ())
 
 
 def of(**told):

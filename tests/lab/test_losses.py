@@ -43,9 +43,14 @@ class Desk:
     """The program's source, rules and state over a made-up world."""
 
     def __init__(self, world: LostWorld, *, calm: bool) -> None:
-        self.world = world
+        self.world, self.calm = world, calm
         self.folder = memory_folder()
         self.clock = Clock()
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin anew from what is on file."""
+        calm, world = self.calm, self.world
         self.store = Store(self.folder, "lab", self.clock.uptime)
         made = SilencesMade(self.folder / "none.json")
         self.source = PrometheusLab(
@@ -74,15 +79,21 @@ class Desk:
         view = self.source.read([RoomWanted(ROOM, 1)])
         return view, self.engine.evaluate(view)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         self.store.close()
         self.source.close()
+
+    def close(self) -> None:
+        self.stop()
         shutil.rmtree(self.folder)
 
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(LOSSES), st.sampled_from(NAMES), st.sampled_from([15.0, 60.0, SETTLED, 1000.0])
+        st.sampled_from(LOSSES),
+        st.sampled_from(NAMES),
+        st.sampled_from([15.0, 60.0, SETTLED, 1000.0]),
+        st.booleans(),
     ),
     min_size=1,
     max_size=6,
@@ -93,7 +104,21 @@ steps = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_no_sequence_of_losses_gives_green_free_or_resolved(lost, steps):
-    """What was lost is never well again, nothing becomes free by it, and no alert ends by it."""
+    """What was lost is never well again, nothing becomes free by it, and no alert ends; nor by a restart."""
+    for loss, *_ in steps:
+        event(loss.__name__)
+    play(lost, steps)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_loss_alone_gives_green_free_or_resolved(loss, restart):
+    """Each on the host whose GPU is lost, and on one that was well."""
+    for lost in (0, 1):
+        play(lost, [(loss, "h1", 60.0, restart)])
+
+
+def play(lost, steps):
     clock = Clock()
     world = LostWorld(
         {name: WorldHost(name, lost if name == "h1" else 0) for name in NAMES}, clock.instant().wall
@@ -107,21 +132,66 @@ def test_no_sequence_of_losses_gives_green_free_or_resolved(lost, steps):
         assert [alert.rule for alert in result.status.alerts].count("remote") == lost, result.status
         assert (result.status.level is Level.OK) is not bool(lost), result
         losses = set()
-        for loss, name, seconds in steps:
-            event(loss.__name__)
+        for loss, name, seconds, restart in steps:
             loss(world, name)
             losses.add(loss)
+            if restart:
+                desk.stop()
+                desk.start()
             for wait in (seconds, 15.0):
                 check(*desk.look(wait), losses, settled=False)
-            for wait in (SETTLED, 600.0):
+            for wait in (SETTLED, *[60.0] * 10):
                 check(*desk.look(wait), losses, settled=True)
     finally:
         desk.close()
 
 
-def check(view, result, losses, *, settled):
-    assert {host.name for host in view.hosts} == set(NAMES), "a host is left out silently"
-    for host in view.hosts:
+# What goes on for ever in this world; what tells that something is not known comes and goes.
+COME_AND_GO = {"lab_blind", "host_blind", "host_gone", "lab_feed"}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.one_of(st.sampled_from(LOSSES), st.just(LostWorld.mend)),
+            st.sampled_from(NAMES),
+            st.sampled_from([15.0, 60.0, SETTLED, 1000.0]),
+            st.sampled_from([False, False, True]),
+        ),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_what_comes_back_ends_nothing_that_is_not_over(steps):
+    """Losses and recoveries in any order: a GPU that stays lost, and limits that stay exceeded, go on."""
+    clock = Clock()
+    world = LostWorld({name: WorldHost(name, int(name == "h1")) for name in NAMES}, clock.instant().wall)
+    desk = Desk(world, calm=False)
+    try:
+        for _ in range(4):
+            _view, result = desk.look(30.0)
+        assert {"remote", "gpu_lost"} <= {alert.rule for alert in result.status.alerts}
+        for loss, name, seconds, restart in steps:
+            event(loss.__name__)
+            loss(world, name)
+            if restart:
+                desk.stop()
+                desk.start()
+            for wait in (seconds, *[15.0] * 8, *[60.0] * 12):
+                _view, result = desk.look(wait)
+                ended = {change.alert.rule for change in result.changes if change.kind is ChangeKind.RESOLVED}
+                assert ended <= COME_AND_GO
+                assert result.status.level is not Level.OK
+    finally:
+        desk.close()
+
+
+def check(_view, result, losses, *, settled):
+    shown = result.lab_view
+    if shown.problem is None:
+        assert {host.name for host in shown.hosts} == set(NAMES), "a host is left out silently"
+    for host in shown.hosts:
         assert isinstance(host.free, Missing) or host.free <= FREE
         assert host.roomy in {(), ((ROOM, FREE),)}
         assert host.roomy == () or not isinstance(host.free, Missing)

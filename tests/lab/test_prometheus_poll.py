@@ -87,3 +87,21 @@ def test_a_host_that_is_not_in_an_answer_with_a_warning_is_not_gone(warned):
     assert polls[1].notes == (
         (f"the answer of localhost:{server.port} is not whole: no store for h2",) if warned else ()
     )
+
+
+def test_a_poll_is_good_without_what_was_told_before():
+    """It is a question over hours, asked once: a server that is too slow for it answers all the same."""
+
+    def answer(head):
+        if "6h" in head:
+            return [reply('{"error": "query timed out"}', "503 Service Unavailable")]
+        return [vector(({"instance": "h1"}, str(time.time())), at=time.time())]
+
+    with ScriptedServer(answer) as server:
+        client = PrometheusClient(LabServer(server.url, LabSettings(), lambda: Secret("")), LabSettings())
+        client._exporters, client._interval, client._probed = (GPUWATCH,), 15.0, time.monotonic()
+        poll = client.poll(time.monotonic() + 30, first=True)
+        assert (poll.answers.scraped.keys(), poll.answers.lacking) == ({"h1"}, {})
+        assert "what was told before could not be asked" in poll.notes[0]
+        assert client.poll(time.monotonic() + 30).notes == ()
+        client.server.close()

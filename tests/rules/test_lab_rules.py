@@ -147,7 +147,7 @@ REMOTE = RemoteAlert("f1", "DiskFull", "gpu1", Severity.WARNING, "the disk is fu
     ("alert", "told"),
     [
         (REMOTE, True),
-        (replace(REMOTE, mine=False), False),
+        (replace(REMOTE, mine=False, host="gpu2"), False),
         (replace(REMOTE, silences=(RemoteSilence("s", "bob", "known", 9e9),)), False),
         (replace(REMOTE, inhibited=True), False),
     ],
@@ -199,6 +199,31 @@ def test_an_alert_of_no_host_is_over_where_all_that_were_there_with_it_are_well(
     made = world(lab(*WELL, alerts=(ANYWHERE,), **fed), lab(WELL[0], **fed))
     made.forget(host_prefix("gpu2"))
     assert after(made, lab(WELL[0], **fed)) == set()
+
+
+def test_a_host_that_tells_less_than_before_is_not_well():
+    """Its alerts are not over by that; without its own count of GPUs, or its own rules, it is not green."""
+    fed = {"feed": FeedState.FED}
+    for name, green in (("expected", False), ("firing", False), ("hottest", True)):
+        made = world(lab(*WELL, alerts=(REMOTE,), **fed))
+        less = lab(replace(WELL[0], lacks=(name,)), WELL[1], **fed)
+        assert after(made, less) == {"gpu1/f1/DiskFull"}
+        assert bool(made.polls[-1].gaps) is not green
+        assert after(made, lab(*WELL, **fed)) == set()
+        assert made.polls[-1].gaps == ()
+
+
+def test_an_alert_of_a_host_on_which_one_computes_is_told_while_it_does_not_answer():
+    """Nobody tells then who computes there: one did when it was last well. Of the others none is told."""
+    mine = {"all_alerts": False, "pins": frozenset({"gpu3"})}
+    hosts = (*WELL, counted("gpu3"))
+    lost = [away(host.name) for host in hosts]
+    alerts = [replace(REMOTE, fingerprint=host.name, host=host.name, mine=False) for host in hosts]
+    made = world(
+        lab(*hosts, feed=FeedState.FED), lab(*lost, alerts=tuple(alerts), feed=FeedState.FED), **mine
+    )
+    told = {subject for rule, subject in made.firing() if rule == "remote"}
+    assert told == {"gpu1/gpu1/DiskFull", "gpu3/gpu3/DiskFull"}
 
 
 @pytest.mark.parametrize(
