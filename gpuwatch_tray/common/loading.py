@@ -24,11 +24,11 @@ def lasting_imports() -> Iterator[None]:
 
     Python looks for garbage while objects become more, and when it ends: at what is loaded here it does not,
     which is a seventh of a short command. And the block does without OpenSSL, as on a Python that was built
-    without it: asyncio has no TLS of its own, hashlib its own code; a later `import ssl` works as always. And
-    msgspec takes from typing what it would load typing_extensions for, and with it `inspect`: 6 ms and 1.6 MB
-    of a short command.
+    without it: asyncio has no TLS of its own, hashlib its own code; a later `import ssl` works as always. Nor
+    are bz2 and lzma loaded, which shutil takes for archives. And msgspec takes from typing what it would load
+    typing_extensions for, and with it `inspect`: 6 ms and 1.6 MB of a short command.
     """
-    hidden = ["ssl", "typing_extensions"]
+    hidden = ["ssl", "typing_extensions", "bz2", "lzma"]
     if all(map(find_spec, _OWN_HASHES + _OWN_SHA2)):
         hidden.append("_hashlib")
     hidden = [name for name in hidden if name not in sys.modules]

@@ -52,6 +52,8 @@ LAB = (
 )
 SELDOM = (
     "argparse",
+    "_bz2",
+    "_lzma",
     "pickle",
     "gpuwatch_tray.engine.explain",
     "gpuwatch_tray.export.rows",
