@@ -75,7 +75,7 @@ def test_fresh_critical_news_leaves_by_itself_and_first(store, gather):
 
 
 def test_critical_news_over_the_limit_that_leaves_by_itself_is_held_no_more(store, gather):
-    """While it is being sent no digest of what is held tells it as well; where it fails, it is tried again."""
+    """While it is sent no digest of what is held tells it as well; where it fails, it is tried again."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), severe(3, held=True, created=LATER - 60)))
     assert [row[0] for row in due(store, gather)] == [3, 1]
     assert store.held_mails() == ()
