@@ -116,8 +116,6 @@ def step_command(
 
 
 MOST_XIDS = 32  # of a run: a GPU that fails for good reports one after the other
-
-
 MOST_OTHERS = 8  # of a run's GPUs: those with the most memory
 
 

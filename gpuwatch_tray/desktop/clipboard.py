@@ -65,8 +65,6 @@ def _unix(environ: Mapping[str, str]) -> Callable[[str], None] | None:
         return None
 
     def own(text: str) -> None:
-        # Late: few need python-xlib.
-
         if problem := own_selection(text, display, TIMEOUT):
             raise ClipboardError(problem)
 

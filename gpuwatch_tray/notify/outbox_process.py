@@ -63,6 +63,7 @@ class OutboxProcess:
         self.channel = channel
         self._own_command, self._fallback = list(command), fallback
         self._exit_code = 0  # the last child's, until it is judged
+        self._failed = False  # whether the last one that was judged failed and did nothing
         self._gather = gather
         self._command = list(command)
         self._clock = clock
@@ -111,9 +112,7 @@ class OutboxProcess:
         try:
             self._waiting = self._store.outbox_summary(now, self.channel)
             self._checked = True
-            exit_code, self._exit_code = self._exit_code, 0
-            if exit_code and self._waiting == self._before_child:
-                self._cannot_start(now, _("exit code {code}").format(code=exit_code))
+            self._judge_exit(now)
             due = self._waiting.next_at is not None and self._waiting.next_at <= now
             if due and not self._is_pausing():
                 self._start(now)
@@ -121,6 +120,19 @@ class OutboxProcess:
             log.warning("the mail delivery could not be started: %s", error)
             return False
         return self._waiting != before
+
+    def _judge_exit(self, now: float) -> None:
+        """Take a program for one that does not start where two children in a row failed and did nothing."""
+        # One alone may have met a state that another process had locked.
+        exit_code, self._exit_code = self._exit_code, 0
+        if not exit_code:
+            return
+        failed_before, self._failed = self._failed, self._waiting == self._before_child
+        if self._failed and failed_before:
+            self._failed = False
+            self._cannot_start(now, _("exit code {code}").format(code=exit_code))
+        elif self._failed:
+            self._before_child = None  # the second at once
 
     def _is_pausing(self) -> bool:
         """Return whether the last child left the outbox unchanged a short time ago, as it died, say."""

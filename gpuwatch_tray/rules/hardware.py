@@ -10,6 +10,8 @@ from gpuwatch_tray.rules.rule_history import ECC_WINDOW, RECOVERY_XID, BoardHist
 from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpuwatch_tray.model import Gpu
     from gpuwatch_tray.rules.rule_history import RuleEvent
 
@@ -132,7 +134,25 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         return Verdict(ECC_RULE)
     builder = VerdictBuilder(ECC_RULE, snapshot)
     most = limits.faults.ecc_corrected
-    gpus = dict(snapshot.boards)
+    _add_uncorrected(builder, dict(snapshot.boards), history)
+    for name, gpu in builder.boards(lasting=True):
+        # Not held: where ECC was switched off, an event that was acknowledged is over all the same.
+        what = N_("the uncorrected memory errors")
+        if builder.read(gpu, what, gpu.ecc_uncorrected, name, held=False) is not None:
+            builder.measure(-1.0, _("no new uncorrected errors"))
+        what = N_("the corrected memory errors")
+        if most is not None and builder.read(gpu, what, gpu.ecc_corrected, name, held=False) is not None:
+            _judge_corrected(builder, name, gpu, history, most)
+    threshold = _("a memory error cannot be corrected")
+    if most is not None:
+        threshold = _("a memory error cannot be corrected, or {count} are corrected within 10 min").format(
+            count=most
+        )
+    return builder.build(threshold)
+
+
+def _add_uncorrected(builder: VerdictBuilder, gpus: Mapping[str, Gpu], history: RuleHistory) -> None:
+    """Add a finding for each GPU with new errors that could not be corrected, known from its event alone."""
     for name, event in history.events.items():
         if "/" not in name:
             board = gpus.get(name)
@@ -144,37 +164,27 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             ).format(count=event.count, gpu=where if board is None else gpu_name(board))
             reason = f"ECC({where}: {event.count} UNCORRECTED)"
             builder.fire(name, Severity.CRITICAL, reason, text, event.count)
-    for name, gpu in builder.boards(lasting=True):
-        # Not held: where ECC was switched off, an event that was acknowledged is over all the same.
-        what = N_("the uncorrected memory errors")
-        if builder.read(gpu, what, gpu.ecc_uncorrected, name, held=False) is not None:
-            builder.measure(-1.0, _("no new uncorrected errors"))
-        what = N_("the corrected memory errors")
-        if most is None or builder.read(gpu, what, gpu.ecc_corrected, name, held=False) is None:
-            continue
-        errors = int(history.boards.get(name, BoardHistory()).errors.total(history.clock, ECC_WINDOW))
-        measured = ngettext(
-            "{count} corrected error on {gpu} in 10 min",
-            "{count} corrected errors on {gpu} in 10 min",
+
+
+def _judge_corrected(builder: VerdictBuilder, name: str, gpu: Gpu, history: RuleHistory, most: int) -> None:
+    """Judge the errors that were corrected on a GPU within 10 minutes by the limit `most`."""
+    errors = int(history.boards.get(name, BoardHistory()).errors.total(history.clock, ECC_WINDOW))
+    measured = ngettext(
+        "{count} corrected error on {gpu} in 10 min",
+        "{count} corrected errors on {gpu} in 10 min",
+        errors,
+    )
+    builder.measure(errors, measured.format(count=errors, gpu=gpu_name(gpu)))
+    if errors >= most:
+        reason = f"ECC({gpu_label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
+        text = ngettext(
+            "{count} memory error was corrected on {gpu} in 10 minutes; the limit is {limit}",
+            "{count} memory errors were corrected on {gpu} in 10 minutes; the limit is {limit}",
             errors,
-        )
-        builder.measure(errors, measured.format(count=errors, gpu=gpu_name(gpu)))
-        if errors >= most:
-            reason = f"ECC({gpu_label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
-            text = ngettext(
-                "{count} memory error was corrected on {gpu} in 10 minutes; the limit is {limit}",
-                "{count} memory errors were corrected on {gpu} in 10 minutes; the limit is {limit}",
-                errors,
-            ).format(count=errors, gpu=gpu_name(gpu), limit=most)
-            builder.fire(name, Severity.WARNING, reason, text, errors)
-        elif errors > ECC_CLEAR * most:
-            builder.in_band(name)
-    threshold = _("a memory error cannot be corrected")
-    if most is not None:
-        threshold = _("a memory error cannot be corrected, or {count} are corrected within 10 min").format(
-            count=most
-        )
-    return builder.build(threshold)
+        ).format(count=errors, gpu=gpu_name(gpu), limit=most)
+        builder.fire(name, Severity.WARNING, reason, text, errors)
+    elif errors > ECC_CLEAR * most:
+        builder.in_band(name)
 
 
 PCIE_WIDTH_RULE = "pcie_width"

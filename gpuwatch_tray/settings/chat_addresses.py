@@ -7,7 +7,6 @@ An address is a secret as a whole. What is wrong with a line is said without it.
 from __future__ import annotations
 
 import re
-from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 MOST_CHATS = 20  # each that is due is sent to by a process of its own
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _PLAIN = "plain"
+_EXAMPLE = "ntfys://ntfy.sh/TOPIC"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -56,11 +56,7 @@ def read_chats(
         text, problem = "", _("not UTF-8 text: save it as UTF-8")
     if problem:
         return (), (ConfigProblem(str(file), None, key, problem),), ()
-    warnings: tuple[str, ...] = ()
-    if found.exposed:
-        warning = _("{key}: others can read {file}: {mend}")
-        warnings = (warning.format(key=key, file=file, mend=f"chmod 600 {quote(str(file))}"),)
-    return *_parse_lines(text, str(file)), warnings
+    return *_parse_lines(text, str(file)), (paths.exposed_warning(key, file),) if found.exposed else ()
 
 
 def _parse_lines(text: str, file: str) -> tuple[tuple[ChatAddress, ...], tuple[ConfigProblem, ...]]:
@@ -107,6 +103,30 @@ def apart(chat: ChatAddress, others: Sequence[ChatAddress]) -> ChatAddress:
 
 def parse_line(line: str) -> ChatAddress:
     """Return the chat of a line, with an empty name where it has none; ValueError names no address."""
+    name, address, filters = _words(line)
+    in_keyring = address.startswith(f"{KEYRING}:") and "/" not in address
+    scheme = address.removeprefix(f"{KEYRING}:") if in_keyring else scheme_of(address)
+    service = SERVICES.get(scheme)
+    if service is None:
+        raise ValueError(_no_service(address))
+    if in_keyring and not name:
+        raise ValueError(_("an address in the keyring needs a name before it"))
+    if not in_keyring and not urlsplit(address).netloc:
+        raise ValueError(_("the address ends after {scheme}://").format(scheme=scheme))
+    route, plain_text = ChatRoute(name), _PLAIN in filters
+    for word in filters:
+        if word != _PLAIN:
+            route = _filtered(route, word)
+    if not plain_text and not in_keyring and is_plain_http(address):
+        text = _("{scheme}:// would go unencrypted: write {secure}://, or add the word plain to allow it")
+        raise ValueError(text.format(scheme=scheme, secure=service.secure))
+    place = service.title if in_keyring else masked_place(address, service)
+    url = Secret("" if in_keyring else address)
+    return ChatAddress(route, service.title, place, url, plain_text)
+
+
+def _words(line: str) -> tuple[str, str, list[str]]:
+    """Return the name of a line, empty for none, its address and its filters; ValueError names no address."""
     if _CONTROL.search(line):
         raise ValueError(_("contains a control character: write the line again"))
     words = line.split()
@@ -116,38 +136,15 @@ def parse_line(line: str) -> ChatAddress:
             _(
                 "expected NAME ADDRESS, with a name of letters, digits, - and _,"
                 " and an address such as {example}"
-            ).format(example="ntfys://ntfy.sh/TOPIC")
+            ).format(example=_EXAMPLE)
         )
     address, *filters = words[has_name:]
     try:
         address = as_address(address)
         urlsplit(address).hostname  # noqa: B018  # raises for what is no address, and its text holds it
     except ValueError:
-        raise ValueError(
-            _("expected an address such as {example}").format(example="ntfys://ntfy.sh/TOPIC")
-        ) from None
-    route = ChatRoute(words[0] if has_name else "")
-    in_keyring = address.startswith(f"{KEYRING}:") and "/" not in address
-    scheme = address.removeprefix(f"{KEYRING}:") if in_keyring else scheme_of(address)
-    service = SERVICES.get(scheme)
-    if service is None:
-        raise ValueError(_no_service(address))
-    if in_keyring and not has_name:
-        raise ValueError(_("an address in the keyring needs a name before it"))
-    if not in_keyring and not urlsplit(address).netloc:
-        raise ValueError(_("the address ends after {scheme}://").format(scheme=scheme))
-    plain_text = False
-    for word in filters:
-        if word == _PLAIN:
-            plain_text = True
-        else:
-            route = _filtered(route, word)
-    if not plain_text and not in_keyring and is_plain_http(address):
-        text = _("{scheme}:// would go unencrypted: write {secure}://, or add the word plain to allow it")
-        raise ValueError(text.format(scheme=scheme, secure=service.secure))
-    place = service.title if in_keyring else masked_place(address, service)
-    url = Secret("" if in_keyring else address)
-    return ChatAddress(route, service.title, place, url, plain_text)
+        raise ValueError(_no_address()) from None
+    return words[0] if has_name else "", address, filters
 
 
 def filters_of(chat: ChatAddress) -> str:
@@ -165,10 +162,14 @@ def _no_service(address: str) -> str:
         )
     scheme, colon, _rest = address.partition("://")
     if not colon or re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,31}", scheme) is None:
-        return _("expected an address such as {example}").format(example="ntfys://ntfy.sh/TOPIC")
+        return _no_address()
     if scheme.lower() in {"http", "https"}:
         return _("this server is of no service that is known here: for a JSON webhook write webhook://")
     return _("{scheme}:// is no service that is known here: docs/chat.md lists them").format(scheme=scheme)
+
+
+def _no_address() -> str:
+    return _("expected an address such as {example}").format(example=_EXAMPLE)
 
 
 def _filtered(route: ChatRoute, word: str) -> ChatRoute:

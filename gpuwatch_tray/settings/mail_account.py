@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.common import host
@@ -170,11 +169,7 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
 def warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
     """Warn of a file that holds a secret and that others than its owner can read."""
     if file is not None and paths.exposed(file):
-        reader.warnings.append(
-            _("{key}: others can read {file}: {mend}").format(
-                key=setting.key, file=file, mend=f"chmod 600 {quote(str(file))}"
-            )
-        )
+        reader.warnings.append(paths.exposed_warning(setting.key, file))
 
 
 def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:

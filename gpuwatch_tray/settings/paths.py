@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -128,6 +129,12 @@ def exposed(path: Path) -> bool:
         return os.name == "posix" and bool(path.stat().st_mode & _OTHERS_READ)
     except (OSError, ValueError):
         return False
+
+
+def exposed_warning(key: str, file: Path) -> str:
+    """Say that others can read the file that `key` names, and how to change that."""
+    text = _("{key}: others can read {file}: {mend}")
+    return text.format(key=key, file=file, mend=f"chmod 600 {quote(str(file))}")
 
 
 def _shown(path: Path, folders: SettingsFolders) -> str:

@@ -140,14 +140,14 @@ class Database:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
             self._writes += 1
-            return self._run(lambda database: self._in_writing(database, work), CANNOT_BE_WRITTEN)
+            return self._run(lambda database: self._write_in_place(database, work), CANNOT_BE_WRITTEN)
 
-    def _in_writing(self, database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write_in_place(self, database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in a transaction, on the file that has the name when the transaction has begun."""
 
         def checked(database: sqlite3.Connection) -> T:
             # Whoever had the lock may have put another file in place: what is written to this one is lost.
-            if self.trouble is None and state_file.file_identity(self._file()) != self._identity:
+            if self.trouble is None and state_file.file_identity(self._file_in_use()) != self._identity:
                 raise _ReplacedError("the file was replaced")
             return work(database)
 
@@ -172,7 +172,7 @@ class Database:
         """Return the connection to what stands in, or to the file that has the name now."""
         if self.trouble is not None and self._open is not None:
             return self._open
-        file = self._file()
+        file = self._file_in_use()
         if self._open is not None:
             there = state_file.file_identity(file)
             if there is None:
@@ -189,7 +189,7 @@ class Database:
             self._open = state_file.connect(file, to_read=not self._keeper)
         return self._open
 
-    def _file(self) -> Path:
+    def _file_in_use(self) -> Path:
         """Return the state file, or what stands in for it; the keeper knows that of itself."""
         stands_in = standby.find_standby(self._places) if self._finds_standby else None
         return stands_in or self._path
@@ -334,7 +334,7 @@ class Database:
             write_back(memory, database, whole=whole)
 
         try:
-            self._run(lambda database: self._in_writing(database, put_back), CANNOT_BE_WRITTEN)
+            self._run(lambda database: self._write_in_place(database, put_back), CANNOT_BE_WRITTEN)
         except StoreError as error:
             if memory.in_transaction:
                 memory.execute("ROLLBACK")

@@ -178,6 +178,22 @@ def test_a_program_that_was_replaced_is_told_with_its_mend(parts, command, why):
     assert waiting.error in next(outbox_module.mail_notes(waiting, clock.now))
 
 
+def test_a_child_that_fails_once_is_no_program_that_was_replaced(parts, tmp_path):
+    """It may have met a locked state: the next one follows at once, and nobody is told to reinstall."""
+    store, clock, monotonic = parts
+    queue(store)
+    program = tmp_path / "program"
+    program.write_text(
+        f"#!/bin/sh\nif [ -e {tmp_path}/tried ]; then touch {tmp_path}/ran; exit 0; fi\n"
+        f"touch {tmp_path}/tried\nexit 1\n"
+    )
+    program.chmod(0o700)
+    outbox_process = OutboxProcess(store, [str(program)], clock, monotonic)
+    play(outbox_process, clock, monotonic, 4)
+    assert (tmp_path / "ran").exists()
+    assert outbox_process.waiting.error == ""
+
+
 def test_a_program_that_works_again_sends_by_itself(parts, tmp_path):
     """Within a minute of the repair, without a restart."""
     store, clock, monotonic = parts

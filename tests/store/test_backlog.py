@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
 from gpuwatch_tray.store import OutboxSummary, RemainingMail
 from gpuwatch_tray.store.outbox_lease import STALE_SECONDS
-from tests.store.commits import mail, step
+from tests.store.commits import NOW, mail, step
 from tests.support.fakes import START
 
 LATER = START + STALE_SECONDS
@@ -75,7 +76,7 @@ def test_fresh_critical_news_leaves_by_itself_and_first(store, gather):
 
 
 def test_critical_news_over_the_limit_that_leaves_by_itself_is_held_no_more(store, gather):
-    """While it is being sent no digest of what is held tells it too; where it fails, it is tried again."""
+    """While it is sent no digest of what is held tells it too; where it fails, it is tried again."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), severe(3, held=True, created=LATER - 60)))
     assert [row[0] for row in due(store, gather)] == [3, 1]
     assert store.held_mails() == ()
@@ -196,9 +197,6 @@ def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
 
 def test_a_snoozed_mail_is_in_no_digest(store, gather):
     """It stays where it is until the snooze ends."""
-    from gpuwatch_tray.alerts import Silence, SilenceScope
-    from tests.store.commits import NOW
-
     store.add_silence(Silence(SilenceScope.ALERT, "a", NOW, 2 * STALE_SECONDS))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
@@ -207,9 +205,6 @@ def test_a_snoozed_mail_is_in_no_digest(store, gather):
 @pytest.mark.parametrize("scope", ["alert", "all"])
 def test_nobody_need_look_for_a_snoozed_mail(store, scope):
     """A child a minute all through the night would find nothing that it may send."""
-    from gpuwatch_tray.alerts import Silence, SilenceScope
-    from tests.store.commits import NOW
-
     store.commit(step(mail(1, ["a"])))
     store.add_silence(Silence(SilenceScope(scope), "a" if scope == "alert" else "", NOW, 600))
     found = store.outbox_summary(START + 30)

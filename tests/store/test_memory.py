@@ -10,10 +10,9 @@ import pytest
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
-from gpuwatch_tray.store import store as state_room
-from gpuwatch_tray.store.database import RETRY_SECONDS, Database
+from gpuwatch_tray.store.database import RETRY_SECONDS
 from tests.store.commits import NOW, alert, fired, mail, step
-from tests.support.fakes import START, Clock
+from tests.support.fakes import START
 
 FULL = sqlite3.SQLITE_FULL
 # code -> what the person reads
@@ -23,14 +22,6 @@ CAUSES = [
     (sqlite3.SQLITE_IOERR_WRITE, "the disk fails"),
     (sqlite3.SQLITE_CANTOPEN, "the file cannot be opened"),
 ]
-
-
-@pytest.fixture
-def pace(monkeypatch):
-    """Set the clock that paces the attempts to return to the file."""
-    pace = Clock(0.0)
-    monkeypatch.setattr(state_room, "Database", lambda path, **rest: Database(path, **rest, monotonic=pace))
-    return pace
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from contextlib import closing
 import pytest
 
 from gpuwatch_tray.store import Store, StoreError, standby
-from gpuwatch_tray.store import store as state_room
-from gpuwatch_tray.store.database import RETRY_SECONDS, Database
+from gpuwatch_tray.store.database import RETRY_SECONDS
 from tests.store.commits import alert, fired, mail, step
-from tests.support.fakes import START, Clock
+from tests.support.fakes import START
 
 
 class Folders:
@@ -42,14 +41,6 @@ class Folders:
 @pytest.fixture
 def folders(tmp_path):
     return Folders(tmp_path)
-
-
-@pytest.fixture
-def pace(monkeypatch):
-    """Set the clock that paces the attempts to return to the file."""
-    pace = Clock(0.0)
-    monkeypatch.setattr(state_room, "Database", lambda path, **rest: Database(path, **rest, monotonic=pace))
-    return pace
 
 
 def test_the_next_keeper_knows_what_the_last_one_did(folders, journal):

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from gpuwatch_tray.common.private import is_open_to_others
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.transport import FailureKind, TransportError, configuration_error
+from gpuwatch_tray.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +155,6 @@ def _check_private(path: Path) -> None:
 def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], TransportError]) -> None:
     """Raise `wrong` unless this address, to which tokens go, is https or on this machine."""
     parts = urlsplit(address)
-    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme == "https" or loopback:
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return
     raise wrong(_("{path}: {key} is not an https address").format(path=path, key=key))

@@ -81,7 +81,9 @@ def test_a_refused_address_is_followed_by_the_next(listener):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
     with Deadline(10) as deadline:
-        open_connection("host", port, deadline, 5, lambda *_: [address(closed), address(port)]).close()
+        sock = open_connection("host", port, deadline, 5, lambda *_: [address(closed), address(port)])
+    with sock:
+        assert sock.getpeername()[1] == port
 
 
 def test_a_name_without_addresses_is_an_error():
@@ -192,4 +194,6 @@ def test_a_long_reply_is_read_whole():
         server.offer("\r\n".join(["250-X-FEATURE"] * 100 + ["250-AUTH PLAIN"]))
         account = (server.host, server.port, server.user, Secret(server.password))
         settings = SmtpSettings(*account, "gpu@example.org", server.ca_file)
-        SmtpTransport(settings, ("one@example.org",), timeout=5.0).probe(lambda _step: None)
+        steps = []
+        SmtpTransport(settings, ("one@example.org",), timeout=5.0).probe(steps.append)
+    assert steps[-1] == "and accepts mail to one@example.org"
