@@ -24,9 +24,10 @@ def main() -> int:
         from gpuwatch_tray.common.loading import lasting_imports
 
         with lasting_imports():
-            from gpuwatch_tray.cli import main as run_command
+            from gpuwatch_tray import cli
 
-        return run_command(begun=begun)
+            cli.import_commands(sys.argv[1:])
+        return cli.main(begun=begun)
     except KeyboardInterrupt:
         return 1  # as a command that is stopped
     except Exception as error:

@@ -106,9 +106,7 @@ def _where(condition: LabGpusFree) -> str:
 
 
 def _free(snapshot: Snapshot) -> Sequence[Gpu]:
-    from gpuwatch_tray.alerts.reminders import free_gpus  # which steps these as well
-
-    return tuple((free_gpus(snapshot) or {}).values())
+    return tuple((snapshot.free_gpus or {}).values())
 
 
 def _room(gpu: Gpu) -> int:
@@ -148,7 +146,7 @@ def step_lab_free(
 
 
 def _watched(seen: Instant | None, observation: Observation) -> bool:
-    """Whether what was seen at the last observation may be held to have gone on until now."""
+    """Return whether what was seen at the last observation may be held to have gone on until now."""
     if seen is None:
         return False
     return seen.boot == observation.now.boot and 0 <= observation.now.since(seen) <= observation.gap

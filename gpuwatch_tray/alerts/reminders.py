@@ -20,7 +20,7 @@ from gpuwatch_tray.alerts.reminder_types import (
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.late_module import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
+from gpuwatch_tray.model import Missing, PendingReminder, ReminderNotice, Severity, known
 from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation
 
 
 def _lists_are_complete(snapshot: Snapshot) -> bool:
-    """Whether a process that is in no list is on no GPU."""
+    """Return whether a process that is in no list is on no GPU."""
     return snapshot.problem is None and all(
         gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus
     )
@@ -248,35 +248,13 @@ def _peak_line(peak: int | None) -> tuple[str, ...]:
 BY_CHECK = N_("seen in two runs of `check`; what happened between them is not known")
 
 
-def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
-    """Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known."""
-    # A GPU that cannot be read, or whose list cannot, is not free; while a process cannot be said to be on
-    # this GPU or that, none is. A GPU with MIG devices is free with all of them.
-    if snapshot.problem is not None:
-        return None
-    parts: dict[str, list[Gpu]] = {}
-    for gpu in snapshot.gpus:
-        if name := gpu.physical or gpu.uuid:
-            parts.setdefault(name, []).append(gpu)
-    if not parts:  # a process list names no idle GPU
-        return None
-    busy = {process.gpu for process in snapshot.processes if process.kinds != {ProcessKind.GRAPHICS}}
-    if None in busy:
-        return {}
-    return {
-        name: gpus[0]
-        for name, gpus in parts.items()
-        if all(gpu.problem is None and gpu.process_problem is None and gpu.index not in busy for gpu in gpus)
-    }
-
-
 def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, ReminderNotice | None]:
     """Note which GPUs are free and since when; the notice once enough have been for long enough."""
     # Each GPU counts by itself. In a loop a gap between two observations lets all begin anew; `check`
     # observes with gaps only, so there the GPU must be free at each observation.
     if observation.in_loop and observation.snapshot.problem is not None:
         return condition, None  # the gap to the next reading decides
-    there = free_gpus(observation.snapshot) or {}
+    there = observation.snapshot.free_gpus or {}
     held = dict(condition.since) if _no_gap(condition, observation) else {}
     since = {name: held.get(name, observation.now) for name in there}
     stepped = replace(condition, since=tuple(since.items()), seen=observation.now)
@@ -289,7 +267,7 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
 
 
 def _no_gap(condition: GpusFree, observation: Observation) -> bool:
-    """Whether what was seen at the last observation may be held to have gone on until now."""
+    """Return whether what was seen at the last observation may be held to have gone on until now."""
     if condition.seen is None:
         return False
     passed = observation.now.since(condition.seen)
@@ -340,7 +318,7 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
 
 
 def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
-    """Whether the step needs to know from the system if the process lives."""
+    """Return whether the step needs to know from the system if the process lives."""
     condition = reminder.condition
     if reminder.notice is not None or isinstance(condition, GpusFree | LabGpusFree | LabProcessEnds):
         return False
@@ -381,7 +359,7 @@ def awaited(reminder: Reminder) -> PendingReminder:
 
 
 def must_be_saved(old: Reminder, new: Reminder) -> bool:
-    """Whether what was observed since `old` must be on file now."""
+    """Return whether what was observed since `old` must be on file now."""
     # A reminder may wait for days: while nothing happens it is written once a minute. After a restart a GPU's
     # hold may then begin anew, which tells later and never wrongly.
     return _essence(old) != _essence(new)

@@ -58,7 +58,7 @@ class ChatRoute(Struct, frozen=True):
         return Channel.of_chat(self.name)
 
     def wants(self, alert: Alert) -> bool:
-        """Whether an alert of this rule and severity is for this chat."""
+        """Return whether an alert of this rule and severity is for this chat."""
         if self.rules and alert.rule not in self.rules:
             return False
         return self.least is None or alert.severity >= self.least
@@ -196,7 +196,7 @@ def _closed(alert: Alert, channel: Channel, delivery: DeliveryState, policy: Rou
 def _novelty(
     alert: Alert, channel: Channel, delivery: DeliveryState, policy: RoutingPolicy, now: Instant
 ) -> tuple[Reason, float | None]:
-    """Why it may be told (again), or after how many seconds it may."""
+    """Return why it may be told (again), or after how many seconds it may."""
     last, quiet = delivery.last, Reason.COOLDOWN
     if delivery.given_up is not None and (last is None or delivery.given_up.follows(last, now)):
         # Whatever is written about it now would most likely fare alike: once a cooldown is enough.
@@ -223,7 +223,7 @@ def _written_step(
     presence: Presence,
     now: Instant,
 ) -> tuple[Reason | None, float | None]:
-    """Why what is written need not wait for the person, or for how many seconds it does."""
+    """Return why what is written need not wait for the person, or for how many seconds it does."""
     if when is EmailWhen.ALWAYS:
         return Reason.ALWAYS, None
     if alert.severity is Severity.CRITICAL:
@@ -239,7 +239,7 @@ def _written_step(
 
 
 def _waited(alert: Alert, now: Instant) -> float:
-    """For how long the person has had the chance to react; the clock's step back counts as long enough."""
+    """Return for how long (s) the person could have reacted; for ever where the clock was set back."""
     began = alert.fired or now
     if alert.news is not None and alert.news[1].follows(began, now):
         began = alert.news[1]

@@ -47,17 +47,17 @@ class Silence(Struct, frozen=True):
     seconds: float
 
     def covers(self, alert: Alert) -> bool:
-        """Whether it is about this alert, running or not."""
+        """Return whether it is about this alert, running or not."""
         return self.matches(alert.rule, alert.fingerprint)
 
     def matches(self, rule: str, fingerprint: str) -> bool:
-        """Whether it is about an alert of this rule with this fingerprint."""
+        """Return whether it is about an alert of this rule with this fingerprint."""
         return self.scope is SilenceScope.ALL or self.name == (
             rule if self.scope is SilenceScope.RULE else fingerprint
         )
 
     def left(self, now: Instant) -> float:
-        """For how many seconds it still runs; 0 when it is over."""
+        """Return for how many seconds it still runs; 0 when it is over."""
         age = now.since(self.at)
         return 0.0 if age < 0 else max(0.0, self.seconds - age)
 

@@ -64,12 +64,12 @@ def fingerprint(host: str, rule: str, subject: str) -> str:
 
 
 def flapping(alert: Alert) -> bool:
-    """Whether the alert has begun to fire too often within the hour."""
+    """Return whether the alert has begun to fire too often within the hour."""
     return alert.raises >= FLAPPING
 
 
 def clear_time(terms: Terms, raises: int) -> float:
-    """For how long the condition must be over, in seconds: doubled with each raise of a flapping alert."""
+    """Return for how long (s) the condition must be over: doubled with each raise of a flapping alert."""
     if raises < FLAPPING:
         return terms.clear
     return min(FLAP_MOST, max(terms.clear, FLAP_CLEAR) * 2.0 ** min(raises - FLAPPING + 1, 10))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import tempfile
 import threading
 import time
 from typing import IO, TYPE_CHECKING
@@ -16,7 +15,6 @@ from gpuwatch_tray.app.context import SourceKind, WorkError
 from gpuwatch_tray.app.lab_actions import LabActions
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
 from gpuwatch_tray.app.telling import LAB_PREFIX
-from gpuwatch_tray.app.trial_alert import show_test_alert
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
@@ -131,6 +129,8 @@ class SignInAction:
             start_thread("sign-in", self._wait, *started)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        import tempfile  # late: it takes 0.1 MB
+
         # A file, not a pipe: the child may outlive us. Its own session, so that our end leaves it alone.
         output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the thread that reads it
         try:
@@ -241,7 +241,7 @@ class ActionDispatcher:
         """Return what can be done here, by kind."""
         actions: dict[ActionKind, Callable[[str], None]] = {
             ActionKind.CHECK_NOW: lambda _: self._check_now(),
-            ActionKind.TEST_ALERT: lambda _: show_test_alert(self._context, self._popups),
+            ActionKind.TEST_ALERT: lambda _: self._test_alert(),
             ActionKind.ACKNOWLEDGE: lambda name: self._operate(self._operations.acknowledge, name),
             ActionKind.SNOOZE: lambda name: self._operate(self._operations.snooze, HOUR, name),
             ActionKind.SNOOZE_ALL: lambda _: self._snooze_all(HOUR),
@@ -309,6 +309,11 @@ class ActionDispatcher:
         except StoreError as error:
             self._show_failure(_("The action failed"), str(error))
         self._monitor.check_now()
+
+    def _test_alert(self) -> None:
+        from gpuwatch_tray.app.trial_alert import show_test_alert  # late: seldom asked for
+
+        show_test_alert(self._context, self._popups)
 
     def _check_now(self) -> None:
         self._monitor.check_now()

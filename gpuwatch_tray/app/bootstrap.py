@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -31,7 +30,6 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
-from gpuwatch_tray.settings import write_missing
 from gpuwatch_tray.store import Store
 
 if TYPE_CHECKING:
@@ -67,6 +65,8 @@ class StoreLease(Struct):
 
 def write_missing_settings() -> tuple[Path, ...]:
     """Write the files of settings that are missing, and return them. Raises WorkError."""
+    from gpuwatch_tray.settings.template import write_missing  # late: seldom needed
+
     try:
         return write_missing(os.environ)
     except OSError as error:
@@ -79,6 +79,8 @@ def state_folder(context: RunContext) -> Iterator[Path]:
     if not context.simulated:
         yield context.settings.state
         return
+    import tempfile  # late: only a demo needs it
+
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-tray-demo-"))
     try:
         yield folder

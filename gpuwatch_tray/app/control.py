@@ -14,7 +14,6 @@ from gpuwatch_tray import alerts
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.reminder_types import report_from_json
 from gpuwatch_tray.app.context import WorkError, open_source, read_once
-from gpuwatch_tray.app.export_answer import REQUEST, build_answer
 from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
@@ -312,6 +311,8 @@ def gpu_gap(gpu: Gpu) -> str:
 
 
 def _metrics(monitor: Monitor, request: dict[str, Any]) -> dict[str, Any]:
+    from gpuwatch_tray.app.export_answer import build_answer  # late: only an exporter asks
+
     return build_answer(request, monitor.evaluated, monitor.tally, monitor.limits, monitor.status.alerts)
 
 
@@ -403,7 +404,7 @@ def answering(
 
     handlers: dict[str, Handler] = {
         "run facts": run_facts,
-        REQUEST: partial(_metrics, monitor),
+        "metrics": partial(_metrics, monitor),
         "status": status,
         "lab": lambda _request: lab_json.lab_answer(monitor.status.lab),
         "lab check": partial(_check_lab, lab),

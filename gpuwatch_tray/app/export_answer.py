@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.export.metrics import METRICS
-from gpuwatch_tray.export.rows import FiringAlert, ReadingTally, build_rows
+from gpuwatch_tray.export.rows import FiringAlert, build_rows
 from gpuwatch_tray.history import gpus_of_alert
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import ExportSettings, ExportUsers, Phase, gpu_subject
@@ -14,6 +14,7 @@ from gpuwatch_tray.rules.verdict import GpuLookup, process_identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gpuwatch_tray.export.reading_tally import ReadingTally
     from gpuwatch_tray.export.rows import Rows
     from gpuwatch_tray.model import Alert, Limits, Snapshot
 

@@ -25,7 +25,8 @@ from gpuwatch_tray.app.tray_client import try_request
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.engine.inventory import complete_snapshot
-from gpuwatch_tray.export.rows import ReadingTally, blind_rows, build_rows
+from gpuwatch_tray.export.reading_tally import ReadingTally
+from gpuwatch_tray.export.rows import blind_rows, build_rows
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.store import StoreError
 

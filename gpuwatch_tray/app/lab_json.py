@@ -13,7 +13,7 @@ from gpuwatch_tray import i18n
 from gpuwatch_tray.app.status_json import alert_json
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Missing, known
 from gpuwatch_tray.model.units import local_time, recent_time, rough_duration
 from gpuwatch_tray.report.lab_page import STATES
@@ -135,7 +135,10 @@ def _row(host: Mapping[str, Any]) -> list[str]:
     if host["gpus_expected"] is not None and host["gpus_expected"] != host["gpus"]:
         gpus = f"{gpus}/{count('gpus_expected')}"
     state = _(STATES.get(host["state"], host["state"]))
-    return [host["name"], state, count("free"), gpus, count("mine"), count("hottest_c")]
+    free, looks = count("free"), host["looks_free"]
+    if host["free"] is None and looks is not None:
+        free = ngettext("{count} looks free", "{count} look free", looks).format(count=looks)
+    return [host["name"], state, free, gpus, count("mine"), count("hottest_c")]
 
 
 def _alert(alert: Mapping[str, Any]) -> str:

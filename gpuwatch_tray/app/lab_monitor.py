@@ -13,7 +13,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.alerts.lab_reminders import hosts_awaited, room_wanted
 from gpuwatch_tray.app.bootstrap import create_lab_engine, create_outboxes, create_policy
 from gpuwatch_tray.app.context import BLIND_EVERY
-from gpuwatch_tray.app.monitor import HOUSEKEEPING
+from gpuwatch_tray.app.monitor import HOUSEKEEP_EVERY, HOUSEKEEPING, housekeeping_rest
 from gpuwatch_tray.app.telling import LAB_PREFIX, ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.i18n import _
@@ -59,7 +59,7 @@ class LabMonitor:
         self._monotonic = monotonic
         self._teller = ResultTeller(engine, popups, monotonic, LAB_PREFIX)
         self._poller = PeriodicThread(self._poll, context.settings.lab.poll, "lab", clock=monotonic)
-        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "lab housekeeper", delay=1.0)
+        self._housekeeper = PeriodicThread(self.housekeep, HOUSEKEEP_EVERY, "lab housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = LabStatus(Level.NO_DATA, _("Reading the lab for the first time"), time.time())
         self._view: LabView | None = None  # the last that was evaluated
@@ -75,8 +75,9 @@ class LabMonitor:
         self._housekeeper.start()
 
     def check_now(self) -> None:
-        """Poll now."""
+        """Poll now, what is left alone for a while too."""
         self._not_before = 0.0
+        self._source.retry()
         self._poller.run_now()
 
     def reconfigure(self, context: RunContext, outboxes: tuple[OutboxProcess, ...]) -> None:
@@ -84,8 +85,7 @@ class LabMonitor:
         self._context = context
         before = {outbox.channel: outbox for outbox in self._outboxes}
         self._outboxes = tuple(before.get(outbox.channel, outbox) for outbox in outboxes)
-        for outbox in self._outboxes:
-            outbox.kick()
+        self._send_now()
         popups = self._engine.popups
         self._engine.reconfigure(create_policy(context, popups=popups), context.mail_identity)
         self.check_now()
@@ -169,8 +169,8 @@ class LabMonitor:
             self._view, self.is_stale = view, False
         self._publish(result, view)
 
-    def housekeep(self) -> None:
-        """Check whether the last view is too old and whether mail is to be sent; about once a second."""
+    def housekeep(self) -> float:
+        """Check whether the last view is too old and whether mail is due; the seconds until the next time."""
         silence = self._poller.seconds_since_success()
         if (
             not self._ended
@@ -185,6 +185,7 @@ class LabMonitor:
         for outbox in self._outboxes:
             changed = outbox.tick()
             self._teller.tell_mail_health(outbox.waiting, changed=changed, channel=outbox.channel)
+        return housekeeping_rest(self._oldest - silence, self._outboxes)
 
     @property
     def _oldest(self) -> float:
@@ -208,9 +209,14 @@ class LabMonitor:
             status.awaited,
         )
         self._show(self._status)
-        for outbox in self._outboxes if result.mails or result.chats else ():
-            outbox.kick()
+        if result.mails or result.chats:
+            self._send_now()
         self._teller.tell(result)
+
+    def _send_now(self) -> None:
+        for outbox in self._outboxes:
+            outbox.kick()
+        self._housekeeper.run_now()
 
     def _outbox_notes(self) -> Iterator[str]:
         """Yield a line for what does not leave."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.lab_json import build_lab
 from gpuwatch_tray.app.lab_monitor import explain_view, read_lab_once, silences_file
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.lab_numbers import lab_number
 from gpuwatch_tray.engine.lab_rule_book import complete_view
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
 from gpuwatch_tray.i18n import _, ngettext
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 COMMENT = "by gpuwatch-tray"  # of a silence for which none is given; others read it, in whatever language
-_NUMBER = re.compile(r"[Ll](\d+)")  # an alert of the lab: the states count alike
 
 
 @contextmanager
@@ -110,9 +109,9 @@ def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names of this computer's alerts and rules, and those of the lab's as its state has them."""
     here, there = [], []
     for name in names:
-        number = _NUMBER.fullmatch(name)
+        number = lab_number(name)
         if number is not None:
-            there.append(number[1])
+            there.append(number)
         elif name.startswith("lab/") or name in LAB_RULES:
             there.append(name)
         else:

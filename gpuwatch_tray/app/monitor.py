@@ -15,7 +15,7 @@ from gpuwatch_tray.app.context import BLIND_EVERY
 from gpuwatch_tray.app.telling import ResultTeller
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_lab, with_notes, without_gpus
-from gpuwatch_tray.export.rows import ReadingTally
+from gpuwatch_tray.export.reading_tally import ReadingTally
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process
@@ -222,7 +222,7 @@ class Monitor:
         with self._lock:
             self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot
-        if self._recorder is not None:
+        if self._recorder is not None:  # before the main thread wakes, which would take turns with it
             self._recorder.record(snapshot, result.status.alerts)
         self._notify(result)
         if self._outputs.on_snapshot is not None:
@@ -246,8 +246,7 @@ class Monitor:
         if silence > self._context.stale_after:
             if not self.is_stale:
                 log.warning("no data for %.0f s: a read hangs or fails", silence)
-                self._evaluated_blind_at = 0.0
-            if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self.is_stale:
+            if not self.is_stale or self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY:
                 self._evaluated_blind_at = self._monotonic()
                 self._evaluate_blind()
         changed = [process for process in self._outputs.outboxes if process.tick()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from logging.handlers import RotatingFileHandler
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,33 @@ if TYPE_CHECKING:
 MAX_LOG_BYTES, OLD_LOGS = 1_000_000, 2  # size of a log file, number of older files
 
 
-class PrivateLogFile(RotatingFileHandler):
-    """A rotated log file that only its user can read; a full disk loses lines and does nothing else."""
+class PrivateLogFile(logging.FileHandler):
+    """
+    A log file that only its user can read, begun anew when it is full; a full disk loses lines, no more.
+
+    The rotating one of `logging.handlers` takes half a megabyte, with the pickle that it loads, and redacts
+    each line twice.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, into a new file where this one is full."""
+        try:
+            stream = self.stream
+            if stream is not None and stream.tell() >= MAX_LOG_BYTES:
+                self.stream = None  # opened below, whatever becomes of the old ones
+                with suppress(OSError):
+                    stream.close()
+                    self._number_old_logs()
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def _number_old_logs(self) -> None:
+        """Give each its place, the newest 1; the oldest goes."""
+        names = [self.baseFilename, *(f"{self.baseFilename}.{number}" for number in range(1, OLD_LOGS + 1))]
+        for newer, older in reversed([*pairwise(names)]):
+            if Path(newer).exists():
+                Path(newer).replace(older)
 
     def _open(self) -> TextIOWrapper[Any]:
         os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -42,9 +68,7 @@ def log_to_file(context: RunContext) -> None:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays quiet without --verbose
     try:
         make_private_folder(log_path(context).parent)
-        file = PrivateLogFile(
-            log_path(context), maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", delay=False
-        )
+        file = PrivateLogFile(log_path(context), encoding="utf-8")
     except OSError as error:
         ours.warning("no log file: %s", error)
         return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHECK_INTERVAL, CHECK_AGAIN = 4.0, 2.0  # seconds to the next check of the files; after one that saw a change
+CHECK_INTERVAL, CHECK_AGAIN = 3.0, 1.0  # seconds to the next check of the files; after one that saw a change
 STOP_TIMEOUT = 0.2  # seconds that the last check may take at the end
 PROBLEM_KEY = "settings"
 
@@ -61,7 +61,7 @@ class SettingsReloader:
         self._thread.stop(STOP_TIMEOUT)
 
     def check(self) -> float | None:
-        """Take over the settings if a file has changed, on the thread; return the seconds to the next."""
+        """Take over the settings if a file has changed; on the thread. Return the seconds to the next."""
         loaded = self._changes.check()
         if loaded is not None:
             self._take_over(loaded)

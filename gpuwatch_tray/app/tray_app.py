@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,7 @@ def notify_exit(error: Exception) -> None:
         Popups([plyer_popups()]).show(popup)
 
 
+M_ARENA_MAX = -8  # of malloc.h
 COLLECT_EVERY = 50_000  # objects made and not yet freed
 
 
@@ -207,6 +208,15 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
+
+
+def _share_one_heap() -> None:
+    """Have threads allocate from one heap from now on: glibc gives each of them one of its own."""
+    if sys.platform == "linux":
+        import ctypes  # late: the poller needs it too, the icon does not
+
+        with suppress(AttributeError):  # another C library has no such choice
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _run(context: RunContext, bus: SessionBus | None, why: str, relaunch: Relaunch) -> int:
@@ -292,6 +302,7 @@ def _show(
         _settle_memory()
 
         def start() -> None:
+            _share_one_heap()
             monitor.start()
             lab.start(context)
             if context.problems:

@@ -40,6 +40,14 @@ def main(argv: Sequence[str] | None = None, begun: BegunRun | None = None) -> in
     return begun.wait()  # nothing of ours keeps it from running, nor changes how it ends
 
 
+def import_commands(words: Sequence[str]) -> None:
+    """Import what `main` would for this command line; without words it is the tray, which does so itself."""
+    if words:
+        from gpuwatch_tray.cli import parser
+
+        parser.import_commands(parser.modules_for(words))
+
+
 def _run_command(argv: Sequence[str] | None, begun: BegunRun | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:  # a drive that hangs is what `doctor` is asked about

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,10 @@ from gpuwatch_tray.app.lab_operations import (
     split_names,
 )
 from gpuwatch_tray.app.status_json import silence_texts
+from gpuwatch_tray.cli.base import add_json
 from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import host, redact
+from gpuwatch_tray.common.lab_numbers import with_lab_numbers
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.engine.explain import describe_entry
@@ -33,6 +34,7 @@ from gpuwatch_tray.model import Phase
 from gpuwatch_tray.model.units import local_time
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpuwatch_tray.cli.base import CommandGroup
@@ -93,10 +95,7 @@ def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
     else:
         show("\n".join(alert_lines(answer)), hang=2)
         if answer["lab"] is not None:
-            numbered = {
-                key: [{**alert, "id": f"L{alert['id']}"} for alert in answer["lab"][key]]
-                for key in ("active", "past")
-            }
+            numbered = {key: with_lab_numbers(answer["lab"][key]) for key in ("active", "past")}
             print()
             show("\n".join([_("The lab:"), *alert_lines({**answer["lab"], **numbered})]), hang=2)
     return 0
@@ -187,11 +186,11 @@ def add_commands(commands: CommandGroup) -> None:
         "alerts snooze 2h",
         body=print_alerts,
     )
-    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(parser)
     listed = tasks.command(
         "list", print_alerts, _("the active alerts and the last 100 (default)"), "alerts list --json"
     )
-    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
+    add_json(listed, again=True)
     tasks.command("explain", explain_rules, _("each rule, and what is sent when and why"), "alerts explain")
     ack = tasks.command(
         "ack", acknowledge_alerts, _("acknowledge: no repeats until it ends or gets worse"), "alerts ack 7"

@@ -71,6 +71,12 @@ class CommandGroup(Struct, frozen=True):
         return parser
 
 
+def add_json(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add --json; `again` for a task whose command has it too, and may have been given it."""
+    default = argparse.SUPPRESS if again else False
+    parser.add_argument("--json", action="store_true", default=default, help=_("as JSON"))
+
+
 HIGHEST_PORT = 65535
 
 

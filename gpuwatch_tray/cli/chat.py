@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import lab_context
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, numbered, outbox_lines, retry_rows
+from gpuwatch_tray.cli.base import add_json
+from gpuwatch_tray.cli.mail import change_outbox, lab_outbox, outbox_lines, retry_rows
 from gpuwatch_tray.cli.printing import show, warn
+from gpuwatch_tray.common.lab_numbers import with_lab_numbers
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 
@@ -62,7 +64,7 @@ def print_outbox(context: RunContext, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(answer, indent=2))
     else:
-        rows = [*answer["messages"], *numbered(answer["lab"])]
+        rows = [*answer["messages"], *with_lab_numbers(answer["lab"])]
         print("\n".join(_lines(rows, [chat.name for chat in context.settings.chats])))
     return 0
 
@@ -117,9 +119,9 @@ def add_commands(commands: CommandGroup) -> None:
         "outbox retry 7",
         body=print_outbox,
     )
-    listing.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(listing)
     listed = tasks.command("list", print_outbox, _("what waits on every channel (default)"), "outbox list")
-    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
+    add_json(listed, again=True)
     for name, body, summary in (
         ("retry", retry_messages, _("send queued messages now, including those given up")),
         ("drop", drop_messages, _("drop queued messages without sending them")),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__, settings
+from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import (
     DRIVER_TIMEOUT,
@@ -23,11 +22,12 @@ from gpuwatch_tray.app.context import (
     open_source,
     standby_places,
 )
-from gpuwatch_tray.cli.printing import terminal_columns
+from gpuwatch_tray.cli.printing import exit_code, show_results
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import KIB
+from gpuwatch_tray.settings import template
 
 if TYPE_CHECKING:
     import argparse
@@ -48,8 +48,8 @@ TAIL_BYTES = 64 * KIB
 
 def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
     """Print the results, the end of the log, or write a report; 1 where there is a problem."""
-    from gpuwatch_tray.doctor import CheckState, examine
-    from gpuwatch_tray.doctor.output import results_json, results_text
+    from gpuwatch_tray.doctor import examine
+    from gpuwatch_tray.doctor.output import results_json
 
     if args.log:
         print("\n".join(log_tail(context)))
@@ -57,12 +57,11 @@ def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
     if args.report is not None:
         return write_report(context, args.report)
     results = examine(list_checks(context, os.environ))
-    if args.json:
-        answer = results_json(results, host=context.host, version=__version__, at=time.time())
-        print(json.dumps(answer, indent=2))
-    else:
-        print("\n".join(results_text(results, terminal_columns(sys.stdout))))
-    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
+    if not args.json:
+        return show_results(results)
+    answer = results_json(results, host=context.host, version=__version__, at=time.time())
+    print(json.dumps(answer, indent=2))
+    return exit_code(results)
 
 
 def write_report(context: RunContext, file: Path) -> int:
@@ -131,7 +130,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
 
     if context.simulated:
         raise UsageError(_("doctor checks the real system: leave out --demo"))
-    files = settings.files(environ)
+    files = template.files(environ)
     places = standby_places(context)
     ours = context.settings
     usual = CHECK_TIMEOUT if timeout is None else timeout

@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.cli.base import add_json
 from gpuwatch_tray.cli.password import add_delete, change_password
-from gpuwatch_tray.cli.printing import show, terminal_columns, warn
+from gpuwatch_tray.cli.printing import show, show_results, warn
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings import LabLogin, SecretError, read_secret
 
@@ -47,9 +48,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
     """Go the way to each machine and print what works and what does not; 1 where something does not."""
     from gpuwatch_tray.app.context import lab_context
     from gpuwatch_tray.app.lab_monitor import read_lab_once
-    from gpuwatch_tray.doctor import CheckState
     from gpuwatch_tray.doctor.lab_checks import check_lab, check_way
-    from gpuwatch_tray.doctor.output import results_text
 
     context.require_valid_settings()
     warn(context)
@@ -58,8 +57,7 @@ def run_steps(context: RunContext, _args: argparse.Namespace) -> int:
         results = tuple(check_way(lab.settings.lab, lab.user))
     else:
         results = tuple(check_lab(context.settings.lab, None if lab is None else lambda: read_lab_once(lab)))
-    print("\n".join(results_text(results, terminal_columns(sys.stdout))))
-    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
+    return show_results(results)
 
 
 def run_password(context: RunContext, args: argparse.Namespace) -> int:
@@ -114,7 +112,7 @@ def add_commands(commands: CommandGroup) -> None:
     parser, tasks = commands.group(
         "lab", _("list the machines of the lab, and their free GPUs"), "lab", "lab --json", body=print_lab
     )
-    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(parser)
     tasks.command("test", run_steps, _("test the way to each machine"), "lab test")
     password = tasks.command(
         "password", run_password, _("store the password or token of LAB_AUTH in the keyring"), "lab password"

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.app.bootstrap import open_store
 from gpuwatch_tray.app.context import UsageError, WorkError, lab_context
 from gpuwatch_tray.app.control import OPERATIONS, NoSuchMailError, operate
-from gpuwatch_tray.cli.base import tcp_port
+from gpuwatch_tray.cli.base import add_json, tcp_port
 from gpuwatch_tray.cli.password import add_delete, change_password
 from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.lab_numbers import lab_number, with_lab_numbers
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.settings import SmtpSecurity, read_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.app.context import RunContext
@@ -40,7 +41,7 @@ def print_queue(context: RunContext, args: argparse.Namespace) -> int:
     """Print every mail that has not left, when it is tried next, and why it has not."""
     answer = operate(context, {"do": "mail queue"})
     answer["lab"] = lab_outbox(context, "mail queue")["mails"]
-    lines = _mail_lines([*answer["mails"], *numbered(answer["lab"])])
+    lines = _mail_lines([*answer["mails"], *with_lab_numbers(answer["lab"])])
     print(json.dumps(answer, indent=2) if args.json else "\n".join(lines))
     return 0
 
@@ -52,11 +53,6 @@ def lab_outbox(context: RunContext, do: str) -> dict[str, list[dict[str, Any]]]:
         return {"mails": [], "messages": []}
     with closing(open_store(lab)) as store:
         return _on_lab_outbox(store, do)
-
-
-def numbered(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows of the lab's outbox with the numbers that people give: two outboxes count alike."""
-    return [{**row, "id": f"L{row['id']}"} for row in rows]
 
 
 def _on_lab_outbox(store: Store, do: str, ids: Sequence[int] = ()) -> dict[str, Any]:
@@ -76,8 +72,8 @@ def change_outbox(context: RunContext, do: str, names: Sequence[str], failures: 
             failures.extend(deliver_now(of, store))
 
     every = list(names) == ["all"]
-    of_lab = [name[1:] for name in names if name[:1] in {"L", "l"}]
-    here = [name for name in names if name[:1] not in {"L", "l"}]
+    of_lab = list(filter(None, map(lab_number, names)))
+    here = [name for name in names if lab_number(name) is None]
     lab, count = lab_context(context), 0
     if of_lab and lab is None:
         raise UsageError(_("there is no lab: lab.env names none"))
@@ -331,7 +327,7 @@ def add_commands(commands: CommandGroup) -> None:
     queue = tasks.command(
         "queue", print_queue, _("list queued mails, and why each was not sent yet"), "mail queue --json"
     )
-    queue.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(queue)
     for name, body, summary in (
         ("retry", retry_mails, _("send queued mails now, including those given up")),
         ("drop", drop_mails, _("drop queued mails without sending them")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.context import SourceKind
@@ -80,6 +80,11 @@ def modules_for(words: Sequence[str]) -> Iterable[str]:
     return ()
 
 
+def import_commands(modules: Iterable[str]) -> list[Any]:
+    """Import the modules with these names."""
+    return [import_module(f"gpuwatch_tray.cli.{module}") for module in modules]
+
+
 def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))) -> CommandParser:
     """Build the parser of the commands of `modules`; the parsed arguments have `run`, the command's body."""
     translate_argparse()
@@ -109,8 +114,8 @@ def build_parser(modules: Iterable[str] = tuple(dict.fromkeys(MODULES.values()))
     top.set_defaults(run=run_tray)
     common = _common_options(_("where the readings come from"), _("simulated GPUs"))
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog), common)
-    for module in modules:
-        import_module(f"gpuwatch_tray.cli.{module}").add_commands(commands)
+    for module in import_commands(modules):
+        module.add_commands(commands)
     return top
 
 

@@ -10,7 +10,10 @@ from gpuwatch_tray.common.text import wrap_hanging
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpuwatch_tray.app.context import RunContext
+    from gpuwatch_tray.doctor.output import CheckResult
 
 
 WIDTH = 80  # columns, where no terminal says how many
@@ -60,3 +63,18 @@ def warn(context: RunContext) -> None:
     """Print what is odd in the settings and no mistake to standard error."""
     for text in context.settings.warnings:
         show(_("warning: {text}").format(text=text), stream=sys.stderr, hang=2)
+
+
+def show_results(results: tuple[CheckResult, ...]) -> int:
+    """Print the results of checks, and return the exit code."""
+    from gpuwatch_tray.doctor.output import results_text
+
+    print("\n".join(results_text(results, terminal_columns(sys.stdout))))
+    return exit_code(results)
+
+
+def exit_code(results: Sequence[CheckResult]) -> int:
+    """Return 1 where a check found a problem, else 0."""
+    from gpuwatch_tray.doctor import CheckState
+
+    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from gpuwatch_tray.app.context import RunContext, WorkError, open_source, read_once
-from gpuwatch_tray.cli.base import positive_seconds
+from gpuwatch_tray.cli.base import add_json, positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.common.reading_gaps import gaps, owner_gaps
 from gpuwatch_tray.i18n import _
@@ -27,7 +27,7 @@ def add_commands(commands: CommandGroup) -> None:
     ps.add_argument(
         "--all", action="store_true", help=_("everyone's processes, graphics too, with owner and type")
     )
-    ps.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(ps)
     ps.add_argument(
         "--watch", type=positive_seconds, metavar="N", help=_("repeat every N seconds, until Ctrl-C")
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import i18n
 from gpuwatch_tray.app.context import WorkError, store_lock
 from gpuwatch_tray.app.status_json import status_lines
+from gpuwatch_tray.cli.base import add_json
 from gpuwatch_tray.cli.printing import complain, show
 from gpuwatch_tray.common.loading import lasting_imports
 from gpuwatch_tray.i18n import _
@@ -85,7 +86,7 @@ def add_commands(commands: CommandGroup) -> None:
     parser = commands.command(
         "status", print_status, _("show the state of the running tray or `watch`"), "status --json"
     )
-    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(parser)
     commands.command("quit", quit_running, _("stop the running tray or `watch`"), "quit")
 
 
@@ -93,7 +94,8 @@ def print_status(
     context: RunContext, args: argparse.Namespace, clock: Callable[[], float] = time.time
 ) -> int:
     """Print the status of the running tray or `watch`; raises WorkError where none runs."""
-    from gpuwatch_tray.app.tray_client import send_request
+    with lasting_imports():
+        from gpuwatch_tray.app.tray_client import send_request
 
     answer = send_request(context, {"do": "status"})
     if args.json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.app.context import UsageError, WorkError
 from gpuwatch_tray.app.run_command import LOG_READ, is_running
-from gpuwatch_tray.cli.base import positive_int
+from gpuwatch_tray.cli.base import add_json, positive_int
 from gpuwatch_tray.cli.printing import show
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import align_columns
@@ -22,6 +21,7 @@ from gpuwatch_tray.runs.log_file import read_log
 from gpuwatch_tray.runs.run_folder import RunFolder, record_to_json
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from gpuwatch_tray.app.context import RunContext
@@ -163,9 +163,9 @@ def add_commands(commands: CommandGroup) -> None:
     parser, tasks = commands.group(
         "runs", _("what `when run` started, and why it ended"), "runs", "runs log 12", body=print_runs
     )
-    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    add_json(parser)
     show = tasks.command("show", show_run, _("everything known about a run"), "runs show 12")
-    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
+    add_json(show, again=True)
     log = tasks.command("log", print_log, _("its log, unchanged"), "runs log 12")
     for task in (show, log):
         task.add_argument("number", type=positive_int, metavar="N", help=_("the number that `runs` shows"))

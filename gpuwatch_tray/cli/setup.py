@@ -7,12 +7,12 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.cli.printing import show, warn
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.settings import template
 
 if TYPE_CHECKING:
     from gpuwatch_tray.cli.base import CommandGroup
@@ -153,7 +153,7 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
     if args.check:
         return check(context)
     written = () if args.path else write_missing_settings()
-    for place in settings.files(os.environ):
+    for place in template.files(os.environ):
         if args.path:
             notes = [
                 *([] if place.exists else [_("not there")]),

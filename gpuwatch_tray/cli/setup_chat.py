@@ -14,12 +14,13 @@ from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import write_missing_settings
 from gpuwatch_tray.app.context import UsageError, WorkError, with_settings
 from gpuwatch_tray.cli.printing import show
-from gpuwatch_tray.common.private import write_private
+from gpuwatch_tray.common.private import replace_private, write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import schema
+from gpuwatch_tray.settings import template
 from gpuwatch_tray.settings.chat_addresses import NAME, apart, filters_of, parse_line
 from gpuwatch_tray.settings.chat_services import KEYRING, scheme_of
-from gpuwatch_tray.settings.editor import EditError, change_file, write_file
+from gpuwatch_tray.settings.editor import EditError, change_file
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import ChatAddress
 
 
-NOTIFY = 1  # notify.env, in the order of `settings.files`
+NOTIFY = 1  # notify.env, in the order of `template.files`
 FILE = "chats"  # beside it
 # What an address of the most used services looks like; docs/chat.md has the rest.
 EXAMPLES = (
@@ -113,7 +114,7 @@ def _write(context: RunContext, chat: ChatAddress) -> Path:
     """Keep the address in the keyring, else in the file, which only the person can read; return the file."""
     from gpuwatch_tray.notify.chat.sender import chat_entry
 
-    notify = settings.files(os.environ)[NOTIFY].path
+    notify = template.files(os.environ)[NOTIFY].path
     file = context.settings.chats_file or notify.resolve().with_name(FILE)
     address = chat.url.reveal()
     try:
@@ -129,7 +130,7 @@ def _write(context: RunContext, chat: ChatAddress) -> Path:
     line = f"{chat.name} {address}{filters_of(chat)}\n"
     if file.exists():
         before = file.read_text("utf-8")
-        write_file(file, before + ("" if before.endswith("\n") or not before else "\n") + line)
+        replace_private(file, before + ("" if before.endswith("\n") or not before else "\n") + line)
     else:
         write_private(file, line)
     if context.settings.chats_file is None:

@@ -21,7 +21,7 @@ from gpuwatch_tray.common import host
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import schema
-from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings, odd_characters, read_password
+from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings, odd_characters, read_password, template
 from gpuwatch_tray.settings.editor import EditError, change_file
 from gpuwatch_tray.settings.known_servers import known_server
 from gpuwatch_tray.settings.validators import parse
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model.schema import Setting
 
 
-WATCH, NOTIFY, SMTP = range(3)  # the files, in the order of `settings.files`
+WATCH, NOTIFY, SMTP = range(3)  # the files, in the order of `template.files`
 PASSWORD_FILE = "smtp-password"  # noqa: S105  # its name
 GMAIL_FILES = ("credentials.json", "token.json")
 GMAIL_STEPS = N_(
@@ -62,7 +62,7 @@ def set_up_mail(context: RunContext, _args: argparse.Namespace) -> int:
 
 class _Dialogue(Struct):
     context: RunContext
-    files: list[Path] = field(default_factory=lambda: [place.path for place in settings.files(os.environ)])
+    files: list[Path] = field(default_factory=lambda: [place.path for place in template.files(os.environ)])
 
     def run(self) -> int:
         known = ", ".join(self.context.settings.to_email)

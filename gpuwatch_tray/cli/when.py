@@ -18,18 +18,20 @@ from gpuwatch_tray.app.lab_wait import (
 from gpuwatch_tray.cli.base import gpu_numbers, memory_size, percent, positive_int
 from gpuwatch_tray.cli.printing import complain
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.lab_numbers import lab_number
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.engine.operations import HOLD
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.cli.base import CommandGroup
 
 
 NOTHING_RUNS = N_("nothing is watching now: start gpuwatch-tray")
 NO_REMINDERS = N_("no pending reminders")
+OF_A_COMMAND = ("--max-use", "--only", "--timeout", "--detach", "--name")  # of `when free`: for what it runs
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
@@ -41,13 +43,17 @@ def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
         raise UsageError(_("--spread is for hosts of the lab: when free 2 --on 'gpu*' --spread"))
     if args.argv:
         return _run_on_free(context, args, seconds)
-    for name in ("memory", "max_use", "only", "timeout", "detach", "name"):
-        if getattr(args, name):
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                _("{option} is for a command: when free 2 {option} ... -- COMMAND").format(option=option)
-            )
+    for option in _given(args, "--memory", *OF_A_COMMAND):
+        text = _("{option} is for a command: when free 2 {option} ... -- COMMAND")
+        raise UsageError(text.format(option=option))
     return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def _given(args: argparse.Namespace, *options: str) -> Iterator[str]:
+    """Yield those of these options that are on the command line."""
+    for option in options:
+        if getattr(args, option.removeprefix("--").replace("-", "_")):
+            yield option
 
 
 def _duration(text: str) -> float:
@@ -93,10 +99,8 @@ def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
 def _add_lab_free(context: RunContext, args: argparse.Namespace, hold: float) -> int:
     if args.argv:
         raise UsageError(_("a command can be run on this computer's GPUs only: leave out --on"))
-    for name in ("max_use", "only", "timeout", "detach", "name"):
-        if getattr(args, name):
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(_("{option} does not go with --on").format(option=option))
+    for option in _given(args, *OF_A_COMMAND):
+        raise UsageError(_("{option} does not go with --on").format(option=option))
     return _on_lab(
         context,
         lambda lab: add_lab_free(lab, args.count, args.on, hold, memory=args.memory or 0, spread=args.spread),
@@ -119,11 +123,10 @@ def _on_lab(context: RunContext, do: Callable[[RunContext], str]) -> int:
 
 def cancel_reminder(context: RunContext, args: argparse.Namespace) -> int:
     """Cancel a reminder."""
-    if args.id[:1] in {"L", "l"}:
-        number = positive_int(args.id[1:])
-        return _on_lab(context, lambda lab: cancel_lab_reminder(lab, number))
-    args.id = positive_int(args.id)
-    return _operate(context, {"do": "when cancel", "id": args.id}, needs_monitor=False)
+    of_lab = lab_number(args.id)
+    if of_lab is not None:
+        return _on_lab(context, lambda lab: cancel_lab_reminder(lab, int(of_lab)))
+    return _operate(context, {"do": "when cancel", "id": int(args.id)}, needs_monitor=False)
 
 
 def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
@@ -165,7 +168,7 @@ def process_place(text: str) -> str:
 
 def reminder_number(text: str) -> str:
     """Parse the number of a reminder; L before it for one about the lab."""
-    positive_int(text.removeprefix("L").removeprefix("l"))
+    positive_int(lab_number(text) or text)
     return text
 
 

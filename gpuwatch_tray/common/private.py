@@ -53,3 +53,38 @@ def write_private(file: Path, text: str) -> None:
     """Write a new file that only this user can read. Raises OSError, also where there is one."""
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:
         out.write(text)
+
+
+def replace_private(file: Path, text: str) -> None:
+    """Replace the file in one step by one that only this user can read. Raises OSError; the old one stays."""
+    import tempfile  # late: it takes long to load
+
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(name, file)
+    except BaseException:
+        try:
+            os.unlink(name)
+        except OSError:
+            pass
+        raise
+    if os.name == "posix":  # elsewhere no folder can be opened, and the name may not outlast a power cut
+        _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names of a folder outlast a power cut; some file systems cannot."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

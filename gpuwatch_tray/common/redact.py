@@ -7,6 +7,7 @@ time in proportion to the text: repeats that could overlap are possessive or bou
 
 from __future__ import annotations
 
+import hashlib  # here, among the `lasting_imports`: later it would load OpenSSL
 import ntpath
 import re
 import unicodedata
@@ -22,7 +23,7 @@ from gpuwatch_tray.common.secret_names import (
     words_of,
 )
 from gpuwatch_tray.common.secret_programs import SETTERS, TEXT_PROGRAMS, ProgramLine
-from gpuwatch_tray.common.secret_shapes import hide_shapes, is_digest
+from gpuwatch_tray.common.secret_shapes import has_blanks, hide_given, hide_shapes, is_digest
 from gpuwatch_tray.model import GpuProcess, Missing
 
 if TYPE_CHECKING:
@@ -92,37 +93,6 @@ _PIECE = late_pattern(
 _PLAIN = late_pattern(r"[^\s\"'\\$`]++")
 _OPEN = late_pattern(r"[\"'].*", re.DOTALL)
 _FLAG_LIKE = late_pattern(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
-_LOGIN_OPTION = late_pattern(
-    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/\"']{1,256}[:%][\"']?)"
-    r"(?!\d++(?!\S))(?:(?:[a-z]{4} ){3}[a-z]{4}(?![^\s\"'])|[^\s\"']++)"  # with Google's, which has blanks
-)
-_Q = r"\\{0,3}[\"']"
-_OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
-_STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
-_CALL = late_pattern(
-    rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
-    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTP(?:Basic|Digest)Auth|\b(?:Network|PS|UsernamePassword)Credentials?|auth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
-)
-# The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
-_GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
-_TAKES_INPUT = (
-    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd"
-    r"|passphrase-fd|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
-)
-_HERE = late_pattern(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
-# Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
-_SAID = late_pattern(
-    r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
-)
-_OF_NPM = late_pattern(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
-_SLASH_P = late_pattern(
-    r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
-)
-_SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
-_PIPED = late_pattern(
-    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
-    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_TAKES_INPUT}|base64))"
-)
 # A command in a script or a log whose secret is told by its place: its words are looked at one by one.
 _COMMAND = late_pattern(
     rf"(?<![\w./=-])(?:{'|'.join(sorted(TEXT_PROGRAMS, reverse=True))}"
@@ -140,11 +110,8 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    for pattern in (_LOGIN_OPTION, _CALL, _OF_NPM):
-        s = pattern.sub(rf"\1{REDACTED}", s)
-    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
-        for pattern in (_OPEN_LOGIN, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
-            s = pattern.sub(rf"\1{REDACTED}", s)
+    s = hide_given(s)
+    if has_blanks(s):
         s = _COMMAND.sub(_hide_in_command, s)
     plain = s.translate(_LOOKALIKES)
     line = ProgramLine()
@@ -336,8 +303,6 @@ def pseudonym(user: str) -> str:
 
     It keeps the name from being read by chance. Who has a list of names can find out which it is.
     """
-    import hashlib  # late: few commands need it
-
     return f"user-{hashlib.sha256(user.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 

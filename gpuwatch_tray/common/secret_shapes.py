@@ -1,4 +1,8 @@
-"""Secrets that are known by their shape: issued keys, logins in URLs, private keys, long random strings."""
+"""
+Secrets that are known by their shape, or by the words around them in a text.
+
+Issued keys, logins in URLs, private keys, long random strings; what a text gives to a program or a call.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,38 @@ _CODE = late_pattern(
     r"(?i)(\b(?:one-time|verification|security|2fa|mfa|otp|login|access|backup|recovery|authentication|sms|device)\s"
     r"(?:pass)?code(?:\s(?:is|was))?:?\s{1,9})(?-i:[A-Z\d][A-Z\d-]{3,11})(?![\w-])"
 )
+# What a text gives to a program or a call as its secret: a login, an input, a word of its own.
+_LOGIN_OPTION = late_pattern(
+    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/\"']{1,256}[:%][\"']?)"
+    r"(?!\d++(?!\S))(?:(?:[a-z]{4} ){3}[a-z]{4}(?![^\s\"'])|[^\s\"']++)"  # with Google's, which has blanks
+)
+_Q = r"\\{0,3}[\"']"
+_OPEN_LOGIN = late_pattern(r"(\bopen\s{1,9}-u\s{1,9}[\"']?[^\s,\"']{1,256},)[^\s\"';]++")  # in `lftp -c`
+_STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
+_CALL = late_pattern(
+    rf"(\b(?:connect|database)\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
+    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTP(?:Basic|Digest)Auth|\b(?:Network|PS|UsernamePassword)Credentials?|auth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
+)
+# The value of `echo` and `<<<`: in its quotes, else a word; none that the shell fills in.
+_GIVEN = r"[\"']?)(?!\$\{?\w{1,64}\}?[\"'\s])(?:(?<=[\"'])[^\"'\n]{1,256}(?=[\"'])|[^\s|\"']++)"
+_TAKES_INPUT = (
+    r"(?:-stdin|\bsudo\s{1,9}(?:-\w{1,9}\s{1,9}){0,3}-\w{0,9}S|chpasswd|cryptsetup|kinit|login|passwd"
+    r"|passphrase-fd|-pass\s{1,9}stdin|with-token|secret-tool|\bpass\s{1,9}insert|\bsu\s)"
+)
+_HERE = late_pattern(rf"({_TAKES_INPUT}[^|\n<]{{0,200}}<<<\s{{0,9}}{_GIVEN}")
+# Of SQL and of PowerShell; `xfreerdp /u:ada "/p:X Y"` in a text.
+_SAID = late_pattern(
+    r"(?i)(\b(?:identified\s{1,9}by|convertto-securestring(?:\s{1,9}-string)?)\s{1,9}[\"'])[^\"'\n]{1,256}"
+)
+_OF_NPM = late_pattern(r"(:_(?:auth|authToken|password)[=\s]\s{0,9})[^\s=]++")
+_SLASH_P = late_pattern(
+    r"((?<!\S)/u:\S{1,64}(?:\s{1,9}\S{1,64}){0,6}?\s{1,9}\"?/p:)(?:(?<=\"/p:)[^\"\n]{1,256}|[^\s\"]{1,256})"
+)
+_SENT = late_pattern(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
+_PIPED = late_pattern(
+    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?"
+    rf"{_GIVEN}(?=[\"']?\s{{0,9}}\|[^|\n]{{0,200}}(?:{_TAKES_INPUT}|base64))"
+)
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # No secrets: a GPU's name, which the reader looks for; a notebook's connection file; a name in braces, as
@@ -93,6 +129,21 @@ _LONG_ENOUGH = 32
 _MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
 
 
+def has_blanks(s: str) -> bool:
+    """Tell whether it is of several words: most arguments are not, and many patterns have a blank in them."""
+    return len(s.split(None, 1)) > 1
+
+
+def hide_given(s: str) -> str:
+    """Replace what a text gives to a program or a call as its secret by `***`."""
+    for pattern in (_LOGIN_OPTION, _CALL, _OF_NPM):
+        s = pattern.sub(rf"\1{REDACTED}", s)
+    if has_blanks(s):
+        for pattern in (_OPEN_LOGIN, _HERE, _SENT, _SAID, _SLASH_P, _PIPED):
+            s = pattern.sub(rf"\1{REDACTED}", s)
+    return s
+
+
 def hide_shapes(s: str) -> str:
     """Replace every known shape of a secret by `***`."""
     s = _PEM.sub(REDACTED, s)
@@ -100,7 +151,7 @@ def hide_shapes(s: str) -> str:
     s = _HOOK.sub(rf"\1{REDACTED}", s)
     s = _TOKEN_IN_PATH.sub(rf"\1{REDACTED}", s)
     s = _GO_DSN.sub(rf"\1{REDACTED}", s)
-    if len(s.split(None, 1)) > 1:  # these have a blank in them, and most arguments none
+    if has_blanks(s):
         for pattern in (_PHRASE, _CODE, _BEARER):
             s = pattern.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)

@@ -1,8 +1,8 @@
 """
 The folders of this program among those that a user has for each kind of files.
 
-On Linux by the XDG Base Directory Specification, elsewhere as platformdirs knows them, which takes 5 ms to load
-with all that it imports, a tenth of a short command. All are texts, as pathlib takes long to load, too.
+On Linux by the XDG Base Directory Specification, elsewhere as platformdirs knows them, which takes 5 ms to
+load with all that it imports, a tenth of a short command. All are texts, as pathlib takes long to load, too.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from gpuwatch_tray.engine.evaluation import (
     is_silenced,
     reading_gap,
 )
-from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
     PER_HOUR,
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.engine.rule_book import RuleBook
     from gpuwatch_tray.notify.render import MailIdentity
+    from gpuwatch_tray.store import EvaluationInputs
 
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ class Engine(Generic[R, H]):
         self._clock = clock
         self._presence = presence
         self._turn = threading.Lock()
-        self._state = EvaluationState.load(
-            book, store.saved_state(), store.history(0)[1], policy, holding=store.holding()
-        )
+        self._state = EvaluationState.load(book, store.saved_state(), store.history(0)[1], policy)
         self._inputs = store.evaluation_inputs()  # the last that could be read
         self._reminders = ReminderEvaluator(policy, identity, lives, descends, kernel_lines)
         self._popups = PopupTracker(identity.popup_host)
@@ -183,15 +181,15 @@ class Engine(Generic[R, H]):
                 self._store.close_reminders(
                     numbers,
                     [
-                        Mail(message, (), held=self._is_full(channel, now), channel=channel.value)
+                        Mail(message, (), held=self._is_full(channel, inputs, now), channel=channel.value)
                         for channel, message in messages.items()
                     ],
                 )
             return len(due.mails)
 
-    def _is_full(self, channel: Channel, now: Instant) -> bool:
-        """Whether what is queued for this channel now is over its limit."""
-        if channel.value in self._state.holding:
+    def _is_full(self, channel: Channel, inputs: EvaluationInputs, now: Instant) -> bool:
+        """Return whether what is queued for this channel now is over its limit."""
+        if channel.value in inputs.holding:
             return True
         return outbox_capacity(self._store, now.wall, channel, holding=False).free <= 0
 
@@ -228,6 +226,8 @@ class Engine(Generic[R, H]):
 
     def explain(self, reading: R) -> tuple[str, ...]:
         """Say of each rule what it makes of `reading`, and what would be sent; nothing is written."""
+        from gpuwatch_tray.engine.explain import explain  # late: seldom asked for
+
         with self._turn:
             now, sighting = self._clock(), self._presence()
             self._read_inputs()
@@ -300,7 +300,7 @@ class Engine(Generic[R, H]):
         self, channel: Channel, mails: tuple[Mail, ...], evaluation: Evaluation[R, H], now: Instant
     ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
         """Hold what is over the channel's limit; return what is queued, and the rows of a digest."""
-        holding = channel.value in self._state.holding
+        holding = channel.value in self._inputs.holding
         if not mails and not (holding and evaluation.snoozed_until is None):
             return (), ()
         room = outbox_capacity(self._store, now.wall, channel, holding=holding)

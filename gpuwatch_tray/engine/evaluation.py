@@ -42,7 +42,7 @@ class EvaluationState(Struct, Generic[H], frozen=True):
     `orphans` any more; the file may hold `resting` ones, which only a loop can judge. `raised` tells when
     which fingerprint began to fire, `severities` how bad it was; `highest` is the highest id. `decisions` are
     the last, for the audit log. `unrecorded` popups were shown while nothing could be written; no popup about
-    `no_popup` alerts could be shown. `holding` are the channels on which mails over the cap wait.
+    `no_popup` alerts could be shown.
     """
 
     alerts: Mapping[str, Alert]
@@ -58,7 +58,6 @@ class EvaluationState(Struct, Generic[H], frozen=True):
     decisions: LastDecisions
     unrecorded: Mapping[str, Instant]
     no_popup: frozenset[str]
-    holding: frozenset[str]
 
     @classmethod
     def load(
@@ -67,8 +66,6 @@ class EvaluationState(Struct, Generic[H], frozen=True):
         saved: SavedState,
         log: Sequence[Transition],
         policy: Policy,
-        *,
-        holding: frozenset[str],
     ) -> EvaluationState[H]:
         """Go on from what the store has: the saved state and the audit log."""
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
@@ -91,7 +88,6 @@ class EvaluationState(Struct, Generic[H], frozen=True):
             decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
             unrecorded={},
             no_popup=frozenset(name for name, alert in active.items() if alert.id in not_shown),
-            holding=holding,
         )
 
     def reconfigured(self, switched_on: frozenset[str]) -> EvaluationState[H]:
@@ -122,18 +118,15 @@ class EvaluationState(Struct, Generic[H], frozen=True):
             highest=max([self.highest, *(alert.id for alert in commit.alerts)]),
             decisions=last_decisions(evaluation.decisions),
             no_popup=self.no_popup & set(active),
-            # A mail over the cap waits from now on; any other has taken up those that waited.
-            holding=(self.holding - {mail.channel for mail in commit.mails})
-            | {mail.channel for mail in commit.mails if mail.held},
         )
 
     def delivered(self, inputs: EvaluationInputs, channel: Channel) -> dict[str, Instant]:
-        """When each fingerprint was last delivered on `channel`."""
+        """Return when each fingerprint was last delivered on `channel`."""
         delivered = inputs.delivered.get(channel.value, {})
         return {**delivered, **self.unrecorded} if channel == Channel.DESKTOP else delivered
 
     def differs(self, commit: Commit, terms: Callable[[], Mapping[str, Terms]]) -> bool:
-        """Whether the alerts differ from those on file in more than their numbers, or count time there."""
+        """Return whether the alerts differ from those on file in more than numbers, or count time there."""
         if {name: _essence(alert) for name, alert in self.alerts.items()} != {
             alert.fingerprint: _essence(alert) for alert in commit.alerts
         }:
@@ -295,12 +288,12 @@ def build_commit(
 
 
 def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
-    """Whether a snooze covers this alert now, ended or not."""
+    """Return whether a snooze covers this alert now, ended or not."""
     return any(silence.covers(alert) and silence.left(now) for silence in inputs.attention.silences)
 
 
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
-    """Whether it is about a GPU, or a host, that the person has said to be gone for good."""
+    """Return whether it is about a GPU, or a host, that the person has said to be gone for good."""
     subject = f"{alert.subject}/"
     return any(subject.startswith(f"{row.uuid.rstrip('/')}/") for row in inputs.gpus if row.forgotten)
 
@@ -330,7 +323,7 @@ def _tick(
 
 
 def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
-    """How often each fingerprint began to fire within the flapping window."""
+    """Count how often each fingerprint began to fire within the flapping window."""
     return Counter(fingerprint for fingerprint, at in raised if 0 <= now.since(at) < FLAP_WINDOW)
 
 

@@ -84,7 +84,7 @@ def explain(
         if name not in elsewhere:
             yield ""
             yield from _rule(book, name, verdicts.get(name), policy)
-            yield from _alerts(name, evaluation, now)
+            yield from _alerts(book, name, evaluation, now)
     if elsewhere:
         yield ""
         yield _("These rules need several readings; only the tray and `watch` check them:")
@@ -92,7 +92,7 @@ def explain(
         yield ""
         yield name
         yield "  " + _terms(book, name, book.threshold(name, policy), policy)
-        yield from _alerts(name, evaluation, now)
+        yield from _alerts(book, name, evaluation, now)
 
 
 def _rule(book: RuleBook[R, H], name: str, verdict: Verdict | None, policy: Policy) -> Iterator[str]:
@@ -126,15 +126,15 @@ def _named(findings: Sequence[Finding]) -> str:
     return "; ".join(texts[:NAMED]) + (_("; and {count} more").format(count=more) if more > 0 else "")
 
 
-def _alerts(name: str, evaluation: Evaluation[R, H], now: Instant) -> Iterator[str]:
+def _alerts(book: RuleBook[R, H], name: str, evaluation: Evaluation[R, H], now: Instant) -> Iterator[str]:
     for alert in evaluation.alerts.values():
         if alert.rule == name:
             decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
-            yield from _alert(alert, decisions, now)
+            yield from _alert(f"{book.mark}{alert.id}", alert, decisions, now)
 
 
 def _mailing(routing: RoutingPolicy) -> str:
-    """When a mail goes, in a sentence."""
+    """Say in a sentence when a mail goes."""
     if not routing.mails:
         return _("No mail is sent: TO_EMAIL is not set, or the GPUs are simulated.")
     if routing.email_when is EmailWhen.NEVER:
@@ -159,7 +159,7 @@ def _mailing(routing: RoutingPolicy) -> str:
 
 
 def _chatting(routing: RoutingPolicy) -> Iterator[str]:
-    """When a message goes to the chats, in a sentence."""
+    """Say in a sentence when a message goes to the chats."""
     if not routing.chats:
         return
     names = ", ".join(chat.name for chat in routing.chats)
@@ -172,7 +172,7 @@ def _chatting(routing: RoutingPolicy) -> Iterator[str]:
 
 
 def _terms(book: RuleBook[R, H], name: str, condition: str, policy: Policy) -> str:
-    """When it fires, for how long it must hold, fire until it is critical, and be over."""
+    """Say when it fires, for how long it must hold, fire until it is critical, and be over."""
     terms = book.terms(policy)[name]
     fires = _("It fires when {threshold}.")
     if terms.hold:
@@ -190,7 +190,7 @@ def _terms(book: RuleBook[R, H], name: str, condition: str, policy: Policy) -> s
     return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
 
-def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
+def _alert(number: str, alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
     age = duration(max(0.0, now.wall - alert.since))
     states = {
         Phase.PENDING: _("true for {span}, not long enough yet").format(span=age),
@@ -207,7 +207,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
         parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
     severity = word(alert.severity.name.lower())
     line = _("Alert {id}, {severity}, {state}: {text}")
-    yield "  " + line.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
+    yield "  " + line.format(id=number, severity=severity, state=_(", ").join(parts), text=alert.message)
     for decision in decisions:
         yield f"    {channel_name(decision.channel)}: {_decision(decision)}"
 

@@ -34,6 +34,7 @@ class LabRules:
     """
 
     event_rules = rules.EVENT_RULES
+    mark = "L"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -125,12 +125,12 @@ def ends_to_send(
 
 
 def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
-    """Whether the last delivery was of this incident, and not of an earlier one."""
+    """Return whether the last delivery was of this incident, and not of an earlier one."""
     return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
 
 
 def _sent_before(evaluation: Evaluation[Any, Any], due: Sequence[Alert]) -> bool:
-    """Whether a mail about all of these incidents was written before, and none of them is worse since."""
+    """Return whether a mail about all of these incidents was written before, and none is worse since."""
     again = {
         decision.alert.fingerprint
         for decision in evaluation.decisions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
 from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder, RunReport
-from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_reminder, free_gpus, total_memory
+from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_reminder, total_memory
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.i18n import _, ngettext
@@ -202,7 +202,7 @@ class Reminders(ReminderList):
             if isinstance(other, GpusFree) and (other.count, other.hold) == (count, hold):
                 return self._already(reminder)
         answer = self._add(condition)
-        free = None if snapshot is None else free_gpus(snapshot)
+        free = None if snapshot is None else snapshot.free_gpus
         if free is None:
             return answer
         return _("{said} (free now: {count})").format(said=answer, count=len(free))

@@ -88,7 +88,7 @@ class PopupTracker:
 
 
 def _settled(alert: Alert | None) -> bool:
-    """Whether nothing is left to say: the person has dealt with it from afar, or another alert mutes it."""
+    """Return whether nothing is left to say: it was dealt with from afar, or another alert mutes it."""
     if alert is None:
         return False
     return alert.acknowledged or alert.snoozed_until is not None or bool(alert.inhibited_by)

@@ -47,16 +47,16 @@ POPUP_KEY = "reminder:"  # begins the key of a popup about a reminder
 
 
 def liveness_unknown(_pid: int, _identity: str) -> None:
-    """Where the system cannot be asked whether a process lives."""
+    """Return None: the system cannot be asked whether a process lives."""
 
 
 def never_descends(_pid: int, _ancestor: int) -> bool:
-    """Where the system cannot be asked who has started a process."""
+    """Return False: the system cannot be asked who has started a process."""
     return False
 
 
 def no_kernel_lines(_pid: int, _within: float) -> tuple[str, ...]:
-    """Where the kernel's log is not for this user."""
+    """Return no lines: the kernel's log is not for this user."""
     return ()
 
 
@@ -277,7 +277,7 @@ class ReminderEvaluator:
         return written
 
     def _is_written(self, channel: Channel, presence: Presence, *, overdue: bool) -> bool:
-        """Whether the channel tells it: nobody is known to be at the desk, or no popup could be shown."""
+        """Return whether the channel tells it: nobody is at the desk, or no popup could be shown."""
         routing = self._policy.routing
         when = routing.when(channel)
         wanted = next(

@@ -47,6 +47,10 @@ class RuleBook(Protocol[R, H]):
     def event_rules(self) -> frozenset[str]:
         """The rules whose alerts are about an event, which has no end."""
 
+    @property
+    def mark(self) -> str:
+        """What stands before the numbers of its alerts, by which a person names them."""
+
     def switched_on(self, policy: Policy) -> frozenset[str]:
         """Return the rules that the settings want."""
 
@@ -95,6 +99,7 @@ class HostRules:
     """The rules about the GPUs of one host: those of `rules.RULES`."""
 
     event_rules = rules.EVENT_RULES
+    mark = ""
 
     @property
     def names(self) -> tuple[str, ...]:

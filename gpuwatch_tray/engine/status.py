@@ -173,7 +173,7 @@ def starting(now: float) -> Status:
 
 
 def stale(last: Status) -> Status:
-    """`last`, after its data has become too old to be shown as the state of things."""
+    """Return `last` as it is shown once its data are too old to be the state of things."""
     if last.snapshot is None:
         headline = _("No data yet: reading the GPUs hangs")
     else:
@@ -183,7 +183,7 @@ def stale(last: Status) -> Status:
 
 
 def with_notes(status: Status, notes: Sequence[str], *, warn: bool) -> Status:
-    """`status` with further lines for the menu; `warn` keeps it from being green, for the first of them."""
+    """Return `status` with further lines for the menu; with `warn` the first keeps it from being green."""
     if warn and status.level is Level.OK:
         return replace(status, level=Level.WARNING, headline=notes[0], notes=tuple(notes))
     return replace(status, notes=tuple(notes))

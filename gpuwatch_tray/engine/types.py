@@ -64,7 +64,7 @@ class Policy(Struct, frozen=True):
     lab: LabLimits = field(default_factory=LabLimits)
 
     def tells_end(self, channel: Channel) -> bool:
-        """Whether the end of an alert is written on this channel, where the alert itself has been."""
+        """Return whether the end of an alert is written on this channel, where the alert itself has been."""
         if self.routing.when(channel) is EmailWhen.NEVER:
             return False
         return self.resolved_chat if channel.chat else self.resolved_mail and self.routing.mails

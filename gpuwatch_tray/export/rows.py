@@ -8,12 +8,11 @@ users and `EXPORT_PROCESSES` a GPU.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import type_text
 from gpuwatch_tray.model import ExportUsers, Missing, ProcessKind, Severity, gpu_subject, known
@@ -22,6 +21,7 @@ from gpuwatch_tray.rules.verdict import GpuLookup, computing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gpuwatch_tray.export.reading_tally import ReadingTally
     from gpuwatch_tray.model import ExportSettings, Field, Gpu, GpuProcess, Limits, Snapshot
 
 
@@ -38,23 +38,6 @@ class FiringAlert(Struct, frozen=True):
     rule: str
     severity: Severity
     gpus: tuple[int, ...] = ()
-
-
-class ReadingTally(Struct):
-    """What one reading alone cannot tell: which was the last good one, and the Xids since `since`."""
-
-    since: float  # wall time
-    good: Snapshot | None = None
-    xids: dict[tuple[str, int], int] = field(default_factory=dict)  # by UUID and code
-
-    def add(self, snapshot: Snapshot) -> None:
-        """Take the next snapshot."""
-        if snapshot.problem is None:
-            self.good = snapshot
-        if snapshot.events:
-            counts = Counter(self.xids)
-            counts.update((event.uuid, event.code) for event in snapshot.events)
-            self.xids = dict(counts)  # a new one: a thread that answers may be reading the old one
 
 
 def blind_rows(good: float | None = None) -> Rows:
@@ -112,7 +95,7 @@ def _add_gpus(
     found: Mapping[str, dict[Labels, float]], snapshot: Snapshot, firing: Iterable[FiringAlert]
 ) -> None:
     critical = {gpu for alert in firing if alert.severity is Severity.CRITICAL for gpu in alert.gpus}
-    free, busy = free_gpus(snapshot) or {}, _busy(snapshot)
+    free, busy = snapshot.free_gpus or {}, _busy(snapshot)
     for gpu in snapshot.gpus:
         labels = _gpu_labels(gpu)
         kind = "mig" if gpu.physical else "gpu"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common.text import listed
 from gpuwatch_tray.i18n import ngettext
 from gpuwatch_tray.model import UNKNOWN, HostState, HostView, Missing, known
@@ -32,7 +31,7 @@ def view_of_snapshot(name: str, snapshot: Snapshot, since: float, clock: Field[f
     whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
     boards = {gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""}
     lost = {gpu.uuid for gpu in whole if gpu.problem is not None}
-    free = free_gpus(snapshot)
+    free = snapshot.free_gpus
     view = HostView(
         name,
         HostState.OK,

@@ -30,6 +30,7 @@ KEYRING_MEND = N_(
 UNLOCK_SECONDS = 40.0  # for the keyring, which gives the person 30 to unlock it
 _QUESTION_SECONDS = 4.0  # for it within one question to a server: a poll has 10 for all of them
 _ASK_AGAIN = 1.0  # seconds after an answer of no use until the next: the other servers of a poll share it
+_LEFT_ALONE = 600.0  # the same after one that cannot be used: a locked one asks the person each time
 _MOST_BYTES = 2**16
 
 
@@ -78,7 +79,7 @@ class LabSecret:
         self._runner = SubprocessRunner(UNLOCK_SECONDS, _MOST_BYTES)
         self._lock = threading.Lock()
         self._answer: Future[Secret] | None = None  # of the keyring
-        self._answered_at = 0.0  # on the steady clock
+        self._ask_from = 0.0  # on the steady clock, where the answer is of no use
         self._refused = False
 
     def read(self, seconds: float = _QUESTION_SECONDS) -> Secret:
@@ -99,6 +100,10 @@ class LabSecret:
         """Note that a server did not take it: the keyring may have another by now."""
         self._refused = True
 
+    def retry(self) -> None:
+        """Ask a keyring that could not be used with the next question: a person wants to know now."""
+        self._ask_from = 0.0
+
     def close(self) -> None:
         """End a child that still waits for the keyring."""
         self._runner.stop()
@@ -109,7 +114,7 @@ class LabSecret:
             known = self._answer
             if known is not None:
                 useless = known.done() and (self._refused or known.exception() is not None)
-                if not useless or time.monotonic() - self._answered_at < _ASK_AGAIN:
+                if not useless or time.monotonic() < self._ask_from:
                     return known
             answer: Future[Secret] = Future()
             self._answer, self._refused = answer, False
@@ -120,10 +125,11 @@ class LabSecret:
         try:
             secret = self._told()
         except Exception as error:  # noqa: BLE001  # raised where it is waited for
-            self._answered_at = time.monotonic()
+            pause = _LEFT_ALONE if isinstance(error, _UnusableError) else _ASK_AGAIN
+            self._ask_from = time.monotonic() + pause
             answer.set_exception(error)
         else:
-            self._answered_at = time.monotonic()
+            self._ask_from = time.monotonic() + _ASK_AGAIN
             answer.set_result(secret)
 
     def _told(self) -> Secret:
@@ -137,9 +143,13 @@ class LabSecret:
             mend = _("restart gpuwatch-tray, or install it again")
             raise LabError(LabFailure.CONFIGURATION, text, mend) from None
         if error is not None:
-            raise LabError(LabFailure.CONFIGURATION, redact.text(str(error)), redact.text(str(mend)))
+            raise _UnusableError(LabFailure.CONFIGURATION, redact.text(str(error)), redact.text(str(mend)))
         if not secret:
             text = _("there is no password for {account}, neither in LAB_PASS_FILE nor in the keyring")
             mend = _("`gpuwatch-tray lab password` stores it; or set LAB_PASS_FILE in lab.env")
             raise LabError(LabFailure.CONFIGURATION, text.format(account=account), mend)
         return Secret(secret)
+
+
+class _UnusableError(LabError):
+    """There is no keyring, or it is locked."""

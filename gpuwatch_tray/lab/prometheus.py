@@ -235,6 +235,10 @@ class PrometheusLab:
         if instance is not None:
             self._memory = self._memory.without([instance])
 
+    def retry(self) -> None:
+        """Have the next read ask the keyring, though it could not be used a while ago."""
+        self._secret.retry()
+
     def close(self) -> None:
         """Close the connections."""
         for client in (*self._clients, *self._detail_clients.values()):

@@ -31,6 +31,9 @@ class LabSource(Protocol):
     def detail(self, host: str) -> Snapshot:
         """Return one host GPU by GPU, at most 15 s old; may be called beside `read`."""
 
+    def retry(self) -> None:
+        """Have the next read ask too what is left alone for a while; a person wants to know now."""
+
     def close(self) -> None:
         """End a read under way and let go of what is held; there will be no further read."""
 

@@ -123,6 +123,11 @@ class SshHosts:
         with self._lock:
             return self._views[host]
 
+    def retry(self) -> None:
+        """Have the next read ask those too that rest."""
+        for host in self._hosts.values():
+            host.pause(0.0, 0.0)
+
     def close(self) -> None:
         """End every run, and the kept connections; later reads start nothing."""
         self._closed = True

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import Enum, IntFlag
 from functools import cached_property
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from gpuwatch_tray.i18n import N_, _
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 T = TypeVar("T")
 
@@ -217,6 +220,30 @@ class Snapshot(Struct, frozen=True, dict=True):  # with a place for what is work
         for gpu in sorted(self.gpus, key=lambda gpu: bool(gpu.physical)):
             boards.setdefault(gpu.physical or gpu_subject(gpu), gpu)
         return tuple(boards.items())
+
+    @cached_property
+    def free_gpus(self) -> Mapping[str, Gpu] | None:
+        """The GPUs (by UUID) known to have no compute process; None where the GPUs are not known."""
+        # A GPU that cannot be read, or whose list cannot, is not free; while a process cannot be said to be
+        # on this GPU or that, none is. A GPU with MIG devices is free with all of them.
+        if self.problem is not None:
+            return None
+        parts: dict[str, list[Gpu]] = {}
+        for gpu in self.gpus:
+            if name := gpu.physical or gpu.uuid:
+                parts.setdefault(name, []).append(gpu)
+        if not parts:  # a process list names no idle GPU
+            return None
+        busy = {process.gpu for process in self.processes if process.kinds != {ProcessKind.GRAPHICS}}
+        if None in busy:
+            return {}
+        return {
+            name: gpus[0]
+            for name, gpus in parts.items()
+            if all(
+                gpu.problem is None and gpu.process_problem is None and gpu.index not in busy for gpu in gpus
+            )
+        }
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own

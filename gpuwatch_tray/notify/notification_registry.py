@@ -105,7 +105,7 @@ class NotificationRegistry:
             return self._shown.get(key)
 
     def just_shown(self, popup: Popup) -> bool:
-        """Whether exactly this one came up within the last second and is still there."""
+        """Return whether exactly this one came up within the last second and is still there."""
         entry = self.find(popup.key)
         return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST_SHOWN
 
@@ -195,7 +195,7 @@ class NotificationRegistry:
             self._gone[number] = ShownPopup(number, self._shown.pop(key).popup, now)
 
     def _click(self, number: int, action: str) -> Click | None:
-        """One click ends the popup, so that a server which tells it twice is heard once."""
+        """End the popup by the click, so that a server which tells it twice is heard once."""
         if (key := self._key(number)) is not None:
             entry = self._shown.pop(key)
         elif number in self._gone:

@@ -275,7 +275,7 @@ def _describe_intruder(gpu: Gpu, process: GpuProcess, user: str, count: int) -> 
 def _note_unknown_owners(
     builder: VerdictBuilder, lookup: GpuLookup, unowned: Iterable[GpuProcess], limits: Limits
 ) -> None:
-    """Owners that cannot be told leave their GPU open; not where PROCESS_SCOPE is the mend for it."""
+    """Leave open each GPU whose owners cannot be told; not where PROCESS_SCOPE is the mend for it."""
     for process in unowned:
         gpu = lookup.of(process)
         if limits.scope is ProcessScope.ALL:

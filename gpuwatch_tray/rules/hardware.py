@@ -209,7 +209,7 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
 
 
 def _computes_on(gpu: Gpu, snapshot: Snapshot) -> bool:
-    """Whether a process computes on it, or on a MIG device of it."""
+    """Return whether a process computes on it, or on a MIG device of it."""
     return any(process.computes and process.gpu == gpu.index for process in snapshot.processes)
 
 

@@ -329,7 +329,7 @@ def judge_remote(facts: LabFacts) -> Verdict:
 
 
 def _told_by_host(alert: RemoteAlert, view: LabView) -> bool:
-    """Whether it only repeats what a rule of its host has found, which is judged from the same data."""
+    """Return whether it only repeats what a rule of its host has found, judged from the same data."""
     labels = dict(alert.labels)
     if not alert.name.startswith("Gpuwatch") or not labels.get("rule"):
         return False

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.model import known
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class FreeTimes:
 
 def suitable(snapshot: Snapshot, wish: GpuWish) -> dict[str, Gpu]:
     """Return the GPUs (by UUID) of a reading that are as wished, leaving out for how long."""
-    return {uuid: gpu for uuid, gpu in (free_gpus(snapshot) or {}).items() if _fits(gpu, wish)}
+    return {uuid: gpu for uuid, gpu in (snapshot.free_gpus or {}).items() if _fits(gpu, wish)}
 
 
 def _fits(gpu: Gpu, wish: GpuWish) -> bool:

@@ -22,7 +22,6 @@ from gpuwatch_tray.settings.model import (
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
 from gpuwatch_tray.settings.secret_file import SecretError, read_secret_file
-from gpuwatch_tray.settings.template import files, write_missing
 from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
 from gpuwatch_tray.settings.validators import secret as read_secret
@@ -42,12 +41,10 @@ __all__ = [
     "SettingsFolders",
     "SmtpSecurity",
     "SmtpSettings",
-    "files",
     "is_loopback",
     "load",
     "odd_characters",
     "read_password",
     "read_secret",
     "read_secret_file",
-    "write_missing",
 ]

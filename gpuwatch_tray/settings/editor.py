@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.private import replace_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.settings.shell import parse_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from gpuwatch_tray.settings.shell import Assignment
 
@@ -69,7 +67,7 @@ def change_file(path: Path, values: Mapping[str, str]) -> None:
     path = path.resolve()  # a link, as dotfiles often are, stays one
     try:
         changed = with_values(path.read_text("utf-8"), values)
-        write_file(path, changed)
+        replace_private(path, changed)
     except EditError as error:
         raise EditError(f"{path}: {error}") from None
     except UnicodeDecodeError:
@@ -77,18 +75,3 @@ def change_file(path: Path, values: Mapping[str, str]) -> None:
     except OSError as error:
         text = _("{file} cannot be written: {why}").format(file=path, why=error.strerror or error)
         raise EditError(text) from error
-
-
-def write_file(path: Path, content: str) -> None:
-    """Replace the file as a whole, for its owner alone; raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -28,7 +28,7 @@ _LINE = f'{schema.TO_EMAIL.key}="name@host"'
 
 
 def no_recipient(reader: SettingsReader) -> str:
-    """One line with the place and the mend, once TO_EMAIL was taken from `reader` and gave nobody."""
+    """Return a line with the place and the fix, once TO_EMAIL was taken from `reader` and gave nobody."""
     name = schema.TO_EMAIL.key
     for number, problem in reader.problems:
         if problem.key == name or (number == _HOME_FILE and number in reader.unread):

@@ -82,6 +82,7 @@ class Database:
         self._memory_is_whole = False
         self._identity: state_file.Identity | None = None
         self._open: sqlite3.Connection | None = None
+        self._looking: sqlite3.Cursor | None = None  # asks whether others have written
         self._writes = 0  # by this process; SQLite counts those of others
         self._standby: Path | None = None  # the file that stands in; with `trouble` and None it is memory
         if keeper:
@@ -119,14 +120,21 @@ class Database:
 
         def look(database: sqlite3.Connection) -> DatedReading[T]:
             # First the version: what is written between it and the reading is read once more next time.
-            (theirs,) = database.execute("PRAGMA data_version").fetchone()
-            version = (database, self._writes, theirs)
+            version = (database, self._writes, self._count_writes_of_others(database))
             if last is not None and last.version == version:
                 return last
             return DatedReading(in_transaction(database, work, "BEGIN"), version)
 
         with self._lock:
             return self._run(look, CANNOT_BE_READ)
+
+    def _count_writes_of_others(self, database: sqlite3.Connection) -> int:
+        # A cursor for all polls: sqlite3 keeps a note of each that it ever made, and throws them away by the
+        # hundred.
+        if self._looking is None or self._looking.connection is not database:
+            self._looking = database.cursor()
+        ((version,),) = self._looking.execute("PRAGMA data_version").fetchall()
+        return int(version)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`, all of it or nothing. Raises StoreError."""

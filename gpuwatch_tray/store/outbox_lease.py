@@ -65,30 +65,40 @@ def lease_mails(
     tried = [read_mails(database, f"digest = :name AND {ON_ITS_WAY}", {"name": name}) for name in names]
     # Made again under the same Message-ID: nobody knows whether it was accepted.
     digests = [_digest_row(group, gather, now, group[0].digest) for group in tried]
-    alone = [mail for mail in due if not mail.digest]
-    rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
-    together: list[OutboxMail] = []
     # Not only those due: a mail is sent now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
-    loose = read(f"({OPEN} AND {free} OR state = 'held') AND digest = ''")
-    loose = [mail for mail in loose if not mail.message.details.only]
-    stale = [mail for mail in loose if mail.state != "held" and now - mail.message.created >= STALE_SECONDS]
-    if len(stale) >= STALE_MAILS:
-        urgent = [mail for mail in loose if _is_urgent(mail, now)]
-        together = [mail for mail in loose if mail not in urgent]
-        alone = [*urgent, *rest]
-    if together:
-        digest = _digest_row(together, gather, now)
-        # What was tried of it before were other mails: of this one nothing was accepted yet.
-        rows = [(digest.message.message_id, AMBIGUOUS, TRANSIENT, mail.id) for mail in together]
-        database.executemany(
-            "UPDATE outbox SET digest = ?, failure = CASE failure WHEN ? THEN ? ELSE failure END"
-            " WHERE id = ?",
-            rows,
-        )
+    urgent, backlog = _split_backlog(read(f"({OPEN} AND {free} OR state = 'held') AND digest = ''"), now)
+    alone = [mail for mail in due if not mail.digest]
+    if backlog:
+        alone = [*urgent, *(mail for mail in alone if mail.message.details.only)]
+        # One over the limit leaves by itself now: no digest of what is held may tell of it as well.
+        released = [(mail.id,) for mail in urgent if mail.state == "held"]
+        database.executemany("UPDATE outbox SET state = 'queued' WHERE id = ?", released)
+        digest = _digest_row(backlog, gather, now)
+        _begin_digest(database, backlog, digest.message.message_id)
         digests.append(digest)
-    _set_lease(database, [*(mail for group in tried for mail in group), *alone, *together], now, seconds)
+    _set_lease(database, [*(mail for group in tried for mail in group), *alone, *backlog], now, seconds)
     return (*alone, *digests)
+
+
+def _split_backlog(loose: Iterable[OutboxMail], now: float) -> tuple[list[OutboxMail], list[OutboxMail]]:
+    """Return the urgent ones and the stale backlog of mails in no digest; no mail where nothing is stale."""
+    # What only some recipients have got is in neither: a digest would go to all once more.
+    whole = [mail for mail in loose if not mail.message.details.only]
+    stale = [mail for mail in whole if mail.state != "held" and now - mail.message.created >= STALE_SECONDS]
+    if len(stale) < STALE_MAILS:
+        return [], []
+    urgent = [mail for mail in whole if _is_urgent(mail, now)]
+    return urgent, [mail for mail in whole if mail not in urgent]
+
+
+def _begin_digest(database: sqlite3.Connection, rows: Iterable[OutboxMail], name: str) -> None:
+    """Give the rows their digest, by its Message-ID, of which nothing was accepted yet."""
+    # What was tried of them before were other mails.
+    database.executemany(
+        "UPDATE outbox SET digest = ?, failure = CASE failure WHEN ? THEN ? ELSE failure END WHERE id = ?",
+        [(name, AMBIGUOUS, TRANSIENT, mail.id) for mail in rows],
+    )
 
 
 def _set_lease(

@@ -86,7 +86,7 @@ class EvaluationInputs(Struct, frozen=True):
 
     `delivered` has by channel when which fingerprint was last delivered; `queued` likewise when the mail on
     its way about one was written (wall time); `given_up` when the last mail about one was refused for good or
-    dropped.
+    dropped. `holding` are the channels on which mails over the limit wait for a digest.
     """
 
     attention: Attention
@@ -95,6 +95,7 @@ class EvaluationInputs(Struct, frozen=True):
     queued: outbox.FingerprintTimes
     given_up: outbox.FingerprintTimes
     reminders: tuple[Reminder, ...]
+    holding: frozenset[str]
 
 
 class SavedState(Struct, frozen=True):
@@ -164,6 +165,7 @@ def read_evaluation_inputs(database: sqlite3.Connection) -> EvaluationInputs:
         outbox.queued_fingerprints(database),
         outbox.given_up_fingerprints(database),
         reminders_and_gpus.read_reminders(database),
+        outbox.read_holding(database),
     )
 
 
@@ -301,7 +303,6 @@ class Store:
     record_delivery = _writing(incidents.record_deliveries)
     queued_since = _reading(outbox.count_queued_since)
     held_mails = _reading(outbox.read_held)
-    holding = _reading(outbox.read_holding)
 
     def lease_due(
         self, now: float, lease: float, gather: Gather | None = None, *, channel: str = outbox.EMAIL

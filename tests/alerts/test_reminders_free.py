@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gpuwatch_tray.alerts.reminder_types import GpusFree, Observation, Reminder
-from gpuwatch_tray.alerts.reminders import awaited, free_gpus, step_reminder
+from gpuwatch_tray.alerts.reminders import awaited, step_reminder
 from gpuwatch_tray.model import Gpu, Problem
 from tests.support.fakes import Clock, process, snapshot
 
@@ -48,7 +48,7 @@ def two(*processes, **first):
 )
 def test_which_gpus_are_free(reading, free):
     """Free is what is known to have no compute process; None where the GPUs are not known at all."""
-    found = free_gpus(reading)
+    found = reading.free_gpus
     assert (found if found is None else set(found)) == free
 
 
@@ -59,7 +59,7 @@ def test_which_gpus_are_free(reading, free):
 def test_a_gpu_with_mig_devices_is_one(first, busy, free):
     """The devices of one GPU count as that GPU, which is free when all of them are."""
     parts = (Gpu(0, "MIG-1", physical="GPU-0", **first), Gpu(0, "MIG-2", physical="GPU-0"))
-    assert set(free_gpus(snapshot(*busy, gpus=parts))) == ({"GPU-0"} if free else set())
+    assert set(snapshot(*busy, gpus=parts).free_gpus) == ({"GPU-0"} if free else set())
 
 
 class Waiting:

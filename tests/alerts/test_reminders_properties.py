@@ -18,7 +18,7 @@ from gpuwatch_tray.alerts.reminder_types import (
     reminder_from_json,
     reminder_to_json,
 )
-from gpuwatch_tray.alerts.reminders import free_gpus, step_reminder
+from gpuwatch_tray.alerts.reminders import step_reminder
 from gpuwatch_tray.model import Gpu, Problem, Severity
 from tests.support.fakes import BOOT, MIB, Clock, process, snapshot
 
@@ -111,7 +111,7 @@ def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold,
     common, spent, pause = None, 0.0, 0.0
     for seconds, reboot, reading, _ in reversed(steps[: told + 1]):
         if reading.problem is None:
-            free = set(free_gpus(reading) or {})
+            free = set(reading.free_gpus or {})
             common = free if common is None else common & free
             pause = 0.0
         if spent >= hold:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import threading
+
+import pytest
 
 from gpuwatch_tray.app import logs, private_log
 from gpuwatch_tray.app.context import RunContext, SourceKind
@@ -169,6 +172,43 @@ def test_a_thread_that_is_done_does_not_begin_again():
     stop = Stop(9)
     run_forever("reader", work, stop)
     assert stop.pauses == [FIRST_PAUSE]
+
+
+@pytest.fixture
+def log_file(tmp_path):
+    """The handler of a log that is full after two lines or three."""
+    handler = private_log.PrivateLogFile(tmp_path / "it.log", encoding="utf-8")
+    handler.setFormatter(RedactingFormatter(LOG_FORMAT))
+    yield handler
+    handler.close()
+
+
+def log_line(number):
+    """A record of some eighty bytes."""
+    return logging.LogRecord("gpuwatch_tray", logging.INFO, "", 0, f"line {number:03} {'.' * 20}", (), None)
+
+
+def test_a_full_log_is_begun_anew(log_file, tmp_path, monkeypatch):
+    """Every line is in one of three private files, the newest in the log, but for those of the oldest."""
+    monkeypatch.setattr(private_log, "MAX_LOG_BYTES", 200)
+    for number in range(100):
+        log_file.emit(log_line(number))
+    files = [tmp_path / name for name in ("it.log.2", "it.log.1", "it.log")]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
+    numbers = [int(number) for file in files for number in re.findall(r"line (\d+)", file.read_text())]
+    assert numbers == list(range(numbers[0], 100))
+    assert all(file.stat().st_size <= 300 for file in files)
+
+
+def test_a_log_whose_place_is_taken_goes_on(log_file, tmp_path, monkeypatch):
+    """It grows, and no line is lost."""
+    monkeypatch.setattr(private_log, "MAX_LOG_BYTES", 200)
+    (tmp_path / "it.log.1").mkdir()
+    (tmp_path / "it.log.2" / "taken").mkdir(parents=True)
+    for number in range(10):
+        log_file.emit(log_line(number))
+    assert (tmp_path / "it.log").read_text().count("line ") == 10
 
 
 def test_the_log_makes_no_folder_that_others_can_enter(tmp_path, monkeypatch):

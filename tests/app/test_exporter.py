@@ -14,7 +14,8 @@ from gpuwatch_tray.app import exporter
 from gpuwatch_tray.app.context import SourceKind, WorkError, create_context
 from gpuwatch_tray.app.export_answer import build_answer, export_request, firing_alerts, rows_from_json
 from gpuwatch_tray.app.exporter import ExportFeed, write_textfile
-from gpuwatch_tray.export.rows import FiringAlert, ReadingTally
+from gpuwatch_tray.export.reading_tally import ReadingTally
+from gpuwatch_tray.export.rows import FiringAlert
 from gpuwatch_tray.ipc import RequestRefusedError
 from gpuwatch_tray.model import ExportSettings, ExportUsers, Limits, Phase, Problem, Severity
 from gpuwatch_tray.store import StoreError

@@ -24,7 +24,7 @@ from gpuwatch_tray.app.control import messages_waiting
 from gpuwatch_tray.app.lab_json import lab_answer
 from gpuwatch_tray.app.lab_monitor import LONGEST_PAUSE, LabMonitor
 from gpuwatch_tray.app.lab_watch import LabWatch
-from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.app.monitor import HOUSEKEEP_AT_REST, HOUSEKEEP_EVERY, Monitor, Outputs
 from gpuwatch_tray.app.telling import LAB_PREFIX
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine.lab_reminders import LabReminders
@@ -82,7 +82,7 @@ class Desk:
         self.context = lab_context(context_of(folder))
         self.store = open_store(self.context)
         self.clock, self.monotonic = Clock(), Clock(0.0)
-        self.shown, self.popups, self.reads = [], FakePopups(), 0
+        self.shown, self.popups, self.reads, self.retries = [], FakePopups(), 0, 0
         engine = create_lab_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monitor = LabMonitor(
             self.context, self, engine, self.shown.append, (), self.popups, self.monotonic
@@ -95,6 +95,9 @@ class Desk:
         self.reads += 1
         self.wanted = wanted
         return replace(self.next, at=self.clock.now)
+
+    def retry(self):
+        self.retries += 1
 
     def close(self):
         pass
@@ -156,13 +159,14 @@ def test_a_button_acts_on_the_labs_state(desk, tmp_path):
 
 
 def test_a_lab_that_cannot_be_read_is_asked_less_often(desk):
-    """The pause grows to two minutes; a click asks at once, and an answer brings the old pace back."""
+    """The pause grows to two minutes; a click asks all at once, and an answer brings the old pace back."""
     desk.poll(DEAD, 40)
     assert 5 <= desk.reads <= 10
     before = desk.reads
+    assert desk.retries == 0
     desk.monitor.check_now()
     desk.poll(WELL)
-    assert desk.reads == before + 1
+    assert (desk.reads, desk.retries) == (before + 1, 1)
     desk.poll(WELL, 10)
     assert desk.reads == before + 11
     assert LONGEST_PAUSE == 120.0
@@ -182,11 +186,13 @@ def test_a_loss_is_grey_and_never_green(desk):
 def test_a_read_that_hangs_is_grey_before_long(desk):
     """After three polls and what a read may take; a lab that is left alone for a while does not hang."""
     desk.poll(WELL, 3)
+    assert desk.monitor.housekeep() == HOUSEKEEP_AT_REST
     desk.monotonic.advance(70)
-    desk.monitor.housekeep()
+    rest = desk.monitor.housekeep()
     assert desk.shown[-1].level is Level.OK
+    assert HOUSEKEEP_EVERY <= rest < 10
     desk.monotonic.advance(10)
-    desk.monitor.housekeep()
+    assert desk.monitor.housekeep() == HOUSEKEEP_EVERY
     assert (desk.shown[-1].level, "hangs" in desk.shown[-1].headline) == (Level.NO_DATA, True)
     desk.poll(DEAD, 9)
     desk.monotonic.advance(LONGEST_PAUSE)
@@ -251,6 +257,12 @@ def test_explain_names_what_the_exporters_do_not_tell(desk):
     (first, *rules) = desk.monitor.explain()
     assert note in first
     assert any("host_blind" in line for line in rules)
+
+
+def test_explain_numbers_the_labs_alerts_as_they_are_acknowledged(desk):
+    """Beside them are this computer's, by the same numbers: `alerts ack 1` would be another one."""
+    desk.poll(BUSY)
+    assert any(line.strip().startswith("Alert L1, ") for line in desk.monitor.explain())
 
 
 def test_a_mail_about_the_lab_that_does_not_leave_is_noted(desk):
@@ -324,6 +336,9 @@ class FakeSource:
 
     def read(self, _wanted=(), /):
         return WELL
+
+    def retry(self):
+        pass
 
     def close(self):
         type(self).closed += 1

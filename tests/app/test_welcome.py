@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray import settings
 from gpuwatch_tray.app.actions import ActionDispatcher
 from gpuwatch_tray.app.context import RunContext, SourceKind
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.model import Button
-from gpuwatch_tray.settings import Settings
+from gpuwatch_tray.settings import Settings, template
 from gpuwatch_tray.tray import ActionKind
 from tests.support.fakes import FakePopups
 
@@ -57,7 +56,7 @@ def test_settings_are_written_before_they_are_opened(clicked):
     act = clicked.dispatcher.actions()[ActionKind.OPEN_SETTINGS]
     act(str(clicked.file))
     assert clicked.opened == [str(clicked.file)]
-    assert all(place.exists for place in settings.files(dict_of(clicked)))
+    assert all(place.exists for place in template.files(dict_of(clicked)))
     clicked.file.write_text("GPU_LIMIT=7\n")
     act(str(clicked.file))
     assert (len(clicked.opened), clicked.file.read_text()) == (2, "GPU_LIMIT=7\n")

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.faketime import shifted
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.timing import slowness, wait_until
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -230,13 +231,28 @@ def test_a_replaced_driver_is_exit_code_1_and_one_mail(installed, server):
     assert b"DRIVER_MISMATCH: the NVIDIA driver was replaced" in mail.raw
 
 
-def test_a_hanging_driver_is_given_up_after_20_seconds(installed, server):
+# The program with less patience: the usual 20 s would be the length of the test.
+IMPATIENT = """
+import sys
+from gpuwatch_tray.app import context
+context.DRIVER_TIMEOUT = 1.5
+from gpuwatch_tray.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_a_hanging_driver_is_given_up(installed, server):
     """A call that never returns ends in one line and exit code 1, not in a process for ever."""
     installed.play(Scenario(gpus=[FakeGpu.numbered(0)], hang={"count": 300}))
-    before = time.monotonic()
-    done = installed.run("check")
-    assert (done.returncode, "20 s" in done.stderr, server.messages) == (1, True, ())
-    assert 19 < time.monotonic() - before < 30 * slowness()
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "check"],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "no answer within 1.5 s" in done.stderr, server.messages) == (1, True, ())
 
 
 def test_with_one_gpu_lost_the_others_alerts_go_out_and_the_loss_is_named(installed, server, two):

@@ -87,7 +87,12 @@ def test_free_gpus_with_memory_and_an_end_are_waited_for(desk, rig):
         return [mail["subject"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
 
     with desk.watching():
-        told = wait_until(lambda: [one for one in mails() if "free" in one], "they are free", pause=0.3)
+
+        def free():
+            desk.poll_lab()
+            return [one for one in mails() if "free" in one]
+
+        told = wait_until(free, "they are free", pause=0.3)
     assert [subject.split(": ")[0] for subject in told] == ["[GPU Watchdog] 4 GPUs free"]
     assert [line.split()[0] for line in desk.run("when", "list").stdout.splitlines()] == ["L2"]
 

@@ -35,11 +35,28 @@ DESKTOP = (
     "gpuwatch_tray.tray",
 )
 STATE = ("sqlite3", "filelock", "gpuwatch_tray.store", "gpuwatch_tray.engine", "gpuwatch_tray.history")
-READING = ("ctypes", "gpuwatch_tray.sources")
-# What Linux can do without; and what takes 2 ms of a short command or more.
-SPARED = ("pynvml", "psutil", "platformdirs", "multiprocessing")
-HEAVY = ("concurrent", "subprocess", "shutil", "tempfile", "gpuwatch_tray.rules")
+READING = ("pynvml", "ctypes", "gpuwatch_tray.sources")
+# What Linux can do without; and what takes 2 ms of a short command or more, where pynvml does not load it.
+SPARED = ("psutil", "platformdirs", "multiprocessing")
+HEAVY = ("concurrent", "socket", "gpuwatch_tray.rules")
+PYNVMLS = ("subprocess", "shutil", "tempfile")
 WORDY = ("inspect", "ast", "dis")  # what typing_extensions brings
+# What the tray does without until there is a lab, or somebody asks.
+LAB = (
+    "gpuwatch_tray.lab",
+    "gpuwatch_tray.alerts.lab_reminders",
+    "gpuwatch_tray.app.lab_monitor",
+    "gpuwatch_tray.engine.lab_rule_book",
+    "gpuwatch_tray.rules.lab_rules",
+    "gpuwatch_tray.tray.menu.lab_rows",
+)
+SELDOM = (
+    "argparse",
+    "pickle",
+    "gpuwatch_tray.engine.explain",
+    "gpuwatch_tray.export.rows",
+    "gpuwatch_tray.settings.template",
+)
 SHOWN = ("rich", "http", "xml.dom", "gpuwatch_tray.report.page", "gpuwatch_tray.drawing.chart")
 
 
@@ -75,12 +92,12 @@ def check(modules, most, unwanted):
     ("words", "most", "unwanted"),
     [
         ("--version", 5, ("logging", "argparse", "msgspec", "gpuwatch_tray.cli")),
-        ("ps", 166, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY, "hashlib", "socket")),
-        ("ps --all", 166, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY, "hashlib", "socket")),
-        ("status", 166, (*MAIL, *DESKTOP, *STATE, *READING, *SHOWN, *WORDY, *HEAVY)),
-        ("check --dry-run", 386, ("google", "keyring", *DESKTOP, *SHOWN)),
-        ("alerts", 311, (*MAIL, *DESKTOP, *READING, *SHOWN)),
-        ("mail deliver", 322, (*DESKTOP, *READING, *SHOWN)),
+        ("ps", 189, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
+        ("ps --all", 189, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
+        ("status", 168, (*MAIL, *DESKTOP, *STATE, *READING, *SHOWN, *WORDY, *PYNVMLS, "gpuwatch_tray.rules")),
+        ("check --dry-run", 381, ("google", "keyring", *DESKTOP, *SHOWN)),
+        ("alerts", 315, (*MAIL, *DESKTOP, *READING, *SHOWN)),
+        ("mail deliver", 316, (*DESKTOP, *READING, *SHOWN)),
     ],
 )
 def test_a_command_loads_what_it_needs(installed, words, most, unwanted):
@@ -90,6 +107,24 @@ def test_a_command_loads_what_it_needs(installed, words, most, unwanted):
     done = installed.run(*words.split(), **TOLD)
     assert "Traceback" not in done.stderr
     check(set(loaded(done.stderr)) - bare(), most, (*SPARED, *unwanted))
+
+
+@pytest.mark.parametrize("words", ["ps", "status", "alerts", "runs"])
+def test_a_short_command_does_without_openssl(installed, words):
+    """It takes 2 ms and 4 MB: Python's own code of the hashes will do."""
+    code = (
+        "import sys; from gpuwatch_tray.__main__ import main; main();"
+        "print([name for name in ('_ssl', '_hashlib') if sys.modules.get(name)], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, words],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(gpuwatch_tray.__file__).parents[1],
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_no_module_of_the_program_makes_dataclasses():
@@ -114,5 +149,6 @@ def test_the_tray_loads_what_it_needs(installed, tmp_path):
         wait_until(registered, "the icon")
         modules = set(loaded(app.log.read_text())) - bare()
         mapped = Path(f"/proc/{app.process.pid}/maps").read_text()
-    check(modules, 479, (*MAIL, *SHOWN, *SPARED, "_ssl", "PIL", "html", "plyer", "pystray"))
+    unwanted = (*MAIL, *SHOWN, *SPARED, *LAB, *SELDOM, "_ssl", "PIL", "html", "plyer", "pystray")
+    check(modules, 450, unwanted)
     assert [name for name in ("libssl", "libcrypto", "_hashlib") if name in mapped] == []

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from gpuwatch_tray import __main__, cli, i18n, settings
+from gpuwatch_tray.cli.parser import build_parser
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def chinese():
 def test_argparse_speaks_the_language_as_well(words, capsys):
     """Help and the lines about wrong use, argparse's own words included."""
     with pytest.raises(SystemExit):
-        cli.build_parser().parse_args(words)
+        build_parser().parse_args(words)
     said = "".join(capsys.readouterr())
     english = (
         r"usage|error|options|positional|argument|show |invalid|choice|required|unrecognized|ignored|exit"

@@ -11,7 +11,8 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from gpuwatch_tray.cli.report import SAMPLE_FIELDS, sample_records, usage_json, usage_lines
+from gpuwatch_tray.cli.report_samples import SAMPLE_FIELDS, sample_records
+from gpuwatch_tray.cli.report_usage import usage_json, usage_lines
 from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario

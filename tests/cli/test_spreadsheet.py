@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from gpuwatch_tray.cli.report import write_csv
+from gpuwatch_tray.cli.spreadsheet import write_csv
 
 
 @pytest.mark.parametrize("name", ["=cmd|'/c calc'!A0", "+1", "-bash", "@SUM(1)", "\t=1"])

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from gpuwatch_tray.common import redact
+from gpuwatch_tray.common import redact, secret_shapes
 from gpuwatch_tray.common.secret_names import Secrecy
 from gpuwatch_tray.common.secret_programs import ProgramLine
 
@@ -28,9 +28,12 @@ RULES = {
         (ProgramLine, "takes_login", lambda _line, _word: False),
     ],
     "a login": [
-        (redact, name, NEVER) for name in ("_LOGIN_OPTION", "_OPEN_LOGIN", "_LOGIN_ARGUMENT", "_LOGIN_PAIR")
+        (secret_shapes, "_LOGIN_OPTION", NEVER),
+        (secret_shapes, "_OPEN_LOGIN", NEVER),
+        (redact, "_LOGIN_ARGUMENT", NEVER),
+        (redact, "_LOGIN_PAIR", NEVER),
     ],
-    "a call or a pipe": [(redact, name, NEVER) for name in CALLS],
+    "a call or a pipe": [(secret_shapes, name, NEVER) for name in CALLS],
     "a login's word": [(redact, "looks_like_password", lambda _word: False)],
 }
 MOST = 0.05  # of the lines may be missed, or touched

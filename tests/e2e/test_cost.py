@@ -75,3 +75,21 @@ def test_eight_gpus_with_a_hundred_processes_each_are_shown(address, client):
             tray.show(crowded(second))
         spent = (time.process_time() - began) / 5
         print(f"an update of all rows: {spent * 1000:.0f} ms of one core")
+
+
+def test_no_row_of_a_closed_menu_is_sent_though_all_numbers_move(address, client):
+    """To a panel that says when its menu is open; while it is, what moves is sent."""
+    with running_tray(address, client, crowded(0)) as tray:
+        client.listen(f"type='signal',sender='{tray.name}'")
+
+        def told(seconds):
+            for second in seconds:
+                tray.show(crowded(second))
+            return {name for name in tray.signals() if name in {"LayoutUpdated", "ItemsPropertiesUpdated"}}
+
+        tray.event(0, "opened")
+        assert told(range(1, 3))
+        tray.event(0, "closed")
+        tray.settle()
+        tray.signals()
+        assert told(range(3, 8)) == set()

@@ -47,10 +47,8 @@ class LabWorld:
 
     def __init__(self, **lab):
         self.book, self.policy = LabRules(), policy(**lab)
-        self.state = EvaluationState.load(
-            self.book, SavedState((), (), (), None, 0), (), self.policy, holding=frozenset()
-        )
-        self.inputs = EvaluationInputs(Attention(), (), {}, {}, {}, ())
+        self.state = EvaluationState.load(self.book, SavedState((), (), (), None, 0), (), self.policy)
+        self.inputs = EvaluationInputs(Attention(), (), {}, {}, {}, (), frozenset())
         self.polls = []
         self.now = START
 
@@ -60,7 +58,7 @@ class LabWorld:
             tuple(self.state.alerts.values()), (), self.state.raised, self.state.last, self.state.highest,
             tuple(self.state.severities.items()), self.state.last,
         )  # fmt: skip
-        self.state = EvaluationState.load(self.book, saved, (), self.policy, holding=frozenset())
+        self.state = EvaluationState.load(self.book, saved, (), self.policy)
 
     def forget(self, uuid):
         """As `alerts forget` does."""

@@ -339,10 +339,10 @@ def test_the_caps_are_each_channels_own(two):
     for number in range(PER_HOUR + 5):
         two.look(crowd(number), 60)
         visit(two, PHONE.channel)
-    assert two.store.holding() == {"email", "chat:phone", "chat:team"}
+    assert two.store.evaluation_inputs().holding == {"email", "chat:phone", "chat:team"}
     assert len(two.ways[PHONE.channel].taken) == PER_HOUR
     two.look(snapshot(), HOUR)
     visit(two)
     last = two.ways[PHONE.channel].taken[-1]
     assert last.kind is MessageKind.DIGEST
-    assert two.store.holding() == set()
+    assert two.store.evaluation_inputs().holding == set()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.engine import mail_now
+from gpuwatch_tray.engine import late_digest, mail_now
 from gpuwatch_tray.engine.mail_builder import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import EmailWhen, Instant, MessageKind, Presence, Severity
 from tests.engine.bench import BUSY, CALM, DARK, HEAD, POLICY, Bench, at, with_heat
+from tests.store import commits
 from tests.support.fakes import START, process, snapshot
 
 OVER = snapshot(process(1, 0, 4000.0))  # one process beyond MAX_ETIME
@@ -268,6 +269,20 @@ def test_the_hours_cap_holds_to_the_mail(folder):
         sent += fire(bench, number)[1]
     assert len(sent) == PER_HOUR
     bench.close()
+
+
+def test_what_was_held_and_left_with_no_backlog_after_all_is_in_the_next_digest(stormy):
+    """The mail queued meanwhile did not take it up, as the backlog had it."""
+    storm(stormy, PER_HOUR + 2)
+    stormy.clock.advance(3600)
+    old = [commits.mail(number, ["old"], created=stormy.clock.now - 3600) for number in (901, 902)]
+    stormy.store.commit(commits.step(*old, at=stormy.clock.instant()))
+    (backlog,) = stormy.store.lease_due(stormy.clock.now, 60, late_digest(HEAD))
+    assert kinds(stormy.look(OVER).mails) == [MessageKind.ALERT]
+    stormy.store.mark_retry(backlog.id, stormy.clock.now + 600, "451 later", failure="transient")
+    assert len(stormy.store.held_mails()) == 2
+    assert kinds(stormy.look(CALM, 60).mails) == [MessageKind.DIGEST]
+    assert stormy.store.held_mails() == ()
 
 
 def test_an_end_that_was_held_starts_no_cooldown(folder):

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from gpuwatch_tray.common.redact import pseudonym
 from gpuwatch_tray.export.metrics import GPU, METRICS
 from gpuwatch_tray.export.prometheus_files import list_rules
-from gpuwatch_tray.export.rows import LONGEST, FiringAlert, ReadingTally, build_rows
+from gpuwatch_tray.export.reading_tally import ReadingTally
+from gpuwatch_tray.export.rows import LONGEST, FiringAlert, build_rows
 from gpuwatch_tray.model import (
     UNKNOWN,
     ExportSettings,

@@ -92,6 +92,7 @@ class ScriptedServer:
     def _serve(self, plain: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), plain:
             connection: Any = plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
+            self._open.append(connection)  # over TLS it is another object, and `plain` is none any more
             with connection, connection.makefile("rb") as stream:
                 self._converse(connection, stream)
 

@@ -242,9 +242,11 @@ def test_a_child_that_does_not_answer_as_ours_is_told():
 def test_what_came_is_kept_and_what_failed_is_not_asked_for_at_each_question(monkeypatch):
     """One child for all questions; after a failure or a refusal another, but not at once."""
     good, bad = told_secret("one"), told_secret(None, SecretError("it is locked", "unlock it"))
-    secret = LabSecret(KEPT, telling(bad, good, told_secret("two")))
-    assert [failure(secret).text for _ in range(3)] == ["it is locked"] * 3
+    secret = LabSecret(KEPT, telling(bad, bad, good, told_secret("two")))
     monkeypatch.setattr("gpuwatch_tray.lab.login._ASK_AGAIN", 0.0)
+    for _ in range(2):  # a locked keyring asks the person: only when wanted, else ten minutes later
+        assert [failure(secret).text for _ in range(3)] == ["it is locked"] * 3
+        secret.retry()
     assert [secret.read(60.0).reveal() for _ in range(3)] == ["one"] * 3
     secret.refused()
     assert [secret.read(60.0).reveal() for _ in range(2)] == ["two"] * 2

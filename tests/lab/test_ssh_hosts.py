@@ -194,6 +194,21 @@ def test_a_run_that_never_returns_does_not_keep_a_machine_well(monkeypatch, tmp_
     hangs.set()
 
 
+def test_one_that_rests_is_asked_when_a_person_wants_to_know(monkeypatch, tmp_path):
+    """What did not answer in time is left alone for a while, unless somebody asks for a look."""
+    asked = []
+    monkeypatch.setattr(
+        ssh_hosts._Host, "run", lambda host, _argv: asked.append(host.name) or RunResult(None, b"", b"")
+    )
+    source = SshHosts(LabSettings(hosts=("gpu1",)), "ada", folder=tmp_path / ("x" * 200))
+    for _ in range(3):
+        source.read()
+    assert asked == ["gpu1"]
+    source.retry()
+    source.read()
+    assert asked == ["gpu1"] * 2
+
+
 def test_simulated_gpus_are_no_machine(monkeypatch, tmp_path):
     """A demo over there has free GPUs that nobody can use: the machine is blind."""
     shown = {"schema": 1, "source": "demo", "at": "2026-01-01T00:00:00+00:00", "simulated": True}

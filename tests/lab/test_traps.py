@@ -104,10 +104,10 @@ def test_a_host_with_another_exporter_is_read_as_far_as_that_goes(rig, monkeypat
     lab = rig.desk()
     view = lab.read()
     host = hosts(view)["h6"]
-    assert "tells no details" in str(lab.detail("h6").problem)
+    assert "gives no details" in str(lab.detail("h6").problem)
     assert (host.state, host.gpus, host.hottest) == (HostState.OK, 2, 41)
     assert {type(value) for value in (host.free, host.looks_free, host.mine, host.expected)} == {Missing}
-    assert any(note.startswith("dcgm-exporter does not tell processes") for note in view.notes)
+    assert any(note.startswith("dcgm-exporter does not say which processes run") for note in view.notes)
     assert (hosts(view)["h1"].mine, hosts(view)["h1"].gpus) == (2, 4)
     # Who has asked before hears of it too, and not an hour later.
     read_until(before, lambda view: hosts(view)["h6"].gpus == 2, "the other exporter is known")
@@ -140,7 +140,7 @@ def test_an_alertmanager_that_nobody_feeds_is_told_after_two_polls(rig):
         first, second = lab.read(), lab.read()
         assert (first.feed, first.alerts) == (FeedState.UNKNOWN, ())
         assert second.feed is FeedState.UNFED
-        assert "that it does not have" in second.feed_problem
+        assert "missing there" in second.feed_problem
         assert not first.tells_end_of(lost)
         assert not second.tells_end_of(lost)
         # Beside one that is fed it does no harm: what either has counts.
@@ -224,7 +224,7 @@ def test_detail_has_the_times_of_the_reading(rig):
     assert str(old.detail("h4").problem) == f"h4: {hosts(view)['h4'].reason}"
     fleet["h4"].down = True
     read_until(lab, lambda view: states(view)["h4"] == "down", "it is down")
-    assert str(lab.detail("h4").problem) == "h4: it does not answer"
+    assert str(lab.detail("h4").problem) == "h4: Prometheus cannot reach its exporter"
     assert lab.detail("h4").gpus == ()
     fleet["h4"].down, fleet["h4"].skew, fleet["h4"].stuck, fleet["h4"].users = False, 0.0, None, {}
 
@@ -241,7 +241,7 @@ def test_a_prometheus_that_starts_without_targets_goes_on_with_old_values():
         assert set(states(away).values()) == {"unknown"}
         rig.prometheus.scrape([])
         rig.prometheus.start()
-        view = read_until(lab, lambda view: "has asked no host" in str(view.problem), "the age is told")
+        view = read_until(lab, lambda view: "last asked a host" in str(view.problem), "the age is told")
         naive = rig.prometheus.ask("up")
         assert [row["value"][1] for row in naive] == ["1"] * 8, "the trap itself"
         assert {host.state for host in view.hosts} == {HostState.STALE}

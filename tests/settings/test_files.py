@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gpuwatch_tray.settings import files, load
+from gpuwatch_tray.settings import load
 from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders
+from gpuwatch_tray.settings.template import files
 from tests.settings.checkout import LAB, NOTIFY, SMTP, SMTP_TEXT, WATCH, House
 
 VARIABLES = {

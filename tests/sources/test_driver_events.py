@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from gpuwatch_tray.sources.nvml.library import Code, DriverError
 
 from gpuwatch_tray.model import Xid
+from gpuwatch_tray.sources.nvml.api import Code, DriverError
 from gpuwatch_tray.sources.nvml.events import XidListener
 from tests.driver.scenario import (
     FUNCTION_NOT_FOUND,

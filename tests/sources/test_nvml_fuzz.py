@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gpuwatch_tray import rules
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.engine.status import status_of
 from gpuwatch_tray.model import Instant, Level, Limits, Missing, ProcessScope
 from gpuwatch_tray.rules.verdict import counted
@@ -229,7 +228,7 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
         verdicts = rules.judge(snapshot, LIMITS)
         shown = status_of(snapshot, {}, counted(snapshot, LIMITS), rules.open_questions(snapshot, verdicts))
         assert not gaps or shown.level is Level.NO_DATA
-        assert not gaps & set(free_gpus(snapshot) or ())
+        assert not gaps & set(snapshot.free_gpus or ())
 
     def check(snapshot, scenario):
         healthy = [gpu for gpu in snapshot.gpus if gpu.problem is None and not gpu.physical]
@@ -240,7 +239,7 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
             assert set(found) <= {one.pid for one in everything}
             if gpu.process_problem is None:
                 assert certain(fake) <= set(found)
-                assert not certain(fake) or gpu.uuid not in free_gpus(snapshot)
+                assert not certain(fake) or gpu.uuid not in snapshot.free_gpus
                 assert fake.migs or not holds_back(fake)
         assert {one.gpu for one in snapshot.processes} <= {gpu.index for gpu in healthy}
         known = {gpu.uuid for gpu in snapshot.gpus}

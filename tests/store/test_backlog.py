@@ -74,6 +74,19 @@ def test_fresh_critical_news_leaves_by_itself_and_first(store, gather):
     assert found == [(3, "subject 3", "text ü\n"), (1, "digest", "<1@box> <2@box>")]
 
 
+def test_critical_news_over_the_limit_that_leaves_by_itself_is_held_no_more(store, gather):
+    """While it is being sent no digest of what is held tells it too; where it fails, it is tried again."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"]), severe(3, held=True, created=LATER - 60)))
+    assert [row[0] for row in due(store, gather)] == [3, 1]
+    assert store.held_mails() == ()
+    store.mark_retry(3, LATER + 30, "451 later", failure="transient")
+    assert [(row.id, row.state) for row in store.unsent_mails()] == [
+        (1, "queued"),
+        (2, "queued"),
+        (3, "queued"),
+    ]
+
+
 def test_a_digest_that_was_refused_for_now_takes_up_what_has_come_since(store, gather):
     """Nothing of it was accepted: the next one has everything, under a new Message-ID."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"])))

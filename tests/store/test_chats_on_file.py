@@ -47,7 +47,7 @@ def test_what_failed_is_summed_up_apart(store):
         1, START, START + 30, "no connection", "transient", attempts=1
     )
     assert store.outbox_summary(START, TEAM) == OutboxSummary(held=1)
-    assert store.holding() == {TEAM}
+    assert store.evaluation_inputs().holding == {TEAM}
     assert (store.queued_since(START, 60), store.queued_since(START, 60, PHONE)) == (1, 1)
     assert store.queued_since(START, 60, TEAM) == 0
 

@@ -114,7 +114,7 @@ def test_mails(migrated):
     assert tuple(row.id for row in rows) == UNSENT
     assert [row.state for row in rows] == ["queued", "dead", "queued", "held", "queued"]
     assert {row.channel for row in rows} == {"email"}
-    assert migrated.holding() == {"email"}
+    assert migrated.evaluation_inputs().holding == {"email"}
     assert waiting.message.text == "text ü\n"
     assert waiting.message.details.html == "<p>ü</p>"
     assert waiting.message.details.subjects == ("GPU-0000",)

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from gpuwatch_tray.export.endpoint import metrics_text
-from gpuwatch_tray.export.rows import FiringAlert, ReadingTally, blind_rows, build_rows
+from gpuwatch_tray.export.reading_tally import ReadingTally
+from gpuwatch_tray.export.rows import FiringAlert, blind_rows, build_rows
 from gpuwatch_tray.model import (
     ExportSettings,
     ExportUsers,

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import i18n
 from gpuwatch_tray.desktop.presence.idle_reports import ReportedSource
 from gpuwatch_tray.desktop.presence.types import (
+    COMPOSITOR,
+    SWAYIDLE,
+    X_SERVER,
     AbsentSource,
     Moment,
     PresenceSource,
@@ -187,12 +190,10 @@ def _linux_sources(
 
 
 def _x_server(environ: Mapping[str, str], suspends: SuspendLog, interval: float) -> PresenceSource:
+    if _wayland(environ):
+        return AbsentSource(X_SERVER, _("this is a Wayland session, whose XWayland does not see all input"))
     from gpuwatch_tray.desktop.presence.x11 import XServer  # as above
 
-    if _wayland(environ):
-        return AbsentSource(
-            XServer.name, _("this is a Wayland session, whose XWayland does not see all input")
-        )
     return XServer(environ, suspends, interval)
 
 
@@ -200,9 +201,6 @@ def _wayland_sources(
     environ: Mapping[str, str], away: float, suspends: SuspendLog, interval: float
 ) -> list[PresenceSource]:
     """Return the compositor's own protocol, and swayidle, which is started where the compositor lacks it."""
-    from gpuwatch_tray.desktop.presence.swayidle import SwayIdle  # as above
-    from gpuwatch_tray.desktop.presence.wayland import IdleNotify
-
     why = ""
     if not environ.get("WAYLAND_DISPLAY"):
         why = _("this is not a Wayland session")
@@ -211,7 +209,9 @@ def _wayland_sources(
     elif away <= 0:
         why = _("not needed: AWAY_MIN is 0")
     if why:
-        return [AbsentSource(IdleNotify.name, why), AbsentSource(SwayIdle.name, why)]
+        return [AbsentSource(COMPOSITOR, why), AbsentSource(SWAYIDLE, why)]
+    from gpuwatch_tray.desktop.presence.wayland import IdleNotify  # as above
+
     compositor = IdleNotify(environ, away, suspends, interval)
     return [compositor, _swayidle(environ, away, suspends, compositor.lacking)]
 
@@ -219,16 +219,16 @@ def _wayland_sources(
 def _swayidle(
     environ: Mapping[str, str], away: float, suspends: SuspendLog, wanted: threading.Event
 ) -> PresenceSource:
-    from gpuwatch_tray.desktop.presence.swayidle import SwayIdle, swayidle_command  # as above
-
     swayidle, setpriv = (shutil.which(tool, path=environ.get("PATH")) for tool in ("swayidle", "setpriv"))
     if swayidle is None:
         return AbsentSource(
-            SwayIdle.name,
+            SWAYIDLE,
             _("not installed: only a compositor that lacks ext-idle-notify needs it (Debian: swayidle)"),
         )
     if setpriv is None:
-        return AbsentSource(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
+        return AbsentSource(SWAYIDLE, _("needs setpriv, which is not installed (Debian: util-linux)"))
+    from gpuwatch_tray.desktop.presence.swayidle import SwayIdle, swayidle_command  # as above
+
     return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, suspends, wanted=wanted)
 
 

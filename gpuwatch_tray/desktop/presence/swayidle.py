@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.desktop.presence.idle_reports import IdleReports, ReportedSource
-from gpuwatch_tray.desktop.presence.types import Moment, PresenceReading, SuspendLog, moment
+from gpuwatch_tray.desktop.presence.types import SWAYIDLE, Moment, PresenceReading, SuspendLog, moment
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SwayIdle(ReportedSource):
     It is started once `wanted` is set: the compositor itself is asked first.
     """
 
-    name = "swayidle"
+    name = SWAYIDLE
 
     def __init__(
         self,

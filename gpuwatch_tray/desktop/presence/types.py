@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# The names of the sources that a desktop has or lacks, whose modules it loads only for the former.
+X_SERVER, COMPOSITOR, SWAYIDLE = "XScreenSaver", "ext-idle-notify", "swayidle"
 FRESH = 15.0  # seconds, suspends included, for which a reading counts
 UNKNOWN_RESULT = PresenceResult(Presence.UNKNOWN, N_("nothing here can tell"))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.desktop.presence.idle_reports import IdleReports, ReportedSource
-from gpuwatch_tray.desktop.presence.types import Moment, PresenceReading, SuspendLog, moment
+from gpuwatch_tray.desktop.presence.types import COMPOSITOR, Moment, PresenceReading, SuspendLog, moment
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 NOTIFIER, SEAT = "ext_idle_notifier_v1", "wl_seat"
-PROTOCOL = "ext-idle-notify"
 DISPLAY, REGISTRY, SYNC, FIRST_FREE = 1, 2, 3, 4  # object ids; wl_display's is fixed
 DISPLAY_SYNC, DISPLAY_GET_REGISTRY, REGISTRY_BIND = 0, 1, 0  # opcodes of requests, in the protocols' order
 GET_NOTIFICATION, GET_INPUT_NOTIFICATION, DESTROY = 1, 2, 0
@@ -220,7 +219,7 @@ class IdleNotify(ReportedSource):
     Its silence means input only while it lives. `lacking` is set where it does not have the protocol.
     """
 
-    name = PROTOCOL
+    name = COMPOSITOR
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.late_pattern import late_pattern
 from gpuwatch_tray.common.threads import run_forever, start_thread
-from gpuwatch_tray.desktop.presence.types import IdleCounter, SuspendLog, moment
+from gpuwatch_tray.desktop.presence.types import X_SERVER, IdleCounter, SuspendLog, moment
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.units import MIB
 
@@ -195,7 +195,7 @@ CONNECT_AGAIN = 10.0  # seconds
 class XServer(IdleCounter):
     """The X server, asked every `interval` seconds on a thread, for a grab makes its clients wait."""
 
-    name = "XScreenSaver"
+    name = X_SERVER
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from msgspec import Struct
 
+from gpuwatch_tray.common.private import replace_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import google_credentials, mime
 from gpuwatch_tray.notify.email.google_http import (
@@ -259,7 +260,7 @@ class GmailTransport:
             # The library's reaction to a web page in place of a token.
             raise self._offline(_(PORTAL)) from None
         try:
-            google_credentials.write_token(self._token, credentials.to_json())
+            replace_private(self._token, credentials.to_json())
         except OSError as error:
             # This mail can still go out; the next one renews again.
             log.warning("%s cannot be written: %s", self._token, error.strerror)

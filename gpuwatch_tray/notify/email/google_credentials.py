@@ -10,11 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import stat
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,6 +23,7 @@ from gpuwatch_tray.notify.transport import FailureKind, TransportError, configur
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 log = logging.getLogger(__name__)
@@ -117,28 +115,6 @@ def token_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def write_token(path: Path, text: str) -> None:
-    """Replace token.json in one step, readable by nobody else. OSError when it cannot be written."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    written = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            written.unlink()
-        raise
-    with contextlib.suppress(OSError):  # Windows opens no folder; there the name may not outlast a power cut
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _download_again(text: str) -> TransportError:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from google.auth.exceptions import TransportError as NoConnection
 
+from gpuwatch_tray.common.private import replace_private
 from gpuwatch_tray.common.threads import call_with_timeout, start_thread
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.email import google_credentials
@@ -326,7 +327,7 @@ def _store_token(credentials: Any, path: Path) -> Path:
         )
     try:
         with google_credentials.token_lock(path):
-            google_credentials.write_token(path, credentials.to_json())
+            replace_private(path, credentials.to_json())
     except OSError as error:
         text = _("{path} cannot be written: {why}").format(path=path, why=error.strerror)
         raise configuration_error(text, _("correct GMAIL_API_TOKEN in notify.env")) from None

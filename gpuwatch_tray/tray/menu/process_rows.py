@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.reminders import free_gpus
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import gpus_text, user_totals
 from gpuwatch_tray.i18n import _, ngettext
@@ -63,7 +62,7 @@ def free_gpu_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuR
     snapshot = status.snapshot
     if snapshot is None or snapshot.problem is not None:
         return []
-    free = free_gpus(snapshot)
+    free = snapshot.free_gpus
     if free is None:
         return []
     existing = {reminder.target for reminder in status.awaited}

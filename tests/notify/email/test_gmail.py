@@ -13,6 +13,7 @@ import pytest
 import requests
 from msgspec.structs import replace
 
+from gpuwatch_tray.common.private import replace_private
 from gpuwatch_tray.notify.email import google_credentials
 from gpuwatch_tray.notify.email.gmail import GMAIL_URL, GmailTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
@@ -216,7 +217,7 @@ def test_an_unwritable_folder_does_not_stop_the_mail(google, token, message, mon
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gpuwatch_tray.notify.email.google_credentials.tempfile.mkstemp", full)
+    monkeypatch.setattr("tempfile.mkstemp", full)
     transport(google, token).send(message)
     assert len(google.mails) == 1
     assert "No space left on device" in caplog.text
@@ -324,7 +325,7 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
         mail.start()
         assert looked.wait(60)
         new = google.write_token(token.with_name("new.json"), refresh_token="1//second-sign-in").read_text()
-        google_credentials.write_token(token, new)
+        replace_private(token, new)
     mail.join(60)
     assert len(sent) == 1
     assert google.count("token") == 0

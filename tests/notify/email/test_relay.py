@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from gpuwatch_tray.common import host
-from gpuwatch_tray.notify.email import smtp
+from gpuwatch_tray.notify.email import smtp_client
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
@@ -56,7 +56,7 @@ def test_a_relay_that_wants_a_login_is_a_matter_of_configuration(message):
 
 def test_a_name_of_this_computer_that_leads_elsewhere_is_not_spoken_to(relay, message, monkeypatch):
     """The address decides, not the name: nothing is said in plain text to another computer."""
-    real = smtp.open_connection
+    real = smtp_client.open_connection
 
     class Elsewhere(socket.socket):
         def getpeername(self):
@@ -68,7 +68,7 @@ def test_a_name_of_this_computer_that_leads_elsewhere_is_not_spoken_to(relay, me
         other.settimeout(5.0)  # which is not the file descriptor's own
         return other
 
-    monkeypatch.setattr(smtp, "open_connection", connect)
+    monkeypatch.setattr(smtp_client, "open_connection", connect)
     with pytest.raises(TransportError, match=r"192\.0\.2\.1 is not this computer") as caught:
         transport(relay).send(message)
     assert caught.value.kind is FailureKind.CONFIGURATION

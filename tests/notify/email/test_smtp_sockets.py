@@ -9,14 +9,9 @@ import time
 
 import pytest
 
-from gpuwatch_tray.notify.email import smtp
-from gpuwatch_tray.notify.email.smtp import (
-    Deadline,
-    SmtpTransport,
-    open_connection,
-    resolve,
-    resolve_with_timeout,
-)
+from gpuwatch_tray.notify.email import smtp_client
+from gpuwatch_tray.notify.email.smtp import SmtpTransport
+from gpuwatch_tray.notify.email.smtp_client import Deadline, open_connection, resolve, resolve_with_timeout
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
 from tests.support.mailserver import MailServer
@@ -41,7 +36,7 @@ def dead_port():
         yield server.getsockname()[1]
 
 
-def address(port: int) -> smtp.SocketAddress:
+def address(port: int) -> smtp_client.SocketAddress:
     return (socket.AF_INET, "127.0.0.1", port)
 
 
@@ -62,7 +57,7 @@ def test_addresses_alternate_between_ipv6_and_ipv4(monkeypatch):
 
 def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener):
     """The second address is tried after the short connect time-out, not after the step's."""
-    monkeypatch.setattr(smtp, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(smtp_client, "CONNECT_TIMEOUT", 0.2)
     port = listener.getsockname()[1]
     start = time.monotonic()
     with Deadline(10) as deadline:

@@ -44,6 +44,11 @@ def test_one_alert_is_named_in_the_title():
     assert told(alert("gpu_lost", "GPU-2", CRITICAL, text="gone")).subject == "◆ box: A GPU is lost"
 
 
+def test_an_alert_of_the_lab_is_named_as_well():
+    """By the title of its rule, not by the name in the code."""
+    assert told(alert("host_blind", "gpu7/", text="gone")).subject == "▲ box: Hosts do not answer"
+
+
 def test_one_that_comes_and_goes_says_so():
     """As the popup does."""
     assert told(alert(raises=4)).text.splitlines()[-1].startswith("It comes and goes")
