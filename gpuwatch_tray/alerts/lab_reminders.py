@@ -131,8 +131,9 @@ def step_lab_free(
         for number in range(1, free_on(host, condition) + 1):
             slot = f"{number}@{host.name}"
             slots[slot] = held.get(slot, now)
-            # Two observations are needed: a GPU between two jobs is free for a moment.
-            if slot in held and now.since(held[slot]) >= condition.hold:
+            # Two observations are needed: a GPU between two jobs is free for a moment. A reading that is told
+            # again is no observation of what came after it.
+            if slot in held and now.since(held[slot]) - host.still >= condition.hold:
                 long[host.name] = number
     stepped = replace(condition, since=tuple(slots.items()), seen=now)
     enough = {name: count for name, count in long.items() if condition.spread or count >= condition.count}

@@ -139,8 +139,11 @@ def judge_hosts(
         since = before.since if stays and before else (None if before is None else now.wall)
         hosts[instance] = replace(seen, state=state, since=since)
         lacks = tuple(sorted(seen.told - answers.told(instance)))
-        view = HostView(instance, state, since, reason, lacks=lacks if state is HostState.OK else ())
-        views[instance] = _with_counts(view, answers, instance) if state is HostState.OK else view
+        view = HostView(instance, state, since, reason)
+        if state is HostState.OK:
+            still = now.steady - seen.still if seen.reading else 0.0
+            view = _with_counts(replace(view, still=still, lacks=lacks), answers, instance)
+        views[instance] = view
     return views, HostMemory(hosts)
 
 

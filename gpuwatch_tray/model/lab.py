@@ -64,6 +64,7 @@ class HostView(Struct, frozen=True):
     clock: Field[float] = UNKNOWN  # the host's wall time less that of who reads it, in s
     hottest: Field[int] = UNKNOWN  # degrees C
     firing: Field[tuple[HostAlert, ...]] = UNKNOWN  # what its own rules have found
+    still: float = 0.0  # seconds for which it has told the same reading, as far as readings are told apart
     lacks: tuple[str, ...] = ()  # the names of fields that it has told before, and does not now
     detail: Snapshot | None = None  # GPU by GPU, where it was asked for
 

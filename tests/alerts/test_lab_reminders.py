@@ -146,6 +146,15 @@ def test_a_moment_without_data_begins_the_wait_anew():
         assert poll == 9
 
 
+def test_the_same_reading_told_again_is_no_longer_time_of_being_free():
+    """Of an exporter that hangs; one that reads once a minute is believed with its next reading."""
+    frozen = [lab(counted("gpu1", free=4, still=STEP * poll)) for poll in range(12)]
+    assert run(LabGpusFree(1, HOLD), frozen) is None
+    for first, told in ((0, 4), (1, 7), (3, 5)):
+        each_minute = [lab(counted("gpu1", free=4, still=STEP * ((poll + first) % 4))) for poll in range(12)]
+        assert run(LabGpusFree(1, HOLD), each_minute)[0] == told
+
+
 hosts = st.one_of(
     st.builds(lambda free: counted("gpu1", 0, free=free), st.integers(0, 4)),
     st.sampled_from([away("gpu1", state) for state in HostState if state is not HostState.OK]),

@@ -123,6 +123,31 @@ def test_an_alert_is_silenced_for_everyone_and_that_is_ended(desk, rig):
     assert "no silence for everyone" in desk.run("alerts", "resume", "--everyone").stdout
 
 
+def test_a_second_program_takes_the_lab_over_from_one_that_was_killed(desk, rig, monkeypatch):
+    """It says who watches the lab, and goes on with its alerts under their numbers; none is mailed again."""
+    elsewhere = {"MYGPU": "true"}  # the state of another source, and the same lab
+
+    def watched():
+        return " ".join(desk.run("status", **elsewhere).stdout.split())
+
+    def mails():
+        return [mail["message_id"] for mail in json.loads(desk.run("mail", "queue", "--json").stdout)["lab"]]
+
+    with desk.watching() as first:
+        # The lost GPU by the Alertmanager and the limit, then the lost GPU by the host's own count.
+        told = wait_until(lambda: len(found := mails()) == 2 and found, "all is mailed", pause=0.3)
+        alert = lost(desk)
+        monkeypatch.setattr(desk, "environment", desk.environment | elsewhere)
+        with desk.watching():
+            said = f"another process watches the lab, and tells of it: watch, PID {first.pid}"
+            wait_until(lambda: said in watched(), "who has it is told", pause=0.3)
+            first.kill()
+            wait_until(lambda: "lab: critical" in watched(), "it goes on", pause=0.3)
+            after = lost(desk)
+            assert (after["id"], after["since"]) == (alert["id"], alert["since"])
+            assert mails() == told
+
+
 def test_silences_are_off_unless_asked_for(desk, rig):
     """Without LAB_SILENCE nothing is written, and the key is named."""
     file = desk.folder / "lab.env"

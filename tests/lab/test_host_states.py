@@ -82,6 +82,22 @@ def test_what_a_host_told_once_and_does_not_now_is_lacking():
     assert (views["h1"].state, views["h1"].lacks) == (HostState.UNKNOWN, ())
 
 
+def test_for_how_long_the_same_reading_is_told():
+    """From its first telling on; 0 where readings cannot be told apart, and where the host is not well."""
+    for reading, stills in (
+        (lambda _at: START, [0.0, 15.0, 30.0]),
+        (lambda at: at, [0.0] * 3),
+        (lambda _at: 0.0, [0.0] * 3),
+    ):
+        memory, found = HostMemory(), []
+        for poll in range(3):
+            at = START + poll * STEP
+            now = PollTime(at, poll * STEP)
+            views, memory = judge_hosts(answers(at, reading(at), gpus=4), memory, now, interval=STEP)
+            found.append(views["h1"].still)
+        assert found == stills
+
+
 def of(**told):
     views, _memory = judge_hosts(
         answers(START, START, gpus=4, **told), HostMemory(), PollTime(START, 0.0), interval=STEP
