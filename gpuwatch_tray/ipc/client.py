@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lines import PipeLine, SocketLine
+from gpuwatch_tray.ipc.connections import PipeConnection, SocketConnection
 from gpuwatch_tray.ipc.protocol import (
     LARGEST_ANSWER,
     ControlConnection,
@@ -50,10 +50,12 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
 
 def _converse(address: str, message: bytes, timeout: float) -> bytes:
     key = read_key(address)
-    link = ControlConnection(SocketLine.connect(address) if key is None else PipeLine.connect(address, key))
+    link = ControlConnection(
+        SocketConnection.connect(address) if key is None else PipeConnection.connect(address, key)
+    )
     try:
         with link.within(timeout):
-            link.line.send(message)
-            return link.line.receive(LARGEST_ANSWER)
+            link.connection.send(message)
+            return link.connection.receive(LARGEST_ANSWER)
     finally:
         link.close()

@@ -25,7 +25,7 @@ from gpuwatch_tray.model.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gpuwatch_tray.ipc.lines import Line
+    from gpuwatch_tray.ipc.connections import Connection
 
 
 LARGEST_REQUEST = MIB  # bytes
@@ -63,8 +63,8 @@ def decode(data: bytes) -> dict[str, Any]:
 class ControlConnection:
     """One connection; what takes longer than `within` allows is shut down, which wakes the reader."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self._lock = threading.Lock()  # a closed file number may belong to another file already
         self._closed = False
 
@@ -83,13 +83,13 @@ class ControlConnection:
         """Make a read or write under way fail at once; from any thread."""
         with self._lock, contextlib.suppress(OSError):
             if not self._closed:
-                self.line.interrupt()
+                self.connection.interrupt()
 
     def close(self) -> None:
         """Close the connection; on the thread that reads and writes."""
         with self._lock, contextlib.suppress(OSError):
             self._closed = True
-            self.line.close()
+            self.connection.close()
 
 
 LONGEST = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lines import PipeListener, SocketListener, TooLargeError
+from gpuwatch_tray.ipc.connections import PipeListener, SocketListener, TooLargeError
 from gpuwatch_tray.ipc.protocol import (
     LARGEST_REQUEST,
     ControlConnection,
@@ -29,7 +29,7 @@ from gpuwatch_tray.ipc.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpuwatch_tray.ipc.lines import Listener
+    from gpuwatch_tray.ipc.connections import Listener
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class ControlServer:
                 continue
             with self._lock:
                 self._pending[link] = None
-            start_thread("control-line", self._serve_connection, listener, link)
+            start_thread("control-answer", self._serve_connection, listener, link)
 
     def _make_room(self) -> bool:
         """Return whether one more can be served; drops the oldest that has sent no request."""
@@ -125,10 +125,10 @@ class ControlServer:
     def _serve_connection(self, listener: Listener, link: ControlConnection) -> None:
         try:
             with link.within(REQUEST_WITHIN):
-                if not link.line.same_user():
+                if not link.connection.same_user():
                     log.warning("control: another user's process was turned away")
                     return
-                listener.prove(link.line)
+                listener.prove(link.connection)
                 data = _receive(link)
             with self._lock:
                 self._pending.pop(link, None)
@@ -137,7 +137,7 @@ class ControlServer:
             if data is not None:
                 answer = self._answer(data)
             with link.within(ANSWER_WITHIN):
-                link.line.send(answer)
+                link.connection.send(answer)
         except CLIENT_FAILURES as error:
             log.debug("control: a client left or sent garbage: %r", error)
         finally:
@@ -186,7 +186,7 @@ def _wake(listener: Listener) -> None:
 def _receive(link: ControlConnection) -> bytes | None:
     """Receive the request, None where it is too large."""
     try:
-        return link.line.receive(LARGEST_REQUEST)
+        return link.connection.receive(LARGEST_REQUEST)
     except TooLargeError:
         return None
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.ipc import client, lines, protocol, server
+from gpuwatch_tray.ipc import client, connections, protocol, server
 from tests.support.timing import slowness, wait_until
 
 
@@ -121,7 +121,7 @@ def test_only_this_user_can_reach_it(serving):
 
 def test_another_users_process_is_turned_away(serving, monkeypatch):
     """A foreign process gets no answer even where the folder was opened for it."""
-    monkeypatch.setattr(lines.SocketLine, "same_user", lambda _: False)
+    monkeypatch.setattr(connections.SocketConnection, "same_user", lambda _: False)
     with pytest.raises(ipc.ControlError, match=r"closed the connection"):
         ipc.ask(serving.address, {"do": "echo"})
 
@@ -148,7 +148,7 @@ def _same_user(listener):
     accepted, _ = listener.accept()
     accepted.setblocking(True)
     with accepted:
-        return lines.SocketLine(accepted).same_user()
+        return connections.SocketConnection(accepted).same_user()
 
 
 # --- clients that do not behave -----------------------------------------------------------------------

@@ -1,5 +1,5 @@
 """
-The lines of the control socket, from either end, and what listens for them: a Unix socket, or a named pipe.
+The connections of the control socket, from either end, and what listens for them: Unix sockets, or named pipes.
 
 A message on a socket is its length and its bytes, as multiprocessing writes it on a pipe. For a socket
 multiprocessing is not needed: it takes 8 ms to load, and 1.5 MB of the tray.
@@ -29,7 +29,7 @@ class TooLargeError(OSError):
     """The message is larger than is taken; it has not been read."""
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """One connection."""
 
     def send(self, message: bytes) -> None:
@@ -51,10 +51,10 @@ class Line(Protocol):
 class Listener(Protocol):
     """What takes connections."""
 
-    def accept(self) -> Line:
+    def accept(self) -> Connection:
         """Wait for the next one. Raises OSError."""
 
-    def prove(self, line: Line) -> None:
+    def prove(self, connection: Connection) -> None:
         """Have the other end prove that it knows the key, where there is one. Raises OSError, EOFError."""
 
     def wake(self) -> None:
@@ -64,14 +64,14 @@ class Listener(Protocol):
         """Take no more, and remove what is left of the address. Raises OSError."""
 
 
-class SocketLine:
+class SocketConnection:
     """A connection by a Unix socket, which it owns."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
 
     @classmethod
-    def connect(cls, address: str) -> SocketLine:
+    def connect(cls, address: str) -> SocketConnection:
         """Connect, without a time limit. Raises OSError."""
         with contextlib.ExitStack() as stack:
             made = stack.enter_context(socket.socket(_UNIX))
@@ -130,18 +130,18 @@ class SocketListener:
             self._socket.close()
             raise
 
-    def accept(self) -> Line:
+    def accept(self) -> Connection:
         """Wait for the next connection. Raises OSError."""
         connected, _address = self._socket.accept()
         connected.setblocking(True)
-        return SocketLine(connected)
+        return SocketConnection(connected)
 
-    def prove(self, line: Line) -> None:
+    def prove(self, connection: Connection) -> None:
         """Ask nothing: the folder lets only this user in."""
 
     def wake(self) -> None:
         """Connect once, so that `accept` returns. Raises OSError."""
-        SocketLine.connect(str(self._path)).close()
+        SocketConnection.connect(str(self._path)).close()
 
     def close(self) -> None:
         """Take no more, and remove the path. Raises OSError."""
@@ -149,14 +149,14 @@ class SocketListener:
         self._path.unlink()
 
 
-class PipeLine:
+class PipeConnection:
     """A connection by a named pipe of Windows, made by multiprocessing."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
 
     @classmethod
-    def connect(cls, address: str, key: bytes) -> PipeLine:
+    def connect(cls, address: str, key: bytes) -> PipeConnection:
         """Connect, and prove the key. Raises OSError, EOFError."""
         from multiprocessing.connection import Client
 
@@ -200,18 +200,18 @@ class PipeListener:
         self._key = key
         self._listener = PipeServer(address, backlog=BACKLOG)
 
-    def accept(self) -> Line:
+    def accept(self) -> Connection:
         """Wait for the next connection. Raises OSError."""
-        return PipeLine(self._listener.accept())
+        return PipeConnection(self._listener.accept())
 
-    def prove(self, line: Line) -> None:
+    def prove(self, connection: Connection) -> None:
         """Have the other end prove that it knows the key. Raises OSError, EOFError."""
         from multiprocessing.connection import answer_challenge, deliver_challenge
 
-        if isinstance(line, PipeLine):
+        if isinstance(connection, PipeConnection):
             with _plain_errors():
-                deliver_challenge(line.connection, self._key)
-                answer_challenge(line.connection, self._key)
+                deliver_challenge(connection.connection, self._key)
+                answer_challenge(connection.connection, self._key)
 
     def wake(self) -> None:
         """Connect once, so that `accept` returns. Raises OSError."""
