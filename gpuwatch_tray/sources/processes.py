@@ -15,13 +15,12 @@ from msgspec import Struct
 from gpuwatch_tray.i18n import N_
 from gpuwatch_tray.model import GONE, UNKNOWN, Field, GpuProcess, Missing, Why
 from gpuwatch_tray.sources.held_processes import HeldProcesses
-from gpuwatch_tray.sources.process_files import ProcessFiles, ZombieError, start_ticks, user_name
+from gpuwatch_tray.sources.system_process import SystemProcess, ZombieError, start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from gpuwatch_tray.model import ProcessKind
-    from gpuwatch_tray.sources.library_process import LibraryProcess
 
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
@@ -271,7 +270,7 @@ class ProcessInspector:
 
     def _query_process(self, pid: int, identity: str, program: bytes, started: float) -> _CachedProcess:
         """Ask the system about the process of this identity. Raises ProcessLookupError where it is gone."""
-        process = system_process(pid)
+        process = SystemProcess(pid)
         owner = _query(process.owner)
         command = _query(process.arguments)
         name = _query(process.name)
@@ -299,24 +298,9 @@ class ProcessInspector:
         return owner == self._me or any(owner in subordinate for subordinate in self._subordinates)
 
 
-def system_process(pid: int) -> ProcessFiles | LibraryProcess:
-    """Return what this system answers about a process by; may raise ProcessLookupError."""
-    if sys.platform == "linux":
-        process = ProcessFiles(pid)
-    else:  # late: psutil takes a tenth of the time of a short command
-        from gpuwatch_tray.sources.library_process import LibraryProcess
-
-        process = LibraryProcess(pid)
-    return process
-
-
 def own_user() -> tuple[int | str, str]:
     """Return the user id of this process, on Windows the name with its domain; and the user's name."""
-    if sys.platform != "win32":
-        user: tuple[int | str, str] = os.getuid(), user_name(os.getuid())
-    else:
-        user = system_process(os.getpid()).owner()
-    return user
+    return SystemProcess(os.getpid()).owner()
 
 
 def subordinate_uids(table: Path = SUBUIDS) -> tuple[range, ...]:
@@ -341,7 +325,7 @@ def ancestor_pids(pid: int) -> frozenset[int]:
     """Return the PIDs of the ancestors of a process, up to the first that can be seen."""
     found: set[int] = set()
     with suppress(OSError):
-        while (pid := system_process(pid).parent()) and pid not in found:
+        while (pid := SystemProcess(pid).parent()) and pid not in found:
             found.add(pid)
     return frozenset(found)
 
@@ -362,9 +346,7 @@ def _process_start(pid: int) -> tuple[str, float, bytes, str, Field[float]]:
         ticks = os.sysconf("SC_CLK_TCK")
         start = str(since), since / ticks, program, state, used / ticks
     else:
-        from gpuwatch_tray.sources.library_process import LibraryProcess
-
-        created = LibraryProcess(pid).created()
+        created = SystemProcess(pid).created()
         start = f"{created:.2f}", created, b"", "", UNKNOWN
     return start
 

@@ -37,7 +37,7 @@ DESKTOP = (
 STATE = ("sqlite3", "filelock", "gpuwatch_tray.store", "gpuwatch_tray.engine", "gpuwatch_tray.history")
 READING = ("pynvml", "ctypes", "gpuwatch_tray.sources")
 # What Linux can do without; and what takes 2 ms of a short command or more, where pynvml does not load it.
-SPARED = ("psutil", "platformdirs", "multiprocessing")
+SPARED = ("platformdirs", "multiprocessing")
 HEAVY = ("concurrent", "socket", "gpuwatch_tray.rules")
 PYNVMLS = ("subprocess", "shutil", "tempfile")
 WORDY = ("inspect", "ast", "dis")  # what typing_extensions brings

@@ -14,7 +14,6 @@ from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
 from gpuwatch_tray.sources.held_processes import HeldProcesses
-from gpuwatch_tray.sources.process_files import ProcessFiles
 from gpuwatch_tray.sources.processes import (
     DENIED,
     FOREIGN,
@@ -24,6 +23,7 @@ from gpuwatch_tray.sources.processes import (
     ProcessInspector,
     subordinate_uids,
 )
+from gpuwatch_tray.sources.system_process import SystemProcess
 from tests.support.fakes import Clock
 from tests.support.timing import PATIENCE
 from tests.support.workers import workers
@@ -245,7 +245,7 @@ def test_a_process_of_a_rootless_container_of_mine_is_mine(monkeypatch, tmp_path
     table.write_text(f"root:1:2\n# a comment\n{line.format(**values)}\n")
     found = subordinate_uids(table)
     monkeypatch.setattr(processes, "subordinate_uids", lambda: found)
-    monkeypatch.setattr(ProcessFiles, "owner", lambda _process: (100_999, "100999"))
+    monkeypatch.setattr(SystemProcess, "owner", lambda _process: (100_999, "100999"))
     assert facts(ME).mine is mine
 
 
@@ -264,7 +264,7 @@ def test_without_a_table_of_subordinate_ids_there_are_none(tmp_path):
 )
 def test_an_argv_that_was_wiped_is_unknown(monkeypatch, argv, command):
     """By setproctitle: the empty words that it leaves are no arguments."""
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda _process: argv)
+    monkeypatch.setattr(SystemProcess, "arguments", lambda _process: argv)
     assert facts(ME).command == command
 
 
@@ -279,7 +279,7 @@ def test_another_users_process_is_not_mine():
 )
 def test_what_is_denied_is_unknown_by_itself(monkeypatch, method, field):
     """One refusal takes nothing else with it."""
-    monkeypatch.setattr(ProcessFiles, method, refusing(PermissionError))
+    monkeypatch.setattr(SystemProcess, method, refusing(PermissionError))
     told = facts(ME)
     missing = [
         name for name in ("user", "cwd", "command", "name") if isinstance(getattr(told, name), Missing)
@@ -292,7 +292,7 @@ def test_what_is_denied_is_unknown_by_itself(monkeypatch, method, field):
 
 def test_an_owner_that_is_denied_is_unknown(monkeypatch):
     """It is neither mine nor somebody else's."""
-    monkeypatch.setattr(ProcessFiles, "owner", refusing(PermissionError))
+    monkeypatch.setattr(SystemProcess, "owner", refusing(PermissionError))
     told = facts(ME)
     assert told.mine is None
     assert told.user == DENIED
@@ -316,7 +316,7 @@ def test_a_zombie_has_an_owner_and_a_start_but_no_command():
 @pytest.mark.parametrize("method", ["owner", "arguments", "name", "folder"])
 def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
     """No mixture of what was and what is no more."""
-    monkeypatch.setattr(ProcessFiles, method, refusing(ProcessLookupError))
+    monkeypatch.setattr(SystemProcess, method, refusing(ProcessLookupError))
     assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
 
@@ -334,17 +334,17 @@ def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
     inspector = ProcessInspector(held=HeldProcesses(0))
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python", "S", 0))
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["old"])
+    monkeypatch.setattr(SystemProcess, "arguments", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
     monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python", "S", 0))
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["new"])
+    monkeypatch.setattr(SystemProcess, "arguments", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
 
 def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch, tmp_path):
     """They are remembered only for those that the last read asked about: the memory stays bounded."""
     asked = []
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda self: asked.append(self) or ["x"])
+    monkeypatch.setattr(SystemProcess, "arguments", lambda self: asked.append(self) or ["x"])
     inspector = ProcessInspector()
     inspector.inspect_all([ME])
     inspector._known[ME].reads = 1
@@ -401,9 +401,9 @@ def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
 def test_arguments_that_change_in_place_are_noticed_within_sixty_polls(monkeypatch):
     """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
     inspector = ProcessInspector()
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["sh", "run.sh"])
+    monkeypatch.setattr(SystemProcess, "arguments", lambda _self: ["sh", "run.sh"])
     facts(ME, inspector)
-    monkeypatch.setattr(ProcessFiles, "arguments", lambda _self: ["python", "train.py"])
+    monkeypatch.setattr(SystemProcess, "arguments", lambda _self: ["python", "train.py"])
     told = [facts(ME, inspector).command for _ in range(processes.CACHED_READS)]
     assert told[-1] == ("python", "train.py")
 
@@ -425,7 +425,7 @@ def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):
     """A failure is not remembered as the answer."""
     inspector = ProcessInspector()
     with monkeypatch.context() as patch:
-        patch.setattr(ProcessFiles, "arguments", refusing(PermissionError))
+        patch.setattr(SystemProcess, "arguments", refusing(PermissionError))
         assert isinstance(facts(ME, inspector).command, Missing)
     assert not isinstance(facts(ME, inspector).command, Missing)
 
