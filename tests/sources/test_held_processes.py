@@ -236,7 +236,7 @@ class Kernel:
     def running(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(processes, "start_ticks", self.start_ticks)
-            patch.setattr(processes, "system_process", self.process)
+            patch.setattr(processes, "SystemProcess", self.process)
             patch.setattr(processes, "sees_host_pids", lambda: True)
             patch.setattr(processes, "_is_hidden", lambda _pid: False)
             yield

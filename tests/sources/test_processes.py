@@ -245,6 +245,7 @@ def test_a_process_of_a_rootless_container_of_mine_is_mine(monkeypatch, tmp_path
     table.write_text(f"root:1:2\n# a comment\n{line.format(**values)}\n")
     found = subordinate_uids(table)
     monkeypatch.setattr(processes, "subordinate_uids", lambda: found)
+    monkeypatch.setattr(processes, "own_user", lambda: (own, values["name"]))
     monkeypatch.setattr(SystemProcess, "owner", lambda _process: (100_999, "100999"))
     assert facts(ME).mine is mine
 
@@ -366,7 +367,7 @@ def test_a_process_that_is_known_costs_one_small_file_a_poll(monkeypatch):
     read, asked = [], []
     real = processes.start_ticks
     monkeypatch.setattr(processes, "start_ticks", lambda pid: read.append(pid) or real(pid))
-    monkeypatch.setattr(processes, "system_process", asked.append)
+    monkeypatch.setattr(processes, "SystemProcess", asked.append)
     for _ in range(processes.CACHED_READS - 1):
         again = facts(ME, inspector)
     assert (read, asked) == ([ME] * (processes.CACHED_READS - 1), [])
