@@ -127,5 +127,5 @@ def test_ps_reads_a_process_once_however_many_gpus_it_is_on(crowd, tmp_path):
     made = traced(words, environment | {"PYTHONPATH": str(ROOT)}, tmp_path)
     asked = Counter(found[1] for call in made if (found := re.search(r'"/proc/(\d+)/', call)))
     others = {pid: files for pid, files in asked.items() if int(pid) in pids}
-    assert len(others) == PROCESSES and len(asked) == PROCESSES + 1  # and itself, for whose it is
+    assert (len(others), len(asked)) == (PROCESSES, PROCESSES + 1)  # and itself, for whose it is
     assert max(others.values()) <= 9  # its start before and after, and owner, arguments, name and folder
