@@ -1,5 +1,5 @@
 """
-The connections of the control socket from either end, and what listens for them: Unix sockets or named pipes.
+The connections of the control socket, from either end, and what listens for them: a socket or a named pipe.
 
 A message on a socket is its length and its bytes, as multiprocessing writes it on a pipe. For a socket
 multiprocessing is not needed: it takes 8 ms to load, and 1.5 MB of the tray.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 from msgspec.structs import replace
 
+from gpuwatch_tray import rules
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.engine import Engine, HostRules, Policy
 from gpuwatch_tray.engine.operations import AlertOperations
@@ -71,15 +74,22 @@ CORE = ("monitor_blind", "gpu_lost", "gpu_limit", "max_etime")
 
 def core_only(monkeypatch) -> None:
     """Leave of the rules those that the alert core itself is about; undone, they stand in their order."""
-    rules = dict(RULES)
-    for name in reversed(rules):
+    _ask_at_each_poll(monkeypatch)
+    every = dict(RULES)
+    for name in reversed(every):
         monkeypatch.delitem(RULES, name)
     for name in CORE:
-        monkeypatch.setitem(RULES, name, rules[name])
+        monkeypatch.setitem(RULES, name, every[name])
+
+
+def _ask_at_each_poll(monkeypatch) -> None:
+    """Have the engine ask the table of rules at each poll: the program's own never changes."""
+    monkeypatch.setattr(rules, "judged", inspect.unwrap(rules.judged))
 
 
 def with_heat(monkeypatch) -> None:
     """Have that rule among them."""
+    _ask_at_each_poll(monkeypatch)
     monkeypatch.setitem(RULES, "heat", HEAT_RULE)
 
 
