@@ -140,7 +140,8 @@ class LabRules:
         unread = bool(lab_rules.lab_problem(view))
         crowd = history.crowd if unread else lab_rules.crowd(facts)
         remote = lab_rules.remembered(facts, now)
-        after_all = LabHistory(hosts, crowd, remote, lab_rules.seen_with(facts))
+        starts = lab_hosts.oldest_starts(facts)
+        after_all = LabHistory(hosts, crowd, remote, lab_rules.seen_with(facts), starts)
         gaps = open_questions(facts)
         return Assessment(view, verdicts, gaps, (), after_all, frozenset(events))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.rules.lab_rules import LabFacts
 
 
+SAME_START = 60.0  # seconds by which what is told of one start may differ
 COUNTED = frozenset({"gpu_limit", "max_etime", "gpu_lost"})  # judged here from counts, not as the host has it
 OF_ITSELF = "monitor_blind"  # the host's rule that the lab's `host_blind` stands for
 
@@ -107,8 +108,31 @@ def _by_age(host: HostView, facts: LabFacts) -> Iterable[tuple[str, Finding | No
             reason = f"MAX_ETIME({ran:.0f}s) > LIMIT({limit}s) :: HOST={host.name}"
             text = _("{host}: a process of yours has run for {span}")
             text = text.format(host=host.name, span=duration(ran))
-            subject = f"{host_prefix(host.name)}{start:.0f}"
+            prefix = host_prefix(host.name)
+            subject = f"{prefix}{_first_told(prefix, start, facts):.0f}"
             yield "max_etime", Finding("max_etime", subject, Severity.WARNING, reason, ran, text)
+
+
+def _first_told(prefix: str, start: float, facts: LabFacts) -> float:
+    """
+    Return a start as it was told first, while it is of the same process.
+
+    A host works it out anew from its clock when what tells it is started: it may be a second off then.
+    """
+    before = facts.history.starts.get(prefix)
+    return start if before is None or abs(start - before) > SAME_START else before
+
+
+def oldest_starts(facts: LabFacts) -> dict[str, float]:
+    """Return by the host's prefix when one's oldest process began; of a host that is not well, as before."""
+    kept = dict(facts.history.starts)
+    for host in facts.view.hosts:
+        prefix = host_prefix(host.name)
+        if host.mine == 0:
+            kept.pop(prefix, None)
+        elif not isinstance(host.oldest_start, Missing):
+            kept[prefix] = _first_told(prefix, host.oldest_start, facts)
+    return kept
 
 
 def of_host(host: str, verdict: Verdict, *, told: bool) -> Verdict:

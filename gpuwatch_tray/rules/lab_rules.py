@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LAB_BLIND, HOST_BLIND, HOST_GONE = "lab_blind", "host_blind", "host_gone"
 LAB_GPU_LIMIT, LAB_FEED, REMOTE = "lab_gpu_limit", "lab_feed", "remote"
+AGE = "max_etime"
 GROUPED_FROM = 6  # hosts that do not answer from which on one alert stands for all
 BLIND_POLLS = 3
 REMOTE_CLEAR = 5 * MINUTE
@@ -54,13 +55,14 @@ class LabHistory(Struct, frozen=True):
     `hosts` have details; one alert stands for the `crowd` of hosts that do not answer, until all of it does
     (None: for those that do not now); `remote` has the subject of each remote alert, with when it was last
     there; None: not since the start. `witnesses` has, by the subject of one without a host, the hosts that
-    were on the list with it.
+    were on the list with it; `starts`, by the host's prefix, when one's oldest process began, as first told.
     """
 
     hosts: Mapping[str, RuleHistory] = field(default_factory=dict)
     crowd: frozenset[str] | None = frozenset()
     remote: Mapping[str, Instant | None] = field(default_factory=dict)
     witnesses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    starts: Mapping[str, float] = field(default_factory=dict)
 
     def is_over(self, subject: str, view: LabView) -> bool:
         """Tell whether `view` shows that a remote alert is over, of which it has nothing."""
@@ -118,6 +120,11 @@ def recalled(alerts: Iterable[Alert]) -> LabHistory:
         if any(alert.rule == HOST_BLIND and not alert.subject for alert in stored)
         else frozenset(),
         remote={alert.subject: None for alert in stored if alert.rule == REMOTE},
+        starts={
+            f"{host}/": float(start)
+            for host, _slash, start in (alert.subject.partition("/") for alert in stored if alert.rule == AGE)
+            if start.isdecimal()
+        },
     )
 
 

@@ -127,6 +127,22 @@ def test_the_hosts_own_clock_counts():
     assert world(lab(ahead, WELL[1])).firing() == set()
 
 
+def test_a_start_that_is_told_a_second_off_is_no_other_process():
+    """As after a restart of what tells it there, or of the desk: the alert goes on."""
+
+    def since(start, **more):
+        return lab(replace(counted("gpu1", 1), oldest_start=1_699_990_000.0 + start, **more), WELL[1])
+
+    made = world(since(0.0))
+    (first,) = made.firing()
+    assert first == ("max_etime", "gpu1/1699990000")
+    assert after_all(made, since(1.4), since(-30.0)) == {first}
+    made.restart()
+    assert after_all(made, since(2.0), lab(away("gpu1"), WELL[1]), since(1.0)) == {first}
+    assert after_all(made, since(500.0)) == {("max_etime", "gpu1/1699990500")}
+    assert after_all(made, lab(*WELL), since(500.0)) == {("max_etime", "gpu1/1699990500")}
+
+
 def test_what_a_hosts_own_rules_have_found_is_told():
     """Of the hosts that concern one; of a host that tells none nothing is concluded."""
     hot = replace(counted("gpu1", 1), firing=(HostAlert("temperature", Severity.WARNING, "2"),))
@@ -173,12 +189,17 @@ def test_a_silence_for_everyone_is_no_end():
 ANYWHERE = replace(REMOTE, host="")
 
 
-def after(made, *views):
+def after_all(made, *views):
     """Each view for 15 minutes, then what fires."""
     for view in views:
         for _ in range(60):
             made.poll(view)
-    return {subject for rule, subject in made.firing() if rule == "remote"}
+    return made.firing()
+
+
+def after(made, *views):
+    """The same of the Alertmanager's alerts alone."""
+    return {subject for rule, subject in after_all(made, *views) if rule == "remote"}
 
 
 def test_an_alert_of_no_host_is_over_where_all_that_were_there_with_it_are_well():
