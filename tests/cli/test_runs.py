@@ -108,6 +108,8 @@ def test_who_held_the_memory_is_named(installed, server):
     gpu = FakeGpu.numbered(0, neighbour, memory_used=int(23.1 * 1024) * MIB, memory_total=24 * 1024 * MIB)
     with installed.watching():
         installed.play(Scenario(gpus=[gpu]))
+        held = str(gpu.memory_used)
+        wait_until(lambda: held in installed.run("status", "--json").stdout, "the neighbour to be seen")
         assert run(installed, *python(f"raise SystemExit({OUT_OF_MEMORY!r})")).returncode == 1
         mail = wait_until(lambda: next(filter(is_failure, server.messages), None), "the mail")
     (record,) = runs(installed)
