@@ -157,7 +157,7 @@ def operate(
     return request_or_use_store(context, request, on_store)
 
 
-NEW_SNAPSHOT_WITHIN = 1.5  # seconds, less than the client waits for the answer
+NEW_SNAPSHOT_WITHIN = 4.0  # seconds, less than the client waits for the answer (tray_client.ANSWER_WITHIN)
 SNAPSHOT_POLL = 0.05  # seconds
 
 

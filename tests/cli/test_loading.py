@@ -93,7 +93,7 @@ def check(modules, most, unwanted):
 @pytest.mark.parametrize(
     ("words", "most", "unwanted"),
     [
-        ("--version", 5, ("logging", "argparse", "msgspec", "gpuwatch_tray.cli")),
+        ("--version", 30, ("logging", "argparse", "msgspec", "gpuwatch_tray.cli")),
         ("ps", 210, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
         ("ps --all", 210, (*MAIL, *DESKTOP, *STATE, *SHOWN, *WORDY, *HEAVY)),
         (
