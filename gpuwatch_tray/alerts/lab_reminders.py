@@ -6,6 +6,7 @@ A host that is not OK has no free GPU and no process that has ended: nothing is 
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,26 @@ def room_wanted(reminders: Iterable[Reminder]) -> tuple[RoomWanted, ...]:
 
 
 def hosts_awaited(reminders: Iterable[Reminder]) -> frozenset[str]:
-    """Return the hosts on which the end of a process is waited for."""
-    return frozenset(
-        reminder.condition.host
-        for reminder in reminders
-        if isinstance(reminder.condition, LabProcessEnds) and reminder.notice is None
-    )
+    """Return the hosts to ask GPU by GPU: where a process is waited for, or GPUs are about to be told."""
+    hosts: set[str] = set()
+    for reminder in reminders:
+        condition = reminder.condition
+        if reminder.notice is not None:
+            continue
+        if isinstance(condition, LabProcessEnds):
+            hosts.add(condition.host)
+        elif isinstance(condition, LabGpusFree):
+            hosts.update(_with_enough(condition))
+    return frozenset(hosts)
+
+
+def _with_enough(condition: LabGpusFree) -> Sequence[str]:
+    """Return the hosts that had enough free GPUs at the last observation, those with the most first."""
+    free = Counter(slot.partition("@")[2] for slot, _since in condition.since)
+    enough = {name: count for name, count in free.items() if condition.spread or count >= condition.count}
+    if sum(enough.values()) < condition.count:
+        return ()
+    return sorted(enough, key=lambda name: (enough[name], name), reverse=True)[:NAMED]
 
 
 def why_never_free(condition: LabGpusFree, view: LabView) -> str:
@@ -166,15 +181,19 @@ def _notice(
             "{count} GPUs look free on {hosts}: their processes are not known",
             count,
         )
-    details = [
-        _("{host}: {gpus}").format(host=host.name, gpus=", ".join(_gpu(gpu) for gpu in _free(host.detail)))
-        for host in view.hosts
-        if host.name in found and host.detail is not None
-    ][:NAMED]
+    named = ((name, _free_gpus_of(view, name, condition.memory)) for name in names)
+    details = [_("{host}: {gpus}").format(host=name, gpus=gpus) for name, gpus in named if gpus][:NAMED]
     details += filter(None, map(ssh_command, names[:NAMED]))
     title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
     said = text.format(count=count, hosts=where)
     return ReminderNotice(title, said, observation.now.wall, tuple(details))
+
+
+def _free_gpus_of(view: LabView, host: str, memory: int) -> str:
+    """Name the free GPUs of a host that have the memory; empty where it was not asked GPU by GPU."""
+    snapshot = detail_of(view, host)
+    free = () if snapshot is None else _free(snapshot)
+    return ", ".join(_gpu(gpu) for gpu in free if _room(gpu) >= memory)
 
 
 def _gpu(gpu: Gpu) -> str:

@@ -150,7 +150,7 @@ class LabMonitor:
             self.on_view(view)
 
     def _awaited_details(self, view: LabView) -> tuple[tuple[str, Snapshot], ...]:
-        """Ask the hosts GPU by GPU on which a process is waited for, where the view does not have them so."""
+        """Ask the hosts that are waited for GPU by GPU, where the view does not have them so."""
         waiting = hosts_awaited(self._engine.reminders)
         until = self._monotonic() + DETAILS_WITHIN
         found: list[tuple[str, Snapshot]] = []

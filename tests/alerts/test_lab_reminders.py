@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gpuwatch_tray.alerts.lab_reminders import MOST_ROOM, free_on, matches, room_wanted
+from gpuwatch_tray.alerts.lab_reminders import (
+    MOST_ROOM,
+    free_on,
+    hosts_awaited,
+    matches,
+    room_wanted,
+)
 from gpuwatch_tray.alerts.reminder_types import (
     LabGpusFree,
     LabProcessEnds,
@@ -60,6 +66,28 @@ def test_it_is_told_once_the_gpus_have_been_free_for_the_hold():
     assert notice.title == "2 GPUs free"
     assert notice.text == "2 GPUs are free on gpu1 (2)"
     assert "ssh gpu1" in notice.details
+
+
+def test_a_host_with_enough_free_gpus_is_asked_which_they_are():
+    """So the notice names them, where the view has counts alone; a host that has fewer is not asked."""
+    reminder = Reminder(1, at(0), LabGpusFree(2, HOLD, on="gpu*"))
+    gpus = detailed("gpu1", 2).detail
+    asked = [hosts_awaited([reminder])]
+    for poll in range(5):
+        wanted = hosts_awaited([reminder])
+        view = replace(FREE, details=tuple((name, gpus) for name in wanted))
+        reminder = step_reminder(reminder, observe(view, poll))
+        asked.append(wanted)
+    assert asked == [frozenset(), frozenset(), *([frozenset({"gpu1"})] * 4)]
+    assert reminder.notice.details == ("gpu1: GPU 2, GPU 3", "ssh gpu1")
+    assert hosts_awaited([reminder]) == frozenset()  # it has been told
+
+
+def test_of_many_hosts_with_enough_the_ones_with_the_most_are_asked():
+    """Five at most, the one that would be told among them."""
+    many = lab(*(counted(f"gpu{n}", 9 - n, gpus=9) for n in range(1, 9)))
+    reminder = step_reminder(Reminder(1, at(0), LabGpusFree(2, HOLD, on="gpu*")), observe(many, 0))
+    assert hosts_awaited([reminder]) == {"gpu4", "gpu5", "gpu6", "gpu7", "gpu8"}
 
 
 @pytest.mark.parametrize(
