@@ -28,10 +28,11 @@ def zombie():
 def test_a_process_has_an_owner_a_name_arguments_a_folder_and_a_parent(tmp_path):
     """As it was started."""
     with subprocess.Popen(["cat", "-u"], stdin=subprocess.PIPE, cwd=tmp_path) as process:
-        wait_until(lambda: SystemProcess(process.pid).name() == "cat", "its program")
         told = SystemProcess(process.pid)
-        assert told.owner()[0] == os.getuid()
-        assert (told.arguments(), told.folder(), told.parent()) == (["cat", "-u"], str(tmp_path), os.getpid())
+        # The kernel has its name a moment before its arguments.
+        wait_until(lambda: told.arguments() == ["cat", "-u"], "its program")
+        assert (told.owner()[0], told.name()) == (os.getuid(), "cat")
+        assert (told.folder(), told.parent()) == (str(tmp_path), os.getpid())
         process.stdin.close()
 
 
