@@ -29,7 +29,7 @@ class TooLargeError(OSError):
     """The message is larger than is taken; it has not been read."""
 
 
-class Connection(Protocol):
+class MessageConnection(Protocol):
     """One connection."""
 
     def send(self, message: bytes) -> None:
@@ -51,10 +51,10 @@ class Connection(Protocol):
 class Listener(Protocol):
     """What takes connections."""
 
-    def accept(self) -> Connection:
+    def accept(self) -> MessageConnection:
         """Wait for the next one. Raises OSError."""
 
-    def prove(self, connection: Connection) -> None:
+    def prove(self, connection: MessageConnection) -> None:
         """Have the other end prove that it knows the key, where there is one. Raises OSError, EOFError."""
 
     def wake(self) -> None:
@@ -130,13 +130,13 @@ class SocketListener:
             self._socket.close()
             raise
 
-    def accept(self) -> Connection:
+    def accept(self) -> MessageConnection:
         """Wait for the next connection. Raises OSError."""
         connected, _address = self._socket.accept()
         connected.setblocking(True)
         return SocketConnection(connected)
 
-    def prove(self, connection: Connection) -> None:
+    def prove(self, connection: MessageConnection) -> None:
         """Ask nothing: the folder lets only this user in."""
 
     def wake(self) -> None:
@@ -200,11 +200,11 @@ class PipeListener:
         self._key = key
         self._listener = PipeServer(address, backlog=BACKLOG)
 
-    def accept(self) -> Connection:
+    def accept(self) -> MessageConnection:
         """Wait for the next connection. Raises OSError."""
         return PipeConnection(self._listener.accept())
 
-    def prove(self, connection: Connection) -> None:
+    def prove(self, connection: MessageConnection) -> None:
         """Have the other end prove that it knows the key. Raises OSError, EOFError."""
         from multiprocessing.connection import answer_challenge, deliver_challenge
 

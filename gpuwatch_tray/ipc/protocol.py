@@ -25,7 +25,7 @@ from gpuwatch_tray.model.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gpuwatch_tray.ipc.connections import Connection
+    from gpuwatch_tray.ipc.connections import MessageConnection
 
 
 LARGEST_REQUEST = MIB  # bytes
@@ -63,7 +63,7 @@ def decode(data: bytes) -> dict[str, Any]:
 class ControlConnection:
     """One connection; what takes longer than `within` allows is shut down, which wakes the reader."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: MessageConnection) -> None:
         self.connection = connection
         self._lock = threading.Lock()  # a closed file number may belong to another file already
         self._closed = False
