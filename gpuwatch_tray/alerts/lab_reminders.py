@@ -16,11 +16,19 @@ from gpuwatch_tray.alerts.reminder_types import LabGpusFree, LabProcessEnds
 from gpuwatch_tray.common.ssh_command import ssh_command
 from gpuwatch_tray.common.text import NAMED, listed
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import UNSUPPORTED, HostState, Missing, ReminderNotice, RoomWanted, known
+from gpuwatch_tray.model import (
+    SAME_START,
+    UNSUPPORTED,
+    HostState,
+    Missing,
+    ReminderNotice,
+    RoomWanted,
+    known,
+)
 from gpuwatch_tray.model.units import duration, memory_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gpuwatch_tray.alerts.reminder_types import Observation, Reminder
     from gpuwatch_tray.model import Gpu, GpuProcess, HostView, Instant, LabView, Snapshot
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 
 EVERY_HOST = "*"  # `on` of a wait for any host of the lab
 MOST_ROOM = 8  # amounts of memory that are asked for at a time
-SAME_START = 60.0  # seconds by which two estimates of one start may differ
 
 
 def matches(pattern: str, host: str) -> bool:
@@ -76,10 +83,15 @@ def hosts_awaited(reminders: Iterable[Reminder]) -> frozenset[str]:
 def _with_enough(condition: LabGpusFree) -> Sequence[str]:
     """Return the hosts that had enough free GPUs at the last observation, those with the most first."""
     free = Counter(slot.partition("@")[2] for slot, _since in condition.since)
+    return list(_enough(condition, free))[:NAMED]
+
+
+def _enough(condition: LabGpusFree, free: Mapping[str, int]) -> dict[str, int]:
+    """Return the hosts that have enough free GPUs, those with the most first; none where it is too few."""
     enough = {name: count for name, count in free.items() if condition.spread or count >= condition.count}
     if sum(enough.values()) < condition.count:
-        return ()
-    return sorted(enough, key=lambda name: (enough[name], name), reverse=True)[:NAMED]
+        return {}
+    return dict(sorted(enough.items(), key=lambda item: (item[1], item[0]), reverse=True))
 
 
 def why_never_free(condition: LabGpusFree, view: LabView) -> str:
@@ -137,7 +149,7 @@ def step_lab_free(
     if view is None or view.problem is not None:
         return replace(condition, since=()), None  # what happens meanwhile is not known
     now = observation.now
-    held = dict(condition.since) if _watched(condition.seen, observation) else {}
+    held = dict(condition.since) if observation.follows(condition.seen) else {}
     slots: dict[str, Instant] = {}
     long: dict[str, int] = {}
     for host in view.hosts:
@@ -151,20 +163,11 @@ def step_lab_free(
             if slot in held and now.since(held[slot]) - host.still >= condition.hold:
                 long[host.name] = number
     stepped = replace(condition, since=tuple(slots.items()), seen=now)
-    enough = {name: count for name, count in long.items() if condition.spread or count >= condition.count}
-    if sum(enough.values()) < condition.count or not enough:
+    enough = _enough(condition, long)
+    if not enough:
         return stepped, None
-    best = max(enough, key=lambda name: (enough[name], name))
-    return stepped, _notice(
-        condition, enough if condition.spread else {best: enough[best]}, view, observation
-    )
-
-
-def _watched(seen: Instant | None, observation: Observation) -> bool:
-    """Return whether what was seen at the last observation may be held to have gone on until now."""
-    if seen is None:
-        return False
-    return seen.boot == observation.now.boot and 0 <= observation.now.since(seen) <= observation.gap
+    told = enough if condition.spread else dict([*enough.items()][:1])
+    return stepped, _notice(condition, told, view, observation)
 
 
 def _notice(

@@ -167,6 +167,15 @@ class Observation(Struct, frozen=True):
     children: frozenset[tuple[int, str]] = frozenset()
     lab: LabView | None = None  # in its place where a lab is read, not one host
 
+    def follows(self, seen: Instant | None) -> bool:
+        """Return whether what was seen at the last observation may be held to have gone on until now."""
+        if seen is None:
+            return False
+        passed = self.now.since(seen)
+        if not self.in_loop:
+            return passed >= 0
+        return seen.boot == self.now.boot and 0 <= passed <= self.gap
+
 
 ReminderJson: TypeAlias = dict[str, Any]
 CONDITIONS: dict[str, type[ReminderCondition]] = {

@@ -18,7 +18,7 @@ from gpuwatch_tray.alerts.reminder_types import (
     Reminder,
 )
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.late_module import LateModule
+from gpuwatch_tray.common.loading import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Missing, PendingReminder, ReminderNotice, Severity, known
 from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
@@ -253,7 +253,7 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
     if observation.in_loop and observation.snapshot.problem is not None:
         return condition, None  # the gap to the next reading decides
     there = observation.snapshot.free_gpus or {}
-    held = dict(condition.since) if _no_gap(condition, observation) else {}
+    held = dict(condition.since) if observation.follows(condition.seen) else {}
     since = {name: held.get(name, observation.now) for name in there}
     stepped = replace(condition, since=tuple(since.items()), seen=observation.now)
     # Two observations are needed: a GPU between two jobs is free for a moment.
@@ -262,16 +262,6 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
         return stepped, None
     shortest = min(observation.now.since(since[name]) for name in long)
     return stepped, _free_notice(condition, [there[name] for name in long], shortest, observation)
-
-
-def _no_gap(condition: GpusFree, observation: Observation) -> bool:
-    """Return whether what was seen at the last observation may be held to have gone on until now."""
-    if condition.seen is None:
-        return False
-    passed = observation.now.since(condition.seen)
-    if not observation.in_loop:
-        return passed >= 0
-    return condition.seen.boot == observation.now.boot and 0 <= passed <= observation.gap
 
 
 def _free_notice(

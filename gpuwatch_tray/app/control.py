@@ -18,7 +18,7 @@ from gpuwatch_tray.app.page_feed import PageFeed, file_name
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, silence_texts
 from gpuwatch_tray.app.tray_client import request_or_use_store, serve_requests
 from gpuwatch_tray.common import host, redact
-from gpuwatch_tray.common.late_module import LateModule
+from gpuwatch_tray.common.loading import LateModule
 from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.engine.operations import (
     AlertOperations,

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.report_page import write_page
-from gpuwatch_tray.common.late_module import LateModule
+from gpuwatch_tray.common.loading import LateModule
 from gpuwatch_tray.common.private import is_private_folder
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.ipc import RequestRefusedError

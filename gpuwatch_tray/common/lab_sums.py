@@ -33,13 +33,11 @@ def free_text(hosts: Sequence[HostView]) -> str:
     free = every = unknown = told = 0
     looks = False
     for host in hosts:
-        count = host.free
+        count = host.free_or_looking_so
         if isinstance(count, Missing):
-            count = host.looks_free
-            if isinstance(count, Missing):
-                unknown += host.state is not HostState.GONE
-                continue
-            looks = looks or count > 0
+            unknown += host.state is not HostState.GONE
+            continue
+        looks = looks or (isinstance(host.free, Missing) and count > 0)
         told += 1
         free += count
         every += 0 if isinstance(host.gpus, Missing) else host.gpus

@@ -1,10 +1,11 @@
-"""Importing what stays to the end: quickly, and without what is not needed, as OpenSSL (5 MB of a tray)."""
+"""Importing what stays to the end, quickly and without OpenSSL (5 MB of a tray); and late importing."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -42,3 +43,17 @@ def lasting_imports() -> Iterator[None]:
             del loaded[name]
         gc.freeze()
         gc.enable()
+
+
+class LateModule:
+    """
+    Stands for the module `name` until something of it is first used, and passes on what is asked of it.
+
+    The real import stands beside it under TYPE_CHECKING, for who checks types and layers.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)

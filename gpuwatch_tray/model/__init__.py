@@ -43,6 +43,7 @@ from gpuwatch_tray.model.devices import (
     labelled,
 )
 from gpuwatch_tray.model.lab import (
+    SAME_START,
     ExportSettings,
     ExportUsers,
     FeedState,
@@ -107,6 +108,7 @@ __all__ = [
     "MINUTE_SAMPLES_KEPT",
     "MPS_SERVERS",
     "PROCESS",
+    "SAME_START",
     "TEN_MINUTES",
     "TEN_MINUTE_SAMPLES_KEPT",
     "UNKNOWN",

@@ -45,6 +45,9 @@ class HostAlert(Struct, frozen=True):
     gpu: str = ""  # the GPU's index there; empty where it is about none
 
 
+SAME_START = 60.0  # seconds by which what is told of the start of one process may differ
+
+
 class HostView(Struct, frozen=True):
     """One host of the lab. Counts of one that is not OK are Missing, never 0."""
 
@@ -75,6 +78,11 @@ class HostView(Struct, frozen=True):
             all(isinstance(count, Missing) for count in counts) and not self.roomy
         ):
             raise ValueError(f"{self.name} is {self.state.value}, and yet it has counts")
+
+    @property
+    def free_or_looking_so(self) -> Field[int]:
+        """How many GPUs are free, or look so where that alone is known."""
+        return self.looks_free if isinstance(self.free, Missing) else self.free
 
 
 class FeedState(Enum):

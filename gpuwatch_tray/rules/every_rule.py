@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.common.late_module import LateModule
+from gpuwatch_tray.common.loading import LateModule
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.rules import RULES
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gpuwatch_tray.common.text import listed
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Finding, HostState, Missing, Severity, Verdict
+from gpuwatch_tray.model import SAME_START, Finding, HostState, Missing, Severity, Verdict
 from gpuwatch_tray.model.units import duration
 from gpuwatch_tray.rules import RULES
 from gpuwatch_tray.rules.every_rule import rule_title
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.rules.lab_rules import LabFacts
 
 
-SAME_START = 60.0  # seconds by which what is told of one start may differ
 COUNTED = frozenset({"gpu_limit", "max_etime", "gpu_lost"})  # judged here from counts, not as the host has it
 OF_ITSELF = "monitor_blind"  # the host's rule that the lab's `host_blind` stands for
 

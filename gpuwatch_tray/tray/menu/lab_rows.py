@@ -95,9 +95,7 @@ def lab_rows(
 
 
 def _free_count(host: HostView) -> int:
-    """Return how many GPUs are free, or look so where that alone is known; 0 where neither is."""
-    free = host.free if not isinstance(host.free, Missing) else host.looks_free
-    return 0 if isinstance(free, Missing) else free
+    return known(host.free_or_looking_so) or 0
 
 
 def _mine_words(host: HostView, now: float) -> str:

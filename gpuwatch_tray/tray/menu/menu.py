@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.alerts.silences import MORNING
-from gpuwatch_tray.common.late_module import LateModule
+from gpuwatch_tray.common.loading import LateModule
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Level, labelled
 from gpuwatch_tray.model.units import end_time
