@@ -112,40 +112,42 @@ def test_others_follow_when_it_is_put_back(folders):
         assert len(beside.unsent_mails()) == 2
 
 
-def test_who_has_waited_for_what_stood_in_records_its_mail_in_the_file(folders, disk, pace):
+@pytest.fixture
+def freed(disk, folders, pace):
+    """Whoever keeps what stood in, who sends its mail, and that mail's row; the folder is free since."""
+    with folders.store(keeper=True) as keeper, folders.store() as child:
+        keeper.commit(step(mail(1, ["a"])))
+        (row,) = keeper.lease_due(START, 60)
+        assert len(child.unsent_mails()) == 1
+        folders.free()
+        pace.advance(RETRY_SECONDS)
+        yield keeper, child, row.id
+
+
+def test_who_has_waited_for_what_stood_in_records_its_mail_in_the_file(disk, freed):
     """The sender's record is not written to a file that nobody has any more: the mail would go again."""
-    with folders.store(keeper=True) as keeper, folders.store() as child:
-        keeper.commit(step(mail(1, ["a"])))
-        (row,) = keeper.lease_due(START, 60)
-        assert len(child.unsent_mails()) == 1
-        folders.free()
-        pace.advance(RETRY_SECONDS)
-        disk.before("BEGIN IMMEDIATE", keeper.saved_state)
-        child.mark_sent(row.id, START + 1, "250 ok")
-        assert keeper.trouble is None
-        assert keeper.lease_due(START + 600, 60) == ()
+    keeper, child, row = freed
+    disk.before("BEGIN IMMEDIATE", keeper.saved_state)
+    child.mark_sent(row, START + 1, "250 ok")
+    assert keeper.trouble is None
+    assert keeper.lease_due(START + 600, 60) == ()
 
 
-def test_nothing_is_recorded_between_its_copy_and_its_end(folders, disk, pace):
+def test_nothing_is_recorded_between_its_copy_and_its_end(disk, freed):
     """Whoever sends waits for the return to the file, and records there."""
-    with folders.store(keeper=True) as keeper, folders.store() as child:
-        keeper.commit(step(mail(1, ["a"])))
-        (row,) = keeper.lease_due(START, 60)
-        assert len(child.unsent_mails()) == 1
-        folders.free()
-        pace.advance(RETRY_SECONDS)
-        refused = []
+    keeper, child, row = freed
+    refused = []
 
-        def record_meanwhile():
-            with pytest.raises(StoreError, match="another program is using it"):
-                child.mark_sent(row.id, START + 1, "250 ok")
-            refused.append(row.id)
+    def record_meanwhile():
+        with pytest.raises(StoreError, match="another program is using it"):
+            child.mark_sent(row, START + 1, "250 ok")
+        refused.append(row)
 
-        disk.before("DELETE FROM acknowledgements", lambda: disk.before("COMMIT", record_meanwhile))
-        keeper.saved_state()
-        assert (keeper.trouble, refused) == (None, [row.id])
-        child.mark_sent(row.id, START + 2, "250 ok")
-        assert keeper.lease_due(START + 600, 60) == ()
+    disk.before("DELETE FROM acknowledgements", lambda: disk.before("COMMIT", record_meanwhile))
+    keeper.saved_state()
+    assert (keeper.trouble, refused) == (None, [row])
+    child.mark_sent(row, START + 2, "250 ok")
+    assert keeper.lease_due(START + 600, 60) == ()
 
 
 def test_where_that_fails_too_it_goes_on_in_memory(folders, disk, caplog):
