@@ -68,9 +68,9 @@ class LabServer:
     One server of the lab, over connections that are kept.
 
     `address` begins with http:// or https:// and holds no login; `secret` is asked for the password or the
-    token with each question, and told where that is refused. `seconds` bounds all of a
-    question but the resolver, and a connection to a name with several addresses of which none answers: who
-    must not wait longer for these asks on a thread beside.
+    token with each question, and told where that is refused. `seconds` bounds all of a question but the
+    resolver, and a connection to a name with several addresses of which none answers: who must not wait
+    longer for these asks on a thread beside.
     """
 
     def __init__(self, address: str, settings: LabSettings, secret: LabSecret) -> None:
